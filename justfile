@@ -31,7 +31,7 @@ package:
 # The workflows, the installer, the release script and the package files.
 packaging:
     zizmor --quiet --offline --no-progress .github
-    shellcheck packaging/install.sh packaging/release .ci/run .ci/fuzz .ci/platforms/check
+    shellcheck packaging/install.sh packaging/release .ci/run .ci/fuzz .ci/platforms/check .ci/platforms/wine
     python3 tests/packaging/run.py
 
 # The manual page and what else the packages need, made by the release binary.
@@ -52,9 +52,14 @@ rpm: stage
 release *options:
     packaging/release {{options}}
 
-# The types of the Windows and macOS builds, warnings denied.
+# The types of the macOS builds, warnings denied.
 platforms:
     .ci/platforms/check
+
+# The Windows build, warnings denied: its tests and a journey against the sandbox, under Wine.
+windows:
+    cargo build --locked
+    .ci/platforms/wine {{target}}/debug/keywright
 
 # The end-to-end tests against the release binary and real components.
 e2e:

@@ -23,6 +23,8 @@
 //! code, stores the key, reads it back and compares the granted policy with the requested one. The
 //! command line, the dashboard and the tests all call it.
 
+#![cfg_attr(not(windows), forbid(unsafe_code))]
+
 /// Properties that must hold for all input from outside, for the fuzz targets and their tests.
 #[cfg(any(test, fuzzing))]
 #[path = "../tests/fuzz/properties.rs"]

@@ -1,5 +1,7 @@
 //! The binary: parses arguments, starts the sandbox where requested, and sets the exit code.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use keywright::cli::{self, Cli, Command, SandboxArgs};
@@ -27,6 +29,9 @@ fn main() -> ExitCode {
         Err(error) => return report_usage_error(&error),
     };
     harden_process(cli.command.as_ref());
+    // Older consoles of Windows print escape sequences unless they are asked to act on them.
+    #[cfg(windows)]
+    crossterm::ansi_support::supports_ansi();
     if cli.global.quiet {
         cli::set_quiet();
     }

@@ -4,6 +4,8 @@ pub(crate) mod blocking_worker;
 pub mod browser;
 pub(crate) mod child_process;
 pub mod clipboard;
+#[cfg(windows)]
+pub mod console_events;
 pub(crate) mod environment;
 pub(crate) mod limited_process;
 pub(crate) mod qr;

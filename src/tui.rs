@@ -73,8 +73,8 @@ pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserErr
     // The theme decides about colours; without this, crossterm would also drop bold and dim.
     crossterm::style::force_color_output(true);
     let signals = input::SignalHandlers::register();
-    // The Linux console prints the query.
-    let answers = std::env::var("TERM").is_ok_and(|name| name != "linux" && name != "dumb");
+    // The Linux console prints the query. A console of Windows would type the answer.
+    let answers = cfg!(unix) && std::env::var("TERM").is_ok_and(|name| name != "linux" && name != "dumb");
     let asks_background = use_color && model.theme_choice == ThemeChoice::Auto && answers;
     let mut terminal = Terminal::enter().map_err(|error| terminal_error(&error))?;
     let first_frame = draw(&mut terminal, &mut model);
@@ -263,7 +263,7 @@ impl EventLoop<'_> {
         following: &mut UnboundedReceiver<Event>,
     ) -> LoopAction {
         let mut events = vec![event];
-        if keymap::expects_code(self.model) {
+        if keymap::joins_bursts(self.model) {
             while events.last().is_some_and(|event| keymap::typed_char(event).is_some())
                 && let Ok(Some(event)) =
                     tokio::time::timeout(keymap::BURST_GAP, following.recv()).await

@@ -207,7 +207,7 @@ fn next_key_is_prepared_while_consent_is_pending() {
             *prepared.lock().unwrap() = true;
             std::thread::spawn(move || {
                 // Its line is in the journal before the first one is decided.
-                let seen = (0..200).any(|_| {
+                let seen = (0..1000).any(|_| {
                     std::thread::sleep(Duration::from_millis(10));
                     fs::read_to_string(&journal).is_ok_and(|text| text.contains("\"b\""))
                 });

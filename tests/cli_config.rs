@@ -156,7 +156,7 @@ fn the_command_line_takes_precedence_over_the_environment_the_file_and_the_built
 fn the_example_is_a_valid_file_at_the_path_that_is_printed() {
     let home = home_with_config("");
     let (_, path, _) = home.run(&["config", "path"]);
-    assert_eq!(path.trim_end(), config_path(&home).to_str().unwrap());
+    assert_eq!(Path::new(path.trim_end()), config_path(&home));
     let (code, example, _) = home.run(&["config", "example"]);
     fs::write(config_path(&home), example).unwrap();
     let (status, out, err) = home.run(&["config", "show"]);

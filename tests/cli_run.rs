@@ -8,10 +8,7 @@ mod helpers;
 #[path = "support/home.rs"]
 mod home;
 
-use std::fs;
-use std::process::{Command, Stdio};
-
-use home::{Home, decode_output, stored_key};
+use home::{Home, stored_key};
 use keywright::domain::{StoreKind, StoredKey};
 
 const SERVER: &str = "https://openrouter.ai";
@@ -39,6 +36,10 @@ const ODD: [&str; 12] = [
 
 #[cfg(unix)]
 mod unix {
+    use std::fs;
+    use std::process::{Command, Stdio};
+
+    use super::home::decode_output;
     use super::*;
 
     #[test]

@@ -39,6 +39,13 @@ pub fn disable_prompt_signals() {
     lock_handlers().push(Box::new(|| true));
 }
 
+/// Calls the handlers. Returns whether anything waits for the signal.
+fn call_handlers() -> bool {
+    let mut handlers = lock_handlers();
+    handlers.retain_mut(|handler| handler());
+    !handlers.is_empty()
+}
+
 /// Spawns the thread that calls the handlers, once in the life of the process: a signal that was handled
 /// once never gets its default action back from the system.
 #[cfg(unix)]
@@ -50,12 +57,7 @@ fn spawn_signal_thread() {
         let Ok(mut signals) = signal_hook::iterator::Signals::new(handled) else { return };
         std::thread::spawn(move || {
             for signal in signals.forever() {
-                let is_handled = {
-                    let mut handlers = lock_handlers();
-                    handlers.retain_mut(|handler| handler());
-                    !handlers.is_empty()
-                };
-                if !is_handled {
+                if !call_handlers() {
                     let _ = signal_hook::low_level::emulate_default_handler(signal);
                 }
             }
@@ -63,10 +65,21 @@ fn spawn_signal_thread() {
     });
 }
 
-/// Does nothing: the system ends the program, and in raw mode ctrl-c arrives as a key event. The handlers
-/// own channels whose closing would cancel the work; they are never dropped.
-#[cfg(not(unix))]
-fn spawn_signal_thread() {}
+/// Spawns the thread that calls the handlers, once in the life of the process.
+#[cfg(windows)]
+fn spawn_signal_thread() {
+    /// The exit code of a program that ctrl-c ends by default (`STATUS_CONTROL_C_EXIT`).
+    const CONTROL_C_EXIT: i32 = 0xC000_013A_u32.cast_signed();
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        crate::platform::console_events::spawn_console_listener(|| {
+            if !call_handlers() {
+                std::process::exit(CONTROL_C_EXIT);
+            }
+            true
+        });
+    });
+}
 
 #[cfg(all(test, unix))]
 mod tests {

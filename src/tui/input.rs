@@ -1,5 +1,7 @@
 //! Reads terminal events and signals, each on its own thread that sleeps until one arrives.
 
+#[cfg(any(windows, test))]
+mod console;
 mod decode;
 mod parser;
 
@@ -76,10 +78,12 @@ fn read_events(sender: &UnboundedSender<Event>, results: &UnboundedSender<LoopEv
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 fn read_events(sender: &UnboundedSender<Event>, _: &UnboundedSender<LoopEvent>) {
     while let Ok(event) = crossterm::event::read() {
-        if sender.send(event).is_err() {
+        if let Some(event) = console::normalize_console_event(event)
+            && sender.send(event).is_err()
+        {
             return;
         }
     }
@@ -108,7 +112,7 @@ impl SignalHandlers {
         Self { registered: signal_hook::iterator::Signals::new(signals).ok(), quit_requested }
     }
 
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     pub(super) fn register() -> Self {
         Self::default()
     }
@@ -138,5 +142,9 @@ pub(super) fn spawn_signal_forwarder(signals: SignalHandlers, results: Unbounded
     });
 }
 
-#[cfg(not(unix))]
-pub(super) fn spawn_signal_forwarder(_: SignalHandlers, _: UnboundedSender<LoopEvent>) {}
+#[cfg(windows)]
+pub(super) fn spawn_signal_forwarder(_: SignalHandlers, results: UnboundedSender<LoopEvent>) {
+    crate::platform::console_events::spawn_console_listener(move || {
+        results.send(LoopEvent::Disconnected).is_ok()
+    });
+}

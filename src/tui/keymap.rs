@@ -127,9 +127,14 @@ pub fn is_mouse_enabled(model: &Model) -> bool {
     model.overlay.is_some() || !matches!(model.screen, Screen::SignIn(_) | Screen::NewKey(_))
 }
 
-/// Returns whether a code may be pasted on the current screen. A terminal without bracketed paste
-/// sends its characters as key presses, which must not be taken for commands.
-pub fn expects_code(model: &Model) -> bool {
+/// Returns whether characters that arrive in a burst are a paste: where a code may be pasted, since a
+/// terminal without bracketed paste sends its characters as key presses, which must not be taken for
+/// commands; and everywhere in a console of Windows, where crossterm has no bracketed paste.
+pub fn joins_bursts(model: &Model) -> bool {
+    cfg!(windows) || expects_code(model)
+}
+
+fn expects_code(model: &Model) -> bool {
     matches!(&model.screen, Screen::SignIn(sign_in) if sign_in.is_awaiting_consent())
         && model.question.is_none()
         && model.overlay.is_none()

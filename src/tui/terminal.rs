@@ -29,7 +29,9 @@ use backend::FrameBackend;
 const FRAME_BUFFER_SIZE: usize = 64 * 1024;
 
 /// xterm's button events (1000) in the SGR encoding (1006), which has no column limit.
+#[cfg(unix)]
 const MOUSE_ON: &[u8] = b"\x1b[?1000h\x1b[?1006h";
+#[cfg(unix)]
 const MOUSE_OFF: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 
 /// Requests the background colour (OSC 11).
@@ -55,7 +57,7 @@ fn window_size() -> io::Result<(u16, u16)> {
     Ok((size.ws_col, size.ws_row))
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 fn window_size() -> io::Result<(u16, u16)> {
     crossterm::terminal::size()
 }
@@ -146,7 +148,7 @@ impl Terminal {
         }
         self.mouse_enabled = enabled;
         let out = self.inner.backend_mut().writer();
-        out.write_all(if enabled { MOUSE_ON } else { MOUSE_OFF })?;
+        if enabled { queue_mouse_on(out)? } else { queue_mouse_off(out)? }
         Write::flush(out)
     }
 
@@ -215,7 +217,7 @@ impl TerminalWriter {
         Ok(())
     }
 
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     fn write_to_stdout(bytes: &[u8]) -> io::Result<()> {
         let mut stdout = io::stdout();
         stdout.write_all(bytes)?;
@@ -244,6 +246,27 @@ fn is_in_foreground() -> bool {
     group.map_or(true, |group| group == rustix::process::getpgrp())
 }
 
+#[cfg(unix)]
+fn queue_mouse_on(out: &mut impl Write) -> io::Result<()> {
+    out.write_all(MOUSE_ON)
+}
+
+#[cfg(unix)]
+fn queue_mouse_off(out: &mut impl Write) -> io::Result<()> {
+    out.write_all(MOUSE_OFF)
+}
+
+/// Changes the mode of the console: a sequence alone yields no events there.
+#[cfg(windows)]
+fn queue_mouse_on(out: &mut impl Write) -> io::Result<()> {
+    queue!(out, crossterm::event::EnableMouseCapture)
+}
+
+#[cfg(windows)]
+fn queue_mouse_off(out: &mut impl Write) -> io::Result<()> {
+    queue!(out, crossterm::event::DisableMouseCapture)
+}
+
 fn set_modes(out: &mut impl Write) -> io::Result<()> {
     enable_raw_mode()?;
     MODES_SET.store(true, Ordering::Release);
@@ -253,7 +276,7 @@ fn set_modes(out: &mut impl Write) -> io::Result<()> {
 /// Resets the modes once; ignores errors because a closed terminal has nothing to reset.
 fn reset_modes(out: &mut impl Write) {
     if MODES_SET.swap(false, Ordering::AcqRel) {
-        let _ = out.write_all(MOUSE_OFF);
+        let _ = queue_mouse_off(out);
         let _ = queue!(out, DisableFocusChange, DisableBracketedPaste, Show, LeaveAlternateScreen);
         let _ = out.flush();
         let _ = disable_raw_mode();

@@ -41,6 +41,18 @@ impl Home {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        #[cfg(windows)]
+        self.set_windows_environment(command);
+    }
+
+    /// Sets the directories of the user, and what every program needs to start.
+    #[cfg(windows)]
+    fn set_windows_environment(&self, command: &mut Command) {
+        command
+            .env("USERPROFILE", self.path())
+            .env("APPDATA", self.path().join(".config"))
+            .env("LOCALAPPDATA", self.path().join(".local"))
+            .envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)));
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {

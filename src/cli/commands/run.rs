@@ -124,6 +124,9 @@ fn exec_command(command: &mut Command) -> io::Result<()> {
 
 /// Runs the program to its end and exits with its exit code.
 fn spawn_and_wait(command: &mut Command) -> io::Result<()> {
+    // The console sends ctrl-c to the program as well, which decides whether it ends.
+    #[cfg(windows)]
+    crate::cli::signals::add_signal_handler(|| true);
     let status = command.status()?;
     #[cfg(unix)]
     let signal = std::os::unix::process::ExitStatusExt::signal(&status);

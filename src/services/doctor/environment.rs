@@ -12,11 +12,19 @@ use crate::platform::environment::{self, MIN_TERMINAL_SIZE};
 use crate::services::provision::ServiceContext;
 
 pub(super) fn check_versions(_: &ServiceContext) -> HealthCheck {
-    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let system = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
-    let system = system.map_or(env::consts::OS.into(), |name| sanitize(name.trim_matches('"'), 60));
+    let system = system_name();
     let version = env!("CARGO_PKG_VERSION");
     HealthCheck::ok("versions", format!("keywright {version}, {system}, {}", env::consts::ARCH))
+}
+
+/// Returns the name of the system that the program was built for: under Wine that is Windows.
+fn system_name() -> String {
+    if cfg!(windows) {
+        return "Windows".into();
+    }
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    name.map_or(env::consts::OS.into(), |name| sanitize(name.trim_matches('"'), 60))
 }
 
 pub(super) fn check_terminal(_: &ServiceContext) -> HealthCheck {

@@ -113,11 +113,39 @@ fn check_owners(_dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Repeats a call for a short time while another program, such as a virus scanner, has opened the file
+/// without sharing it.
+#[cfg(windows)]
+fn retry_while_in_use<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    const ACCESS_DENIED: i32 = 5;
+    const SHARING_VIOLATION: i32 = 32;
+    const PAUSE: Duration = Duration::from_millis(20);
+    const MAX_TIME: Duration = Duration::from_secs(2);
+    let started = Instant::now();
+    loop {
+        match call() {
+            Err(error)
+                if matches!(error.raw_os_error(), Some(ACCESS_DENIED | SHARING_VIOLATION))
+                    && started.elapsed() < MAX_TIME =>
+            {
+                std::thread::sleep(PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Calls once: on other systems a file in use can be read and replaced.
+#[cfg(not(windows))]
+fn retry_while_in_use<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    call()
+}
+
 /// Returns the content of a file, or `None` if it does not exist.
 pub(crate) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     check_file_type(path)?;
     let mut bytes = Vec::new();
-    match open_private_file(OpenOptions::new().read(true), path) {
+    match retry_while_in_use(|| open_private_file(OpenOptions::new().read(true), path)) {
         Ok(mut file) => {
             file.read_to_end(&mut bytes).map_err(io_error(path, "read"))?;
             Ok(Some(bytes))
@@ -175,7 +203,7 @@ pub(crate) fn replace_file(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), E
     check_file_type(&path)?;
     let new_path = dir.join(format!("{name}.new"));
     write_synced(&new_path, bytes, &path)?;
-    fs::rename(&new_path, &path).map_err(io_error(&path, "written"))?;
+    retry_while_in_use(|| fs::rename(&new_path, &path)).map_err(io_error(&path, "written"))?;
     // The rename is on disk only after the directory is synced. Windows has no such call.
     #[cfg(unix)]
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error(dir, "synced"))?;

@@ -75,6 +75,27 @@ fn reserved_space_leaves_no_file_and_is_free_again() {
     assert_eq!(names, ["c.json", "c.json.lock", "inventory.json.lock", "large.json"]);
 }
 
+/// As a virus scanner does.
+#[cfg(windows)]
+#[test]
+fn a_file_that_another_program_has_open_for_a_moment_is_read_and_replaced() {
+    use std::os::windows::fs::OpenOptionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let location = StoreLocation::Directory(dir.path().to_owned());
+    location.update("c.json", |count: &mut Count| count.n += 1).unwrap();
+    for _ in 0..2 {
+        let mut options = fs::OpenOptions::new();
+        let open = options.read(true).share_mode(0).open(dir.path().join("c.json")).unwrap();
+        let closer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            drop(open);
+        });
+        location.update("c.json", |count: &mut Count| count.n += 1).unwrap();
+        closer.join().unwrap();
+    }
+    assert_eq!(location.read::<Count>("c.json").unwrap().n, 3);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_data_directory_must_be_a_directory_of_this_user() {

@@ -10,6 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{EntryId, Error, check_read_back, system_error};
 
+#[cfg(windows)]
+mod credential_list;
 #[cfg_attr(all(unix, not(target_os = "macos")), path = "keychain/secret_service.rs")]
 #[cfg_attr(target_os = "macos", path = "keychain/macos.rs")]
 #[cfg_attr(windows, path = "keychain/windows.rs")]

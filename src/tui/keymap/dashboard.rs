@@ -271,6 +271,7 @@ pub(super) const GLOBAL: &[Action] = &[
     .help_only(),
     Action::unnamed(&[ctrl_key('c')], "ctrl-c", "quit from any screen", Intent::Interrupt)
         .help_only(),
+    #[cfg(unix)]
     Action::unnamed(&[ctrl_key('z')], "ctrl-z", "suspend", Intent::Suspend).help_only(),
 ];
 

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use keyring_core::{CredentialStore, Entry};
+use keyring_core::{CredentialStore, Entry, Error as KeyringError};
 use secrecy::SecretString;
 use windows_native_keyring_store::Store;
 
-use super::UnlockOutcome;
+use super::{UnlockOutcome, credential_list};
 use crate::storage::secret_store::{EntryId, Error, Provider, ProviderInfo, system_error};
 
 pub(in crate::storage::secret_store) const DISPLAY_NAME: &str = "Windows Credential Manager";
@@ -17,10 +17,13 @@ pub(in crate::storage::secret_store) fn can_prompt() -> bool {
     true
 }
 
-/// Targets are named `label@service`. The store's default divider `.` would split
+/// Targets are named `label@service`.
+const DIVIDER: &str = "@";
+
+/// The store's default divider `.` would split
 /// `keywright/example.com` at the wrong position; a service never contains an `@`.
 pub(super) fn connect() -> keyring_core::Result<Arc<CredentialStore>> {
-    Ok(Store::new_with_configuration(&HashMap::from([("divider", "@")]))?)
+    Ok(Store::new_with_configuration(&HashMap::from([("divider", DIVIDER)]))?)
 }
 
 /// Returns `None`: reading through the store is fast here.
@@ -33,12 +36,18 @@ pub(super) fn entry_modifiers(_title: &str) -> [(&'static str, &str); 1] {
     [("persistence", "local")]
 }
 
-/// Returns all entries; the caller filters them by service.
+/// Returns the entries of `service`, whose targets end with it.
 pub(super) fn search_entries(
     store: &CredentialStore,
-    _service: &str,
+    service: &str,
 ) -> keyring_core::Result<Vec<Entry>> {
-    store.search(&HashMap::new())
+    let names = credential_list::list_target_names().map_err(|code| {
+        // In the words of the store, which `platform_error` reads.
+        KeyringError::PlatformFailure(format!("Windows error code {code}").into())
+    })?;
+    let suffix = format!("{DIVIDER}{service}");
+    let labels = names.iter().filter_map(|name| name.strip_suffix(&suffix));
+    labels.map(|label| store.build(service, label, None)).collect()
 }
 
 /// The system itself is the provider.

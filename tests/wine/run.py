@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Runs what was built for Windows under Wine: the tests, and a journey against the sandbox.
+
+    python3 tests/wine/run.py PROGRAM HOST_PROGRAM [TEST_PROGRAM...]
+
+PROGRAM is `keywright.exe`, HOST_PROGRAM is Keywright for this machine, which serves the sandbox.
+`.ci/platforms/wine` builds all of them. The last line is the summary.
+"""
+
+import os
+import re
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import journey  # noqa: E402
+from prefix import ROOT, Prefix  # noqa: E402
+
+# Tests that need more than Wine 8 has, each with the reason.
+LEFT_OUT = {}
+
+
+def run_tests(prefix, program):
+    """Runs the tests of one program; returns how many passed, failed and were left out."""
+    name = re.sub(r"-[0-9a-f]{16}\.exe$", "", os.path.basename(program))
+    skipped = [test for test in LEFT_OUT if test.partition("::")[0] == name]
+    arguments = [word for test in skipped for word in ("--skip", test.partition("::")[2])]
+    began = time.monotonic()
+    code, out, err = prefix.run(program, "--exact", *arguments, within=900, cwd=ROOT)
+    took = time.monotonic() - began
+    tally = re.search(r"^test result: \S+ (\d+) passed; (\d+) failed; (\d+) ignored", out, re.M)
+    passed, failed = (int(tally[1]), int(tally[2])) if tally else (0, 1)
+    failed = max(failed, code != 0)
+    print(f"{'FAILED' if failed else 'ok    '}  {name}: {passed} tests ({took:.1f} s)", flush=True)
+    if failed:
+        print(out[out.find("\nfailures:"):], err, sep="\n", flush=True)
+    return passed, failed, len(skipped)
+
+
+def main():
+    program, host_program, *test_programs = map(os.path.abspath, sys.argv[1:])
+    prefix = Prefix()
+    try:
+        totals = [run_tests(prefix, test) for test in test_programs]
+        passed, failed, left_out = map(sum, zip((0, 0, 0), *totals))
+        for test, reason in LEFT_OUT.items():
+            print(f"left out  {test}: {reason}", flush=True)
+        print(f"{passed} tests passed, {failed} failed, {left_out} left out", flush=True)
+        steps, broken = journey.run(prefix, program, host_program)
+    finally:
+        prefix.close()
+    print(f"under Wine: {passed} tests and {steps} steps passed, {failed + broken} failed")
+    sys.exit(1 if failed or broken or not passed + steps else 0)
+
+
+if __name__ == "__main__":
+    main()
