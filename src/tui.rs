@@ -74,7 +74,8 @@ pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserErr
     crossterm::style::force_color_output(true);
     let signals = input::SignalHandlers::register();
     // The Linux console prints the query. A console of Windows would type the answer.
-    let answers = cfg!(unix) && std::env::var("TERM").is_ok_and(|name| name != "linux" && name != "dumb");
+    let answers =
+        cfg!(unix) && std::env::var("TERM").is_ok_and(|name| name != "linux" && name != "dumb");
     let asks_background = use_color && model.theme_choice == ThemeChoice::Auto && answers;
     let mut terminal = Terminal::enter().map_err(|error| terminal_error(&error))?;
     let first_frame = draw(&mut terminal, &mut model);

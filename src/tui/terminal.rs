@@ -148,7 +148,11 @@ impl Terminal {
         }
         self.mouse_enabled = enabled;
         let out = self.inner.backend_mut().writer();
-        if enabled { queue_mouse_on(out)? } else { queue_mouse_off(out)? }
+        if enabled {
+            queue_mouse_on(out)?
+        } else {
+            queue_mouse_off(out)?
+        }
         Write::flush(out)
     }
 

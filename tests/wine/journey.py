@@ -250,7 +250,7 @@ def copy_puts_the_key_on_the_clipboard_and_keeps_it_out_of_the_history(journey):
 def apply_that_was_killed_goes_on(journey):
     count = 12
     keys = "".join(f'[[key]]\nlabel = "team ü {n}"\nlimit = 1\n' for n in range(count))
-    plan = journey.write_plan("Plan für alle.toml", keys)
+    plan = journey.write_plan("Plan ä.toml", keys)
     secret = {"OPENROUTER_MANAGEMENT_KEY": journey.management}
 
     def created():

@@ -18,13 +18,24 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import journey  # noqa: E402
 from prefix import ROOT, Prefix  # noqa: E402
 
+# Programs that are not run, each with the reason. Those that test a Unix are empty on Windows.
+NOT_RUN = {
+    "architecture": "reads the sources, not the program; it runs on this machine",
+}
 # Tests that need more than Wine 8 has, each with the reason.
-LEFT_OUT = {}
+LEFT_OUT = {
+    "callback::limits::burst_of_connections_does_not_displace_a_request":
+        "100 connections to one port take Wine longer than the 100 ms after which one is replaced",
+}
+
+
+def name_of(program):
+    return re.sub(r"-[0-9a-f]{16}\.exe$", "", os.path.basename(program))
 
 
 def run_tests(prefix, program):
     """Runs the tests of one program; returns how many passed, failed and were left out."""
-    name = re.sub(r"-[0-9a-f]{16}\.exe$", "", os.path.basename(program))
+    name = name_of(program)
     skipped = [test for test in LEFT_OUT if test.partition("::")[0] == name]
     arguments = [word for test in skipped for word in ("--skip", test.partition("::")[2])]
     began = time.monotonic()
@@ -43,9 +54,9 @@ def main():
     program, host_program, *test_programs = map(os.path.abspath, sys.argv[1:])
     prefix = Prefix()
     try:
-        totals = [run_tests(prefix, test) for test in test_programs]
+        totals = [run_tests(prefix, test) for test in test_programs if name_of(test) not in NOT_RUN]
         passed, failed, left_out = map(sum, zip((0, 0, 0), *totals))
-        for test, reason in LEFT_OUT.items():
+        for test, reason in (NOT_RUN | LEFT_OUT).items():
             print(f"left out  {test}: {reason}", flush=True)
         print(f"{passed} tests passed, {failed} failed, {left_out} left out", flush=True)
         steps, broken = journey.run(prefix, program, host_program)
