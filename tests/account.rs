@@ -36,7 +36,9 @@ use keywright::domain::{
     ApiKey, Label, ManagementKey, RequestedPolicy, ResetInterval, StoreKind, StoredKey,
 };
 use keywright::sandbox::{Options, Sandbox};
-use keywright::services::keys::{self, Error, management_key};
+use keywright::services::keys::{
+    self, Error, MigratedEntry, Migration, management_key, migrate_entries,
+};
 use keywright::services::provision::{PendingAttempts, ServiceContext};
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
@@ -145,6 +147,27 @@ impl TestAccount {
             },
         );
     }
+}
+
+/// Moves everything from one store of this machine to another.
+fn migrate_all(
+    services: &ServiceContext,
+    from: &SecretStore,
+    to: &SecretStore,
+) -> Result<Vec<MigratedEntry>, Error> {
+    let mut moved = Vec::new();
+    let migration = Migration {
+        location: &services.location,
+        to,
+        local_from: Some(from),
+        open_store: &|kind| panic!("{kind} was opened"),
+        timeout: TIMEOUT,
+        server: &services.server,
+        service: &|_| "keywright/test".into(),
+        labels: &[],
+    };
+    migrate_entries(&migration, &mut |entry| moved.push(entry.clone()))?;
+    Ok(moved)
 }
 
 fn slot(label: &str) -> EntryId {

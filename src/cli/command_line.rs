@@ -82,7 +82,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("man", &["keywright man | man -l -"]),
     ("recover", &["keywright recover", "keywright recover --dismiss work"]),
-    ("store move", &["keywright store move --to file"]),
+    (
+        "store move",
+        &[
+            "keywright store move --to file",
+            "keywright store move --to exec:docker-credential-pass ci laptop",
+        ],
+    ),
     ("store passphrase", &["keywright store passphrase"]),
     ("store", &["keywright store move --to file", "keywright store passphrase"]),
     ("sandbox", &["keywright sandbox", "keywright sandbox --port 8080 --keys 10"]),

@@ -68,6 +68,9 @@ pub struct StoredKey {
     /// Where the secret is.
     #[serde(rename = "store")]
     pub location: KeyLocation,
+    /// The store that still has a copy, while the key is moved from there to another store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<StoreKind>,
     /// When it was created.
     pub created_at: Timestamp,
     /// The requested policy.
@@ -148,6 +151,7 @@ impl StoredKey {
             masked,
             server,
             location,
+            moved_from: None,
             created_at,
             requested: RequestedPolicy::default(),
             granted: None,

@@ -24,6 +24,13 @@ pub fn remove_secret_variables(command: &mut Command) -> &mut Command {
     command
 }
 
+/// Returns the directories of PATH. A relative one would be another in each working directory.
+fn path_directories() -> impl Iterator<Item = PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let directories: Vec<_> = env::split_paths(&path).collect();
+    directories.into_iter().filter(|directory| directory.is_absolute())
+}
+
 /// Returns the path of a program on PATH.
 pub fn find_on_path(name: &str) -> Option<PathBuf> {
     // On Windows a name without an extension is that of an .exe file.
@@ -32,9 +39,13 @@ pub fn find_on_path(name: &str) -> Option<PathBuf> {
     } else {
         name.to_owned()
     };
-    env::split_paths(&env::var_os("PATH")?)
-        // A relative directory would be another one in each working directory.
-        .filter(|directory| directory.is_absolute())
-        .map(|directory| directory.join(&file_name))
-        .find(|path| path.is_file())
+    path_directories().map(|directory| directory.join(&file_name)).find(|path| path.is_file())
+}
+
+/// Returns the names of the programs on PATH that start with `prefix`, without the extension of Windows.
+pub fn list_on_path(prefix: &str) -> Vec<String> {
+    let files = path_directories().filter_map(|directory| directory.read_dir().ok()).flatten();
+    let names = files.filter_map(|file| file.ok()?.file_name().into_string().ok());
+    let names = names.filter(|name| name.starts_with(prefix));
+    names.map(|name| name.strip_suffix(".exe").map_or(name.clone(), str::to_owned)).collect()
 }

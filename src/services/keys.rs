@@ -39,7 +39,7 @@ pub use edit::{apply_guardrail, apply_key_update, fetch_editable_key, parse_guar
 pub use error::Error;
 pub use import::{import_key, restore_inventory_entry};
 pub use leak_response::respond_to_leak;
-pub use migrate::{MigratedEntry, migrate_entries};
+pub use migrate::{MigratedEntry, Migration, migrate_entries};
 pub use missing::missing_error;
 pub use name_lookup::{Named, find_by_name};
 pub use new_key_names::{

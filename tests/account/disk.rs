@@ -6,7 +6,7 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{ErrorKind, KeyPatch, RetirePolicy, RotationOutcome};
-use keywright::services::keys::{RevokeOutcome, migrate_entries, recover_interrupted};
+use keywright::services::keys::{RevokeOutcome, recover_interrupted};
 use keywright::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
 use keywright::storage::journal::{self, Attempt, AttemptGuard, AttemptStage};
 use keywright::storage::json_store;
@@ -262,8 +262,7 @@ fn an_attempt_whose_secrets_were_not_copied_stays_in_its_store() {
     }
     let to = SecretStore::memory_with_entries(vec![(entry(&kept), secret("b"))]);
     let from = &account.services.secret_store;
-    let server = account.services.server.as_str();
-    migrate_entries(location, from, &to, TIMEOUT, server, |_| "keywright/test".into()).unwrap();
+    migrate_all(&account.services, from, &to).unwrap();
     let store = |attempt: &Attempt| {
         let attempts = journal::list_all_attempts(location).unwrap();
         attempts.into_iter().find(|other| other.id == attempt.id).unwrap().store.unwrap()

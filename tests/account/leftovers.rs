@@ -1,9 +1,7 @@
 //! Recovery of interrupted attempts, and migration to another secret store.
 
 use jiff::{SignedDuration, Timestamp};
-use keywright::services::keys::{
-    Error, MigratedEntry, RecoveryReport, migrate_entries, recover_and_reconcile,
-};
+use keywright::services::keys::{Error, MigratedEntry, RecoveryReport, recover_and_reconcile};
 use keywright::storage::journal::{self, Attempt, AttemptGuard, AttemptStage};
 
 use super::*;
@@ -159,14 +157,7 @@ fn attempts_of_running_processes_and_other_stores_are_not_recovered() {
 }
 
 fn move_all(world: &TestAccount, to: &SecretStore) -> Result<Vec<MigratedEntry>, Error> {
-    let ServiceContext {
-        location: place,
-        secret_store: vault,
-        secret_store_timeout: timeout,
-        server,
-        ..
-    } = &world.services;
-    migrate_entries(place, vault, to, *timeout, server, |_| "keywright/test".into())
+    migrate_all(&world.services, &world.services.secret_store, to)
 }
 
 fn moved(world: &TestAccount, to: &SecretStore) -> (usize, usize) {

@@ -112,15 +112,7 @@ fn removed_keys_move_with_the_others_to_another_store() {
     let ask = std::sync::Arc::new(|_| Ok(SecretString::from("passphrase")));
     let to = SecretStore::age_file(dir.path().to_owned(), ask);
     let services = &account.services;
-    let moved = keys::migrate_entries(
-        &services.location,
-        &services.secret_store,
-        &to,
-        TIMEOUT,
-        &services.server,
-        |_| "keywright/test".into(),
-    )
-    .unwrap();
+    let moved = migrate_all(services, &services.secret_store, &to).unwrap();
     assert!(moved.iter().all(|entry| entry.result.is_ok()), "{moved:?}");
     assert!(account.trash_entries().is_empty());
     account.services.secret_store = to;

@@ -2,24 +2,25 @@
 
 use std::ffi::OsString;
 
-use clap::{Subcommand, ValueEnum, ValueHint};
+use clap::{Args, Subcommand, ValueHint};
 
-use crate::cli::output::{print_result, print_warning, usage_error};
+use crate::cli::output::{confirm, find_keys, print_result, print_warning, usage_error};
 use crate::cli::passphrase::{prompt_new_passphrase, read_passphrase_file};
-use crate::domain::{ErrorKind, StoreKind, UserError};
+use crate::domain::{ErrorKind, KeyLocation, StoreKind, StoredKey, UserError, quote_shell_word};
 use crate::services::config::Config;
-use crate::services::keys::{self, MigratedEntry};
+use crate::services::keys::{self, MigratedEntry, Migration};
 use crate::services::provision::ServiceContext;
+use crate::storage::inventory;
 
 /// A subcommand of `store`.
 #[derive(Subcommand, Debug)]
 pub enum StoreCommand {
-    /// Move the keys of all servers, and the management keys, to another store
-    Move {
-        /// The destination
-        #[arg(long, value_name = "STORE")]
-        to: Destination,
-    },
+    /// Move keys to another store: those with these labels, or the keys of all servers
+    ///
+    /// Each key is read back from the new store before its old copy is deleted. Interrupted, the same
+    /// command continues. Without labels, removed keys move too; and between the keychain and the file
+    /// also management keys, which are in no other store.
+    Move(MoveArgs),
     /// Change the passphrase of the file store
     Passphrase {
         /// Read the new passphrase from the first line of this file [default: prompt twice]
@@ -28,13 +29,25 @@ pub enum StoreCommand {
     },
 }
 
-/// A store that keys can be moved to.
-#[derive(ValueEnum, Clone, Copy, Debug)]
-pub enum Destination {
-    /// The operating system's keychain
-    Os,
-    /// A file encrypted with a passphrase
-    File,
+/// Arguments of `store move`.
+#[derive(Args, Debug)]
+pub struct MoveArgs {
+    /// The keys to move [default: all]
+    labels: Vec<String>,
+    /// The new store: os, file, bao or exec:PROGRAM
+    #[arg(long, value_name = "STORE", value_parser = parse_destination)]
+    to: StoreKind,
+    /// Do not ask whether keys may leave a store that other people use
+    #[arg(long, short)]
+    yes: bool,
+}
+
+fn parse_destination(name: &str) -> Result<StoreKind, String> {
+    match name.parse() {
+        Ok(StoreKind::Memory) => Err("keys in memory are lost when Keywright ends".into()),
+        Ok(kind) => Ok(kind),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 impl StoreCommand {
@@ -44,60 +57,104 @@ impl StoreCommand {
         services: &ServiceContext,
     ) -> Result<(), UserError> {
         match self {
-            Self::Move { to } => move_keys(*to, config, services),
+            Self::Move(arguments) => arguments.run(config, services),
             Self::Passphrase { new_file } => change_passphrase(new_file.as_ref(), config),
         }
     }
 }
 
-fn move_keys(to: Destination, config: &Config, services: &ServiceContext) -> Result<(), UserError> {
-    let (os, file) = (
-        config.build_secret_store(&StoreKind::Keychain)?,
-        config.build_secret_store(&StoreKind::File)?,
-    );
-    let (from, to) = match to {
-        Destination::Os => (file, os),
-        Destination::File => (os, file),
-    };
-    let moved = keys::migrate_entries(
-        &services.location,
-        &from,
-        &to,
-        services.secret_store_timeout,
-        &services.server,
-        |server| config.keychain_service(server),
-    )
-    .map_err(|error| error.to_user_error())?;
-    let mut failed = 0;
-    for MigratedEntry { description, result } in &moved {
-        match result {
+impl MoveArgs {
+    fn run(&self, config: &Config, services: &ServiceContext) -> Result<(), UserError> {
+        let chosen = find_keys(services, &self.labels)?;
+        self.confirm_unsharing(&chosen, services)?;
+        let labels: Vec<_> = chosen.iter().map(|key| key.label.clone()).collect();
+        let to = config.build_secret_store(&self.to)?;
+        let local_from = match self.to {
+            StoreKind::Keychain => Some(config.build_secret_store(&StoreKind::File)?),
+            StoreKind::File => Some(config.build_secret_store(&StoreKind::Keychain)?),
+            _ => None,
+        };
+        let (mut moved, mut failed) = (0, 0);
+        let mut written = Ok(());
+        let mut print = |MigratedEntry { description, result }: &MigratedEntry| match result {
             Ok(()) => {
-                print_result(&format!(
-                    "{description}  stored in {} and verified\n",
-                    to.display_name()
-                ))?;
+                moved += 1;
+                let line = format!("{description}  stored in {} and verified\n", to.display_name());
+                written = written.clone().and(print_result(&line));
             }
             Err(error) => {
                 failed += 1;
-                print_warning(&UserError {
-                    message: format!("{description}: {}", error.message),
-                    ..error.clone()
-                });
+                let message = format!("{description}: {}", error.message);
+                print_warning(&UserError { message, ..error.clone() });
             }
+        };
+        let migration = Migration {
+            location: &services.location,
+            to: &to,
+            local_from: local_from.as_ref().filter(|from| from.exists()),
+            open_store: &|kind| config.build_secret_store(kind),
+            timeout: services.secret_store_timeout,
+            server: &services.server,
+            service: &|server| config.keychain_service(server),
+            labels: &labels,
+        };
+        keys::migrate_entries(&migration, &mut print).map_err(|error| {
+            let error = error.to_user_error();
+            match moved {
+                0 => error,
+                count => error.with_meaning(format!("{count} were moved before it")),
+            }
+        })?;
+        written?;
+        if failed > 0 {
+            return Err(UserError::new(
+                ErrorKind::Failed,
+                format!("{failed} of {} were not moved", moved + failed),
+                "fix the errors above, then run the same command to continue",
+            )
+            .with_meaning("they are still in the store they were in"));
+        }
+        self.print_summary(moved)
+    }
+
+    fn confirm_unsharing(
+        &self,
+        chosen: &[StoredKey],
+        services: &ServiceContext,
+    ) -> Result<(), UserError> {
+        let leaves = |key: &StoredKey| match &key.location {
+            KeyLocation::Stored(kind) => kind.is_shared() && *kind != self.to,
+            KeyLocation::AccountOnly => false,
+        };
+        let count = if self.labels.is_empty() {
+            let keys = inventory::list_all_keys(&services.location);
+            keys.map_err(|error| error.to_user_error())?.iter().filter(|key| leaves(key)).count()
+        } else {
+            chosen.iter().filter(|key| leaves(key)).count()
+        };
+        match count {
+            0 => Ok(()),
+            _ if self.yes => Ok(()),
+            count => confirm(&format!(
+                "{count} keys leave a shared store: other people can no longer read them. Move them?"
+            )),
         }
     }
-    if failed > 0 {
-        return Err(UserError::new(
-            ErrorKind::Failed,
-            format!("{failed} of {} were not moved", moved.len()),
-            "fix the errors above, then run the same command to continue",
-        )
-        .with_meaning("they are still in the store they were in"));
+
+    fn print_summary(&self, moved: usize) -> Result<(), UserError> {
+        let to = &self.to;
+        if moved == 0 {
+            return print_result(&format!("nothing to move: the keys are in the {to} store\n"));
+        }
+        let hint = match self.labels.is_empty() {
+            true => format!(
+                "; for new keys use --store {0} or KEYWRIGHT_STORE={0} from now on",
+                quote_shell_word(to.as_str())
+            ),
+            false => String::new(),
+        };
+        print_result(&format!("{moved} moved{hint}\n"))
     }
-    let (count, kind) = (moved.len(), to.kind());
-    print_result(&format!(
-        "{count} moved; use --store {kind} or KEYWRIGHT_STORE={kind} from now on\n"
-    ))
 }
 
 fn change_passphrase(new_file: Option<&OsString>, config: &Config) -> Result<(), UserError> {

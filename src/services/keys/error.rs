@@ -128,6 +128,17 @@ pub enum Error {
     /// The new key of a rotation is kept on this machine until the shared store can take it.
     #[error("{}", .0.message)]
     WaitsForSharedStore(UserError),
+    /// The key was removed or replaced while it was moved.
+    #[error("'{0}' was changed by another program while it was moved")]
+    KeyChanged(String),
+    /// The key is in its new store, and its old copy could not be deleted.
+    #[error("the key is in {store_name}, but its old copy was not deleted: {error}")]
+    OldCopyNotDeleted {
+        /// The display name of the new secret store.
+        store_name: String,
+        /// Why not.
+        error: Box<Error>,
+    },
     /// Two secret stores have different secrets with the same name.
     #[error("{1} has a different secret with the name '{0}'")]
     SecretConflict(String, String),
@@ -265,6 +276,16 @@ impl Error {
                     "create a new key, and remove this one: {}",
                     format_command(&["rm"], &[label.as_str()])
                 ),
+            ),
+            Self::KeyChanged(_) => (
+                ErrorKind::Failed,
+                "its copy in the new store was deleted again",
+                "move it again".into(),
+            ),
+            Self::OldCopyNotDeleted { error, .. } => (
+                ErrorKind::Failed,
+                "the new copy is used; the old store still has the key",
+                format!("{}; then move again, which deletes the old copy", error.to_user_error().advice),
             ),
             Self::SecretConflict(..) => (
                 ErrorKind::Failed,

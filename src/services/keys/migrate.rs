@@ -1,12 +1,12 @@
-//! Moves all secrets from one secret store to another: keys of all servers, removed keys, management
-//! keys and the secrets of attempts.
+//! Moves secrets from one secret store to another: keys, removed keys, and between the stores of this
+//! machine also management keys and the secrets of attempts. A few at a time:
 //!
-//! 1. copy each entry without overwriting a different secret
-//! 2. update the store in the inventory and the journal
-//! 3. delete each old entry whose copy is equal
+//! 1. copy each entry without overwriting a different secret, and read it back
+//! 2. update the store in the inventory, which also records the old one, and in the journal
+//! 3. delete each old entry whose copy is equal, and its record
 //!
-//! At every moment each secret is in one store at least. After an interruption the same call
-//! continues.
+//! At every moment each secret is in one store at least, and the inventory names a store that has it.
+//! After an interruption the same call continues.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,15 +14,38 @@ use std::time::Duration;
 use super::management_key::management_entry_id_for;
 use super::trash::{trash_entry_id_for, trash_service};
 use super::{Error, find_secret, secrets_equal};
-use crate::domain::{KeyLocation, StoredKey, TrashedKey, UserError};
+use crate::domain::{KeyLocation, Label, StoreKind, StoredKey, TrashedKey, UserError};
 use crate::services::provision::ATTEMPTS_SERVICE;
 use crate::storage::inventory;
 use crate::storage::journal::{self, Attempt, AttemptStage};
 use crate::storage::json_store::StoreLocation;
 use crate::storage::secret_store::{EntryId, SecretStore};
 
+/// How many entries are moved at a time: few, so that each result is reported soon.
+const BATCH_SIZE: usize = 8;
+
+/// What is moved, and to where.
+pub struct Migration<'a> {
+    /// Where the inventory and the journal are.
+    pub location: &'a StoreLocation,
+    /// The new store.
+    pub to: &'a SecretStore,
+    /// The store of this machine from which everything moves that is no key of the inventory.
+    pub local_from: Option<&'a SecretStore>,
+    /// Opens the store of a key.
+    pub open_store: &'a dyn Fn(&StoreKind) -> Result<SecretStore, UserError>,
+    /// The timeout of one secret store call.
+    pub timeout: Duration,
+    /// The server whose keys `labels` names.
+    pub server: &'a str,
+    /// Returns the keychain service of a server.
+    pub service: &'a dyn Fn(&str) -> String,
+    /// The keys to move; everything if there are none.
+    pub labels: &'a [Label],
+}
+
 /// The result for one entry.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct MigratedEntry {
     /// The label and the keychain service.
     pub description: String,
@@ -30,155 +53,287 @@ pub struct MigratedEntry {
     pub result: Result<(), UserError>,
 }
 
-/// Moves everything; `service` returns the keychain service of a server. Blocks.
+/// An entry to be moved.
+struct Entry {
+    id: EntryId,
+    owner: Owner,
+    from: Result<SecretStore, UserError>,
+}
+
+/// What an entry belongs to.
+enum Owner {
+    Key(Box<StoredKey>),
+    Trashed(Box<StoredKey>),
+    Attempt(String),
+    Unlisted,
+}
+
+impl Entry {
+    fn description(&self) -> String {
+        format!("{} ({})", self.id.account, self.id.service)
+    }
+
+    /// Whether this is the entry of a key or a removed key.
+    fn is_of(&self, key: &StoredKey, is_trashed: bool) -> bool {
+        let owner = match &self.owner {
+            Owner::Key(owner) if !is_trashed => owner,
+            Owner::Trashed(owner) if is_trashed => owner,
+            _ => return false,
+        };
+        owner.server == key.server && owner.hash == key.hash && owner.label == key.label
+    }
+}
+
+/// Moves entries and passes each result to `on_result` as soon as it is known. Blocks.
 ///
 /// # Errors
 ///
-/// Returns an error, and moves nothing, if a store is unavailable or an attempt is still open.
+/// Returns an error, and moves nothing more, if a store is unavailable, an attempt is still open, or the
+/// inventory cannot be written.
 pub fn migrate_entries(
-    location: &StoreLocation,
-    from: &SecretStore,
-    to: &SecretStore,
-    timeout: Duration,
-    default_server: &str,
-    service: impl Fn(&str) -> String,
-) -> Result<Vec<MigratedEntry>, Error> {
-    let stored_keys = inventory::list_all_keys(location)?;
+    migration: &Migration<'_>,
+    on_result: &mut dyn FnMut(&MigratedEntry),
+) -> Result<(), Error> {
+    let Migration { location, to, timeout, .. } = *migration;
     let attempts = journal::list_all_attempts(location)?;
     if let Some(pending) = attempts.iter().find(|attempt| attempt.stage != AttemptStage::Unresolved)
     {
         return Err(Error::AttemptPending(pending.label.clone()));
     }
-    let reserve = location.reserve_space()?;
-    to.check_writable(&service(default_server), timeout)?;
-
-    let trash = inventory::list_whole_trash(location)?;
-    let servers: BTreeSet<&str> = stored_keys
-        .iter()
-        .chain(trash.iter().map(|trashed| &trashed.key))
-        .map(|stored_key| stored_key.server.as_str())
-        .chain([default_server])
-        .collect();
-    let mut entry_ids = Vec::new();
-    for server in servers {
-        let service = service(server);
-        let listed = stored_keys.iter().filter(|stored_key| stored_key.server == server);
-        let mut accounts: BTreeSet<String> =
-            listed.map(|stored_key| stored_key.label.as_str().to_owned()).collect();
-        // Also entries that are not in the inventory.
-        accounts.extend(from.list_accounts(&service, timeout)?);
-        entry_ids.extend(accounts.into_iter().map(|account| {
-            let stored_key = stored_keys
-                .iter()
-                .find(|stored_key| {
-                    stored_key.server == server && stored_key.label.as_str() == account
-                })
-                .cloned();
-            (EntryId { service: service.clone(), account }, stored_key)
-        }));
-        entry_ids.push((management_entry_id_for(&service, server), None));
-        let trash_service = trash_service(&service);
-        let trashed = from.list_accounts(&trash_service, timeout)?.into_iter();
-        entry_ids.extend(
-            trashed.map(|account| (EntryId { service: trash_service.clone(), account }, None)),
-        );
+    let mut entries = migration.list_keys()?;
+    if migration.labels.is_empty() {
+        migration.add_trash(&mut entries)?;
+        migration.add_unlisted(&mut entries, &attempts)?;
     }
-    entry_ids.extend(attempts.iter().map(|attempt| {
-        (EntryId { service: ATTEMPTS_SERVICE.into(), account: attempt.id.clone() }, None)
-    }));
+    if entries.is_empty() {
+        return Ok(());
+    }
+    to.check_writable(&(migration.service)(migration.server), timeout)?;
+    for batch in entries.chunks(BATCH_SIZE) {
+        migration.move_batch(batch, on_result)?;
+    }
+    Ok(())
+}
 
-    let mut entries = Vec::new();
-    let mut copied = Vec::new();
-    let mut failed = BTreeSet::new();
-    for (entry_id, stored_key) in entry_ids {
-        let result = match copy_entry(&entry_id, stored_key.as_ref(), from, to, timeout) {
-            Ok(true) => Ok(()),
-            Ok(false) => continue,
-            Err(error) => Err(error.to_user_error()),
+impl Migration<'_> {
+    /// Returns the keys of the inventory that are in another store, or may have a copy there.
+    fn list_keys(&self) -> Result<Vec<Entry>, Error> {
+        let keys = inventory::list_all_keys(self.location)?;
+        let is_chosen = |key: &StoredKey| {
+            self.labels.is_empty()
+                || (key.server == self.server && self.labels.contains(&key.label))
         };
-        if result.is_ok() {
-            copied.push((entry_id.clone(), stored_key));
-        } else {
-            failed.insert((entry_id.service.clone(), entry_id.account.clone()));
-        }
-        entries.push(MigratedEntry {
-            description: format!("{} ({})", entry_id.account, entry_id.service),
-            result,
-        });
+        let chosen = keys.into_iter().filter(|key| is_chosen(key));
+        Ok(chosen
+            .filter_map(|key| {
+                let from = self.old_store(&key)?;
+                let service = (self.service)(&key.server);
+                let id = EntryId { service, account: key.label.as_str().to_owned() };
+                Some(Entry { id, owner: Owner::Key(Box::new(key)), from })
+            })
+            .collect())
     }
 
-    drop(reserve);
-    let not_recorded = |error| Error::MoveNotRecorded { store_name: to.display_name(), error };
-    let store = to.kind();
-    inventory::update_trash(location, |keys, trash| {
-        for key in keys {
-            let same = |stored_key: &StoredKey| {
-                stored_key.server == key.server && stored_key.hash == key.hash
-            };
-            if copied.iter().any(|(_, stored_key)| stored_key.as_ref().is_some_and(same)) {
-                key.location = KeyLocation::Stored(store.clone());
-            }
+    /// Returns the store from which the key moves; `None` if it is in the new one alone.
+    fn old_store(&self, key: &StoredKey) -> Option<Result<SecretStore, UserError>> {
+        let kind = match (&key.moved_from, &key.location) {
+            (Some(kind), _) | (None, KeyLocation::Stored(kind)) => kind,
+            (None, KeyLocation::AccountOnly) => return None,
+        };
+        match self.local_from {
+            Some(from) if from.kind() == *kind => Some(Ok(from.clone())),
+            // A key of the memory store ended with its process.
+            _ if *kind == self.to.kind() || *kind == StoreKind::Memory => None,
+            _ => Some((self.open_store)(kind)),
         }
-        for TrashedKey { key, .. } in trash {
-            let entry_id = trash_entry_id_for(&service(&key.server), &key.hash);
-            if copied.iter().any(|(copied, _)| *copied == entry_id) {
-                key.location = KeyLocation::Stored(store.clone());
-            }
-        }
-    })
-    .map_err(not_recorded)?;
-    let is_moved =
-        |attempt: &Attempt| !failed.contains(&(ATTEMPTS_SERVICE.into(), attempt.id.clone()));
-    journal::set_store_of_unresolved(location, &store, is_moved).map_err(not_recorded)?;
+    }
 
-    for (entry_id, _) in copied {
-        if let Err(error) = delete_old_copy(&entry_id, from, to, timeout) {
-            entries.push(MigratedEntry {
-                description: format!("the old copy of {} ({})", entry_id.account, entry_id.service),
-                result: Err(error.to_user_error()),
+    fn add_trash(&self, entries: &mut Vec<Entry>) -> Result<(), Error> {
+        for TrashedKey { key, .. } in inventory::list_whole_trash(self.location)? {
+            let Some(from) = self.old_store(&key) else { continue };
+            let id = trash_entry_id_for(&(self.service)(&key.server), &key.hash);
+            entries.push(Entry { id, owner: Owner::Trashed(Box::new(key)), from });
+        }
+        Ok(())
+    }
+
+    /// Adds what else is in the other store of this machine.
+    fn add_unlisted(&self, entries: &mut Vec<Entry>, attempts: &[Attempt]) -> Result<(), Error> {
+        let Some(from) = self.local_from else { return Ok(()) };
+        let mut servers = BTreeSet::from([self.server.to_owned()]);
+        servers.extend(inventory::list_all_keys(self.location)?.into_iter().map(|key| key.server));
+        servers.extend(
+            inventory::list_whole_trash(self.location)?
+                .into_iter()
+                .map(|trashed| trashed.key.server),
+        );
+        let mut ids = Vec::new();
+        for server in servers {
+            let service = (self.service)(&server);
+            for service in [service.clone(), trash_service(&service)] {
+                let accounts = from.list_accounts(&service, self.timeout)?;
+                ids.extend(
+                    accounts
+                        .into_iter()
+                        .map(|account| EntryId { service: service.clone(), account }),
+                );
+            }
+            ids.push(management_entry_id_for(&service, &server));
+        }
+        ids.retain(|id| entries.iter().all(|entry| entry.id != *id));
+        let entry = |id, owner| Entry { id, owner, from: Ok(from.clone()) };
+        entries.extend(ids.into_iter().map(|id| entry(id, Owner::Unlisted)));
+        entries.extend(attempts.iter().map(|attempt| {
+            let id = EntryId { service: ATTEMPTS_SERVICE.into(), account: attempt.id.clone() };
+            entry(id, Owner::Attempt(attempt.id.clone()))
+        }));
+        Ok(())
+    }
+
+    fn move_batch(
+        &self,
+        batch: &[Entry],
+        on_result: &mut dyn FnMut(&MigratedEntry),
+    ) -> Result<(), Error> {
+        let mut report = |entry: &Entry, result: Result<(), Error>| {
+            let description = entry.description();
+            on_result(&MigratedEntry {
+                description,
+                result: result.map_err(|error| error.to_user_error()),
             });
+        };
+        let reserve = self.location.reserve_space()?;
+        let mut copied = Vec::new();
+        for entry in batch {
+            match self.copy(entry) {
+                Ok(true) => copied.push(entry),
+                Ok(false) => {}
+                Err(error) => report(entry, Err(error)),
+            }
+        }
+        drop(reserve);
+        let store_name = || self.to.display_name();
+        let recorded = self
+            .record_move(&copied)
+            .map_err(|error| Error::MoveNotRecorded { store_name: store_name(), error })?;
+        let (moved, changed): (Vec<_>, Vec<_>) =
+            copied.into_iter().zip(recorded).partition(|(_, is_recorded)| *is_recorded);
+        for (entry, _) in changed {
+            // Another program has removed or replaced the key since: its copy is not used.
+            let _ = self.delete_if_equal(entry, true);
+            report(entry, Err(Error::KeyChanged(entry.id.account.clone())));
+        }
+        let mut done = Vec::new();
+        for (entry, _) in moved {
+            match self.delete_if_equal(entry, false) {
+                Ok(()) => done.push(entry),
+                Err(error) => report(
+                    entry,
+                    Err(Error::OldCopyNotDeleted {
+                        store_name: store_name(),
+                        error: Box::new(error),
+                    }),
+                ),
+            }
+        }
+        let listed = |entry: &&Entry| matches!(entry.owner, Owner::Key(_) | Owner::Trashed(_));
+        if done.iter().any(|entry| listed(entry)) {
+            inventory::update_trash(self.location, |keys, trash| {
+                for_each_owner(keys, trash, &done, |key, _| key.moved_from = None);
+            })?;
+        }
+        for entry in done {
+            report(entry, Ok(()));
+        }
+        Ok(())
+    }
+
+    /// Records the new store, and returns for each entry whether it is still the one that was copied.
+    fn record_move(
+        &self,
+        copied: &[&Entry],
+    ) -> Result<Vec<bool>, crate::storage::json_store::Error> {
+        let store = self.to.kind();
+        let mut recorded: Vec<bool> = copied
+            .iter()
+            .map(|entry| matches!(entry.owner, Owner::Attempt(_) | Owner::Unlisted))
+            .collect();
+        if recorded.contains(&false) {
+            inventory::update_trash(self.location, |keys, trash| {
+                for_each_owner(keys, trash, copied, |key, index| {
+                    recorded[index] = true;
+                    let old =
+                        std::mem::replace(&mut key.location, KeyLocation::Stored(store.clone()));
+                    if let KeyLocation::Stored(old) = old
+                        && old != store
+                    {
+                        key.moved_from = Some(old);
+                        key.shared = None;
+                    }
+                });
+            })?;
+        }
+        let is_copied = |attempt: &Attempt| {
+            copied
+                .iter()
+                .any(|entry| matches!(&entry.owner, Owner::Attempt(id) if *id == attempt.id))
+        };
+        if copied.iter().any(|entry| matches!(entry.owner, Owner::Attempt(_))) {
+            journal::set_store_of_unresolved(self.location, &store, is_copied)?;
+        }
+        Ok(recorded)
+    }
+
+    /// Copies a secret; returns `false` if there is none.
+    fn copy(&self, entry: &Entry) -> Result<bool, Error> {
+        let from = entry.from.as_ref().map_err(|error| Error::InOtherStore(error.clone()))?;
+        let find = |store| find_secret(store, &entry.id, self.timeout);
+        match (find(from)?, find(self.to)?) {
+            (None, None) => match &entry.owner {
+                Owner::Key(key) => Err(Error::MissingSecret {
+                    label: key.label.clone(),
+                    store_name: from.display_name(),
+                }),
+                Owner::Trashed(_) | Owner::Attempt(_) | Owner::Unlisted => Ok(false),
+            },
+            (Some(old), None) => {
+                self.to.set(&entry.id, &old, self.timeout)?;
+                Ok(true)
+            }
+            (Some(old), Some(new)) if !secrets_equal(&old, &new) => {
+                Err(Error::SecretConflict(entry.id.account.clone(), self.to.display_name()))
+            }
+            // An interrupted run already copied it.
+            (_, Some(_)) => Ok(true),
         }
     }
-    Ok(entries)
-}
 
-/// Copies a secret; returns `false` if there is none.
-fn copy_entry(
-    entry_id: &EntryId,
-    stored_key: Option<&StoredKey>,
-    from: &SecretStore,
-    to: &SecretStore,
-    timeout: Duration,
-) -> Result<bool, Error> {
-    match (find_secret(from, entry_id, timeout)?, find_secret(to, entry_id, timeout)?) {
-        (None, None) => match stored_key {
-            Some(stored_key) => Err(Error::MissingSecret {
-                label: stored_key.label.clone(),
-                store_name: from.display_name(),
-            }),
-            None => Ok(false),
-        },
-        (Some(old), None) => {
-            to.set(entry_id, &old, timeout)?;
-            Ok(true)
+    /// Deletes the old entry, or with `new` the new one, if both are equal.
+    fn delete_if_equal(&self, entry: &Entry, new: bool) -> Result<(), Error> {
+        let Ok(from) = &entry.from else { return Ok(()) };
+        let find = |store| find_secret(store, &entry.id, self.timeout);
+        match (find(from)?, find(self.to)?) {
+            (Some(one), Some(other)) if secrets_equal(&one, &other) => {
+                let store = if new { self.to } else { from };
+                Ok(store.delete(&entry.id, self.timeout)?)
+            }
+            _ => Ok(()),
         }
-        (Some(old), Some(new)) if !secrets_equal(&old, &new) => {
-            Err(Error::SecretConflict(entry_id.account.clone(), to.display_name()))
-        }
-        // An interrupted run already copied it.
-        (_, Some(_)) => Ok(true),
     }
 }
 
-/// Deletes the old entry if its copy is equal.
-fn delete_old_copy(
-    entry_id: &EntryId,
-    from: &SecretStore,
-    to: &SecretStore,
-    timeout: Duration,
-) -> Result<(), Error> {
-    match (find_secret(from, entry_id, timeout)?, find_secret(to, entry_id, timeout)?) {
-        (Some(old), Some(new)) if secrets_equal(&old, &new) => Ok(from.delete(entry_id, timeout)?),
-        _ => Ok(()),
+/// Calls `change` for each key and removed key that is the owner of an entry, with the entry's index.
+fn for_each_owner(
+    keys: &mut [StoredKey],
+    trash: &mut [TrashedKey],
+    entries: &[&Entry],
+    mut change: impl FnMut(&mut StoredKey, usize),
+) {
+    let keys = keys.iter_mut().map(|key| (key, false));
+    let trash = trash.iter_mut().map(|trashed| (&mut trashed.key, true));
+    for (key, is_trashed) in keys.chain(trash) {
+        if let Some(index) = entries.iter().position(|entry| entry.is_of(key, is_trashed)) {
+            change(key, index);
+        }
     }
 }

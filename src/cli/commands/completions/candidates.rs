@@ -6,6 +6,7 @@ use clap::{Arg, ArgAction, Command, ValueHint};
 
 use crate::cli::env_mapping::{escape_item, last_item_start, validate_variable_name};
 use crate::domain::ResetInterval;
+use crate::platform::child_process::list_on_path;
 
 /// A completion and its description. An empty value stands for file names.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -170,8 +171,29 @@ fn about_text(about: Option<&clap::builder::StyledStr>) -> String {
 const NEW_LABEL_COMMANDS: [&str; 2] = ["new", "import"];
 
 /// The stores that keep keys after the program has ended, as candidates of `--store`.
-const STORES: [(&str, &str); 2] =
-    [("os", "The operating system's keychain"), ("file", "A file encrypted with a passphrase")];
+const STORES: [(&str, &str); 4] = [
+    ("os", "The operating system's keychain"),
+    ("file", "A file encrypted with a passphrase"),
+    ("bao", "OpenBao or HashiCorp Vault"),
+    ("exec:", "A program that speaks the protocol of Docker's credential helpers"),
+];
+
+/// What the names of Docker's credential helpers start with.
+const HELPER_PREFIX: &str = "docker-credential-";
+
+/// Returns the stores, with the credential helpers on PATH once `exec:` is there.
+fn list_stores(current: &str) -> Vec<Candidate> {
+    if !current.starts_with("exec:") {
+        return STORES.map(|(name, about)| Candidate::new(name, about)).into();
+    }
+    let mut names = list_on_path(HELPER_PREFIX);
+    names.sort();
+    names.dedup();
+    names
+        .into_iter()
+        .map(|name| Candidate::new(format!("exec:{name}"), "credential helper"))
+        .collect()
+}
 
 fn list_values(
     command: &Command,
@@ -199,7 +221,7 @@ fn list_values(
         (_, "workspace") => names(NameKind::Workspace),
         // Not value enums: other stores have names that cannot be listed, and an interval is
         // parsed by the domain.
-        (_, "store") => STORES.map(|(name, about)| Candidate::new(name, about)).into(),
+        (_, "store") | ("move", "to") => list_stores(current),
         (_, "reset") => ResetInterval::ALL
             .map(|reset| Candidate::new(reset.as_str(), reset.description()))
             .into_iter()
@@ -316,8 +338,9 @@ mod tests {
         assert!(offers(&["get"], "--", "--no-tty") && !offers(&["get", "--"], "-", "--no-tty"));
         assert_eq!(candidates(&["env", "--shell"], ""), ["bash", "zsh", "fish", "pwsh", "dotenv"]);
         assert!(offers(&["completions"], "", "elvish"));
-        assert_eq!(candidates(&["list", "--store"], ""), ["os", "file"]);
-        assert_eq!(candidates(&["list"], "--store=o"), ["--store=os", "--store=file"]);
+        assert_eq!(candidates(&["list", "--store"], ""), ["os", "file", "bao", "exec:"]);
+        assert_eq!(candidates(&["list"], "--store=o")[..2], ["--store=os", "--store=file"]);
+        assert_eq!(candidates(&["store", "move", "--to"], "b").len(), 4);
         assert_eq!(candidates(&["new", "x", "--reset"], "")[2..], ["monthly", "never"]);
         assert!(offers(&["helper"], "", "claude-code"));
         assert_eq!(candidates(&["new", "x", "--via-key"], "m"), ["my key", "a,b"]);
