@@ -22,6 +22,7 @@ mod output;
 mod passphrase;
 mod prompts;
 mod repeated_options;
+mod rights;
 mod runtime;
 mod sign_in;
 mod signals;

@@ -238,6 +238,7 @@ impl Config {
             kubernetes_role: text(Field::BaoKubernetesRole),
             auth_mount: text(Field::BaoAuthMount),
             request_timeout: self.request_timeout,
+            read_var: |name| std::env::var_os(name),
             find_proxy,
         }
     }

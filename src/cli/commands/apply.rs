@@ -15,6 +15,7 @@ use crate::cli::interactive_batch::BatchPrompter;
 use crate::cli::output::{
     confirm, eprint, eprintln, print, print_result, print_status, print_warning, usage_error,
 };
+use crate::cli::rights::check_may_write;
 use crate::cli::run_async;
 use crate::cli::sign_in::SignInArgs;
 use crate::cli::unstored_keys::{print_settled, report_lost_keys, store_recovered_keys};
@@ -86,6 +87,12 @@ impl ApplyArgs {
         let plan = self.read_plan(services)?;
         let mut rows = compare_with_stored_keys(&plan, services)?;
         if !self.dry_run {
+            // One label stands for all: a right for a part of them shows with each key.
+            let missing = rows.iter().find_map(|row| match row {
+                PlanRow::Create(request) => Some(request.label.as_str()),
+                _ => None,
+            });
+            check_may_write(services, missing)?;
             rows = self.create_missing_keys(&plan, rows, services)?;
             if self.replace {
                 replacement::replace_differing_keys(self, &plan, &mut rows, services)?;

@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::cli::other_profiles::{CopyEffect, print_other_profiles};
 use crate::cli::output::{add_done_keys, find_keys, print_result, set_last_error};
+use crate::cli::rights::check_may_write;
 use crate::cli::run_async;
 use crate::domain::UserError;
 use crate::services::keys::{self, management_key};
@@ -28,6 +29,7 @@ impl SetDisabledArgs {
         let verb = if disabled { "disabled" } else { "enabled" };
         let (mut done, mut result) = (Vec::new(), Ok(()));
         let keys = find_keys(services, &self.labels)?;
+        check_may_write(services, keys.iter().map(|key| key.label.as_str()))?;
         let effect = if disabled { CopyEffect::Disabled } else { CopyEffect::Enabled };
         let hashes = keys.iter().map(|key| (key.label.as_str(), &*key.hash));
         print_other_profiles(services, hashes, effect);

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::output::{confirm, eprintln, find_key, print, print_result, usage_error};
+use crate::cli::rights::check_may_write;
 use crate::cli::{json, run_async};
 use crate::domain::{
     Cents, ErrorKind, FieldChange, FieldDifference, KeyEdit, KeyUpdateOutcome, ManagementKey,
@@ -51,6 +52,7 @@ pub struct EditArgs {
 impl EditArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let key = find_key(services, &self.label)?;
+        check_may_write(services, [key.label.as_str()])?;
         let mut edit = self.parse_edit()?;
         // A prompt of the secret store must come before the question.
         let management =

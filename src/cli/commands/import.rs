@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 use crate::cli::other_account::OtherAccountArgs;
 use crate::cli::other_profiles::{CopyEffect, print_other_profiles};
 use crate::cli::output::{print_confirmed_key, print_next_command, print_stored_key, usage_error};
+use crate::cli::rights::check_may_write;
 use crate::cli::{prompts, run_async};
 use crate::domain::{ApiKey, KeyInputError, Label, UserError};
 use crate::services::keys;
@@ -27,6 +28,7 @@ impl ImportArgs {
             .parse()
             .map_err(|problem| usage_error(format!("LABEL: {problem}"), "choose another label"))
             .map_err(|error| error.with_meaning("nothing was stored"))?;
+        check_may_write(services, [label.as_str()])?;
         if let Some(stored_key) = self.other_account.confirm_stored(services, label.as_str())? {
             return print_confirmed_key(&stored_key);
         }

@@ -10,6 +10,7 @@ use crate::cli::output::{
     print, print_confirmed_key, print_next_command, print_status, print_stored_key, print_warning,
     usage_error,
 };
+use crate::cli::rights::check_may_write;
 use crate::cli::sign_in::{SignInArgs, is_browser_unavailable, run_with_prompts};
 use crate::cli::unstored_keys::{key_lost_error, retry_store_interactively};
 use crate::cli::{json, run_async};
@@ -58,6 +59,7 @@ impl NewArgs {
             Some(label) => self.parse_request(label, &services.key_defaults)?,
             None => ask_for_request(&self.defaults(&services.key_defaults), services)?,
         };
+        check_may_write(services, [request.label.as_str()])?;
         self.resolve_names(&mut request, services)?;
         let other_account = &self.sign_in.other_account;
         if let Some(stored_key) = other_account.confirm_stored(services, request.label.as_str())? {

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use clap::Args;
 
 use crate::cli::output::{confirm, find_key, print_result, print_warning, usage_error};
+use crate::cli::rights::check_may_write;
 use crate::cli::run_async;
 use crate::domain::{Label, UserError};
 use crate::services::keys::{self, management_key};
@@ -27,6 +28,7 @@ impl RenameArgs {
             .parse()
             .map_err(|problem| usage_error(format!("NEW: {problem}"), "choose another label"))
             .map_err(|error| error.with_meaning("nothing was changed"))?;
+        check_may_write(services, [key.label.as_str()])?;
         let management = run_async(management_key::load_management_key(services))?
             .map_err(|error| error.to_user_error())?;
         let mut management = management.map(|(key, _)| key);

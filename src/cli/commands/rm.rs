@@ -6,6 +6,7 @@ use clap::Args;
 use crate::cli::other_profiles::{CopyEffect, print_other_profiles};
 use crate::cli::output::{add_done_keys, confirm, find_keys, print_result, set_last_error};
 use crate::cli::repeated_options::complete_commands;
+use crate::cli::rights::check_may_write;
 use crate::cli::run_async;
 use crate::domain::{ManagementKey, StoredKey, TRASH_DAYS, UserError, format_command, format_date};
 use crate::services::keys::{self, RevokeOutcome, management_key};
@@ -28,6 +29,7 @@ pub struct RmArgs {
 impl RmArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let keys = find_keys(services, &self.labels)?;
+        check_may_write(services, keys.iter().map(|key| key.label.as_str()))?;
         // Checked before the prompt, so that nobody confirms what cannot be done.
         let management = match keys.first().filter(|_| self.revoke) {
             Some(key) => Some(

@@ -9,6 +9,7 @@ use crate::cli::json;
 use crate::cli::losses::{confirm_losses, print_expected_losses, print_losses};
 use crate::cli::other_profiles::{CopyEffect, print_other_profiles};
 use crate::cli::output::{confirm, find_key, print_result, print_warning};
+use crate::cli::rights::check_may_write;
 use crate::cli::run_async;
 use crate::cli::sign_in::{SignInArgs, run_with_prompts};
 use crate::cli::unstored_keys::{finish_interrupted, key_lost_error, store_replacement};
@@ -40,6 +41,7 @@ pub struct RotateArgs {
 impl RotateArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let stored_key = find_key(services, &self.label)?;
+        check_may_write(services, [stored_key.label.as_str()])?;
         services.unlock().map_err(|error| error.to_user_error())?;
         let other_account = &self.sign_in.other_account;
         let unconfirmed = keys::find_unconfirmed_replacement(services, &stored_key)

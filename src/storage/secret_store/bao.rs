@@ -56,14 +56,14 @@ impl BaoStore {
 
     /// Returns the engine's address.
     pub fn address(&self) -> Result<String, Error> {
-        let read = |name: &str| std::env::var_os(name);
-        Ok(Environment(&read).address(&self.client.options)?.origin().ascii_serialization())
+        let options = &self.client.options;
+        Ok(Environment(&options.read_var).address(options)?.origin().ascii_serialization())
     }
 
     /// Whether a variable or the configuration says where the engine is.
     pub fn is_configured(&self) -> bool {
-        let read = |name: &str| std::env::var_os(name);
-        self.client.options.address.is_some() || Environment(&read).read("ADDR").is_some()
+        let options = &self.client.options;
+        options.address.is_some() || Environment(&options.read_var).read("ADDR").is_some()
     }
 
     /// Returns the mount of the engine.

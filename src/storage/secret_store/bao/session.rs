@@ -68,8 +68,7 @@ impl Session {
     pub(super) fn open(options: &BaoOptions) -> Result<Self, Error> {
         // Fails if this provider is already installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let read = |name: &str| std::env::var_os(name);
-        let environment = Environment(&read);
+        let environment = Environment(&options.read_var);
         let mut url = environment.address(options)?;
         let namespace = match environment.namespace(options) {
             None => None,

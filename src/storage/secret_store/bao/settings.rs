@@ -41,6 +41,8 @@ pub struct BaoOptions {
     pub auth_mount: Option<String>,
     /// Timeout of one request.
     pub request_timeout: Duration,
+    /// Reads a variable of the environment.
+    pub read_var: fn(&str) -> Option<OsString>,
     /// Finds the proxy for the engine's address.
     pub find_proxy: FindProxy,
 }

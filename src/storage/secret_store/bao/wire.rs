@@ -24,7 +24,7 @@ pub struct Entry {
 }
 
 /// What the engine knows about an entry without its secret.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct EntryMetadata {
     /// The version that is read without a number; 0 before the first write.

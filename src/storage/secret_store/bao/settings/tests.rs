@@ -11,6 +11,7 @@ fn options() -> BaoOptions {
         kubernetes_role: None,
         auth_mount: None,
         request_timeout: Duration::from_secs(5),
+        read_var: |_| None,
         find_proxy: |_| Ok(None),
     }
 }
