@@ -1,5 +1,6 @@
 //! Access to the operating system: browser, clipboard, environment, child processes, blocking calls, QR codes.
 
+pub(crate) mod blocking_call;
 pub(crate) mod blocking_worker;
 pub mod browser;
 pub(crate) mod child_process;

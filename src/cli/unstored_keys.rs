@@ -9,6 +9,7 @@ use super::signals::interruptible_controls;
 use crate::domain::{
     AccountKey, Label, ProvisioningOutcome, RotationOutcome, StoredKey, UserError,
 };
+use crate::platform::blocking_call::run_blocking;
 use crate::services::keys::{self, RecoveryReport};
 use crate::services::provision::{self, ProvisioningControls, ServiceContext};
 
@@ -40,11 +41,11 @@ pub(super) async fn retry_store_interactively(
         }
         print_warning(error);
         eprintln("press enter to store it again, ctrl-c to give up");
-        let read = tokio::task::spawn_blocking(|| io::stdin().lock().read_line(&mut String::new()));
+        let read = run_blocking(|| io::stdin().lock().read_line(&mut String::new()));
         tokio::select! {
             biased;
             _ = controls.cancel.wait_for(|cancelled| *cancelled) => break,
-            read = read => if !matches!(read, Ok(Ok(1..))) { break },
+            read = read => if !matches!(read, Some(Ok(1..))) { break },
         }
         let services = services.for_key(entry);
         outcome = provision::retry_store(entry.clone(), key.clone(), &services).await;

@@ -8,6 +8,7 @@ mod recovery;
 mod requests;
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::zeroize::Zeroizing;
@@ -21,6 +22,7 @@ use crate::domain::{
     ApiKey, AuthorizationResponse, ErrorKind, Label, ManagementKey, ProfileName, UserError,
     format_usd,
 };
+use crate::platform::blocking_call;
 use crate::platform::browser::{self, BrowserAvailability};
 use crate::platform::clipboard::{self, Clipboard, CopyDestination, CopyMethod};
 use crate::services::keys::{BatchCommand, load_key};
@@ -231,7 +233,7 @@ impl EffectRunner {
     /// Opens a page, and reports a failure also if it comes after a few seconds.
     fn open_url(&self, address: String) {
         let (services, results) = (self.services.clone(), self.event_sender.clone());
-        tokio::spawn(async move {
+        spawn_task(async move {
             let Ok(url) = Url::parse(&address) else { return };
             let report = |opened: Result<(), String>| {
                 let notice = opened.map(|()| "opened the page in the browser".into());
@@ -258,7 +260,7 @@ impl EffectRunner {
     /// Runs a blocking call on a thread for blocking calls.
     fn spawn_blocking(&self, call: impl FnOnce(&ServiceContext) -> Option<Msg> + Send + 'static) {
         let (services, results) = (self.services.clone(), self.event_sender.clone());
-        tokio::task::spawn_blocking(move || {
+        blocking_call::spawn_blocking(move || {
             if let Some(msg) = call(&services) {
                 send_message(&results, msg);
             }
@@ -275,14 +277,23 @@ impl EffectRunner {
         ProvisioningControls { cancel: cancelled, pasted_codes }
     }
 
+    /// Copies a text that is read on a thread for blocking calls.
     fn copy_to_clipboard(
         &self,
         text: impl FnOnce(&ServiceContext) -> Result<SecretString, UserError> + Send + 'static,
     ) {
+        self.copy_boxed(Box::new(text));
+    }
+
+    /// Is not generic, so that the code exists once.
+    fn copy_boxed(
+        &self,
+        text: Box<dyn FnOnce(&ServiceContext) -> Result<SecretString, UserError> + Send>,
+    ) {
         let (results, clipboard) = (self.event_sender.clone(), Arc::clone(&self.clipboard));
         let services = self.services.clone();
         let runtime = tokio::runtime::Handle::current();
-        tokio::task::spawn_blocking(move || {
+        blocking_call::spawn_blocking(move || {
             let text = match text(&services) {
                 Ok(text) => text,
                 Err(error) => return send_message(&results, Msg::Notice(Err(error))),
@@ -323,13 +334,20 @@ impl EffectRunner {
     }
 }
 
+/// Spawns a task on the loop's thread. The task is boxed, because each type of future would add a copy
+/// of the runtime's code.
+fn spawn_task(task: impl Future<Output = ()> + 'static) {
+    let task: Pin<Box<dyn Future<Output = ()>>> = Box::pin(task);
+    tokio::task::spawn_local(task);
+}
+
 async fn clear_clipboard_later(
     clipboard: Arc<Mutex<Clipboard>>,
     copy_number: u64,
     results: UnboundedSender<LoopEvent>,
 ) {
     tokio::time::sleep(clipboard::CLEAR_AFTER).await;
-    tokio::task::spawn_blocking(move || {
+    blocking_call::spawn_blocking(move || {
         let mut clipboard = clipboard.lock().unwrap_or_else(PoisonError::into_inner);
         if clipboard.clear_copy(copy_number) {
             send_message(&results, Msg::Notice(Ok("cleared the clipboard".into())));

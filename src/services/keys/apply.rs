@@ -12,6 +12,7 @@ use crate::domain::{
     ApiKey, AuthorizationResponse, ErrorKind, KeyRequest, Label, ProvisioningEvent, StoredKey,
     UnresolvedAttempt, UserError,
 };
+use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::{self, AuthMethod, ServiceContext};
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptStage};
@@ -142,14 +143,14 @@ pub async fn choose_batch_auth_method(
 /// Returns a stored key that the server accepts and that may authorise others.
 async fn find_authorizing_key(services: &ServiceContext) -> Option<(StoredKey, ApiKey)> {
     let lookup = services.clone();
-    let found = tokio::task::spawn_blocking(move || {
+    let found = run_blocking(move || {
         let now = Timestamp::now();
         let stored_keys = inventory::list_keys(&lookup.location, &lookup.server).ok()?;
         let stored_key = stored_keys.into_iter().find(|key| key.can_authorize(now))?;
         let key = super::load_key(&lookup, &stored_key.label).ok()?;
         Some((stored_key, key))
     });
-    let (stored_key, key) = found.await.ok()??;
+    let (stored_key, key) = found.await??;
     services.build_client().ok()?.get_current_key(&key).await.ok()?;
     Some((stored_key, key))
 }

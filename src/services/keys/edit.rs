@@ -10,6 +10,7 @@ use crate::domain::{
     EditableKey, FieldChange, GuardrailChange, GuardrailRef, KeyUpdate, KeyUpdateOutcome,
     ManagementKey, StoredKey, UserError,
 };
+use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 
@@ -120,8 +121,7 @@ async fn apply(services: &ServiceContext, update: KeyUpdate) -> Result<KeyUpdate
     if stored_key.is_none() && key.is_stored() {
         let (location, server) = (services.location.clone(), services.server.clone());
         let read = move || inventory::filter_keys(&location, &server, |row| row.hash == key.hash);
-        stored_key =
-            tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Ok(Vec::new()))?.pop();
+        stored_key = run_blocking(read).await.unwrap_or_else(|| Ok(Vec::new()))?.pop();
     }
     Ok(KeyUpdateOutcome::Updated { account_key, stored_key, warning })
 }

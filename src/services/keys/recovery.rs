@@ -11,6 +11,7 @@ use crate::domain::{
     AUTH_CODE_LIFETIME, AccountKey, Label, ManagementKey, ProvisioningOutcome, Rotated, StoreKind,
     StoredKey, UnresolvedAttempt, UserError, format_command, format_timestamp, format_usd,
 };
+use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::{self, RecoveredAttempts, ServiceContext};
 use crate::storage::inventory;
 use crate::storage::journal::{self, Attempt};
@@ -227,9 +228,9 @@ pub async fn find_attempt_key(services: &ServiceContext, id: &str) -> Result<Att
 
 async fn dismiss_attempt(services: &ServiceContext, id: &str) -> Result<(), UserError> {
     let (services, id) = (services.clone(), id.to_owned());
-    tokio::task::spawn_blocking(move || provision::dismiss_attempt(&services, &id))
+    run_blocking(move || provision::dismiss_attempt(&services, &id))
         .await
-        .unwrap_or_else(|_| Err(secret_store::Error::TimedOut.to_user_error()))
+        .unwrap_or_else(|| Err(secret_store::Error::TimedOut.to_user_error()))
 }
 
 /// Returns whether the attempt may have created this key: by its hash if it is known, else by name

@@ -15,6 +15,7 @@ use crate::domain::{
     AccountKey, ApiKey, CheckResult, KeyInfo, Label, StoreKind, StoredKey, UsageSample, UserError,
     utc_date,
 };
+use crate::platform::blocking_call::{run_blocking, spawn_blocking};
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
 use crate::storage::secret_store;
@@ -67,7 +68,7 @@ struct KeyLoader(UnboundedSender<(Label, oneshot::Sender<Result<ApiKey, Error>>)
 impl KeyLoader {
     fn new(services: ServiceContext) -> Self {
         let (sender, mut receiver) = unbounded_channel::<(Label, oneshot::Sender<_>)>();
-        tokio::task::spawn_blocking(move || {
+        spawn_blocking(move || {
             let mut stores = StoresByLabel::new(&services);
             while let Some((label, response)) = receiver.blocking_recv() {
                 // The receiver may have stopped waiting.
@@ -178,12 +179,12 @@ async fn check_key(
 /// mask keys differently.
 async fn has_other_key_with_mask(services: &ServiceContext, masked: String) -> bool {
     let services = services.clone();
-    let found = tokio::task::spawn_blocking(move || {
+    let found = run_blocking(move || {
         inventory::filter_keys(&services.location, &services.server, |stored_key| {
             stored_key.masked == masked
         })
     });
-    matches!(found.await, Ok(Ok(found)) if !found.is_empty())
+    matches!(found.await, Some(Ok(found)) if !found.is_empty())
 }
 
 /// The result of a refresh.
@@ -257,7 +258,7 @@ pub async fn refresh_keys(
         () = provision::wait_for_cancel(&mut stop) => tasks.shutdown().await,
     }
     let recorded = Arc::clone(&run);
-    let write_result = tokio::task::spawn_blocking(move || {
+    let write_result = run_blocking(move || {
         let (location, server) = (&recorded.services.location, &recorded.services.server);
         let results = lock_mutex(&recorded.results);
         let samples = lock_mutex(&recorded.samples);
@@ -277,7 +278,7 @@ pub async fn refresh_keys(
     let (mut error, retry_after) = lock_mutex(&run.stop_reason)
         .take()
         .map_or((None, None), |(error, retry_after)| (Some(error), retry_after));
-    if let (Ok(Err(cause)), None) = (&write_result, &error) {
+    if let (Some(Err(cause)), None) = (&write_result, &error) {
         error = Some(
             cause
                 .to_user_error()

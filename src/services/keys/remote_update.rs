@@ -6,6 +6,7 @@ use super::error::is_not_found;
 use super::{Error, retry_request};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{AccountKey, ErrorKind, KeyPatch, ManagementKey, StoredKey, UserError};
+use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
 use crate::storage::journal;
@@ -207,7 +208,7 @@ pub async fn revoke_and_remove(
     let reserve = services.location.reserve_space()?;
     let outcome = revoke_key(services, management, &stored_key.hash).await?;
     let (services, hash) = (services.clone(), stored_key.hash.clone());
-    let removed = tokio::task::spawn_blocking(move || {
+    let removed = run_blocking(move || {
         let _storing_lock = provision::lock_storing_blocking(&services)?;
         // Another program may have renamed the key since, and given its label to another one.
         let keys = inventory::list_keys(&services.location, &services.server)?;
@@ -217,7 +218,7 @@ pub async fn revoke_and_remove(
         }
     })
     .await;
-    match removed.unwrap_or_else(|_| Err(secret_store::Error::TimedOut.into())) {
+    match removed.unwrap_or_else(|| Err(secret_store::Error::TimedOut.into())) {
         Ok(()) => Ok(outcome),
         Err(Error::NotUnlisted { label, store_name, error, .. }) => {
             Err(Error::NotUnlisted { label, store_name, is_revoked: true, error })

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::api::openrouter::{Attribution, Client, Connection, Error};
 use crate::domain::{KeyDefaults, KeyLocation, ManagementKey, ProfileName, StoreKind, StoredKey};
+use crate::platform::blocking_call::run_blocking;
 use crate::storage::journal::{Attempt, AttemptGuard};
 use crate::storage::json_store::StoreLocation;
 use crate::storage::secret_store::{self, EntryId, SecretStore};
@@ -248,7 +249,7 @@ impl ServiceContext {
         call: impl FnOnce(&SecretStore, Duration) -> Result<T, secret_store::Error> + Send + 'static,
     ) -> Result<T, secret_store::Error> {
         let (store, timeout) = (self.secret_store.clone(), self.secret_store_timeout);
-        tokio::task::spawn_blocking(move || call(&store, timeout))
+        run_blocking(move || call(&store, timeout))
             .await
             .unwrap_or(Err(secret_store::Error::TimedOut))
     }

@@ -16,6 +16,7 @@ use crate::domain::{
     ApiKey, CheckResult, ErrorKind, KeyLocation, KnownAccounts, Label, ManagementKey,
     ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, StoredKey, UserError, sanitize,
 };
+use crate::platform::blocking_call::run_blocking;
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptGuard, AttemptStage};
 use crate::storage::json_store::{self, LockGuard};
@@ -177,8 +178,8 @@ pub(crate) async fn lock_storing(
     services: &ServiceContext,
 ) -> Result<LockGuard, json_store::Error> {
     let services = services.clone();
-    let storing_lock = tokio::task::spawn_blocking(move || lock_storing_blocking(&services));
-    storing_lock.await.unwrap_or_else(|_| Err(json_store::Error::LockHeld(STORING_LOCK.into())))
+    let storing_lock = run_blocking(move || lock_storing_blocking(&services));
+    storing_lock.await.unwrap_or_else(|| Err(json_store::Error::LockHeld(STORING_LOCK.into())))
 }
 
 /// Does what [`lock_storing`] does, and blocks.

@@ -16,6 +16,7 @@ use crate::domain::{
     AccountKey, ActivityRow, DailySpending, ErrorKind, ManagementKey, ModelUse, UserError,
     from_nanodollars, sanitize, to_nanodollars, utc_date,
 };
+use crate::platform::blocking_call::run_blocking;
 use crate::services::keys::{self, Error};
 use crate::services::provision::ServiceContext;
 use crate::storage::activity_cache::{CachedActivity, read_activity, write_activity};
@@ -219,7 +220,7 @@ impl ActivityRun {
         let names: Vec<String> = ids.iter().map(|(id, _)| id.clone()).collect();
         let (location, server) = (self.services.location.clone(), self.services.server.clone());
         let read = move || read_activity(&location, &server, Some(&names));
-        let mut cached = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+        let mut cached = run_blocking(read).await.unwrap_or_default();
         let mut fetched = Fetched::default();
         let mut queue: VecDeque<(String, Option<String>)> = VecDeque::new();
         for (id, hash) in ids {
@@ -287,7 +288,7 @@ impl ActivityRun {
         }
         let (location, server) = (self.services.location.clone(), self.services.server.clone());
         let write = move || write_activity(&location, &server, &finals);
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(write).await {
+        if let Some(Err(error)) = run_blocking(write).await {
             tracing::warn!(%error, "the activity could not be cached");
         }
         if is_cancelled {

@@ -9,6 +9,7 @@ use crate::domain::{
     AccountKey, AccountKeys, ApiKey, ErrorKind, KeyUpdate, Label, ManagementKey, ProvisioningEvent,
     ProvisioningOutcome, RetirePolicy, RotationOutcome, StoredKey, UserError,
 };
+use crate::platform::blocking_call::run_blocking;
 use crate::platform::browser::{self, BrowserAvailability};
 use crate::services::keys::{self, Error, JoinedKey, management_key};
 use crate::services::provision::{self, AuthMethod, ServiceContext};
@@ -271,17 +272,15 @@ pub(super) async fn resolve_auth_choice(
         AuthChoice::PasteCode => Ok(AuthMethod::PasteCode),
         AuthChoice::ExistingKey(label) => {
             let services_copy = services.clone();
-            let key = tokio::task::spawn_blocking(move || {
-                keys::load_authorizing_key(&services_copy, &label)
-            })
-            .await;
+            let key =
+                run_blocking(move || keys::load_authorizing_key(&services_copy, &label)).await;
             match key {
-                Ok(Ok(key)) => Ok(AuthMethod::ExistingKey(
+                Some(Ok(key)) => Ok(AuthMethod::ExistingKey(
                     key,
                     Box::new(choose_interactive_auth_method(services, report)),
                 )),
-                Ok(Err(error)) => Err(error.to_user_error()),
-                Err(_) => Err(UserError::new(
+                Some(Err(error)) => Err(error.to_user_error()),
+                None => Err(UserError::new(
                     ErrorKind::SecretStore,
                     "the stored key could not be read",
                     "try again",

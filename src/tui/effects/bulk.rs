@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{EffectRunner, send_message};
+use super::{EffectRunner, send_message, spawn_task};
 use crate::domain::{KeyUpdate, StoredKey, TrashedKey, UserError};
+use crate::platform::blocking_call;
 use crate::services::keys::{self, Error, management_key};
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store;
@@ -97,7 +98,7 @@ impl EffectRunner {
         action: impl Fn(ServiceContext, K) -> T + 'static,
     ) {
         let (services, results) = (self.services.clone(), self.event_sender.clone());
-        tokio::task::spawn_local(async move {
+        spawn_task(async move {
             for key in keys {
                 let msg = action(services.clone(), key).await;
                 send_message(&results, msg);
@@ -110,7 +111,7 @@ impl EffectRunner {
 async fn run_blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, UserError> {
-    let result = tokio::task::spawn_blocking(call).await;
+    let result = blocking_call::run_blocking(call).await;
     result
         .unwrap_or(Err(Error::SecretStore(secret_store::Error::TimedOut)))
         .map_err(|error| error.to_user_error())

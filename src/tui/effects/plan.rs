@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::recovery::recover_interrupted;
 use super::{EffectRunner, actions, send_message};
 use crate::domain::{KeyRequest, ProvisioningEvent, UserError, io_error_text};
+use crate::platform::blocking_call::run_blocking;
 use crate::services::config;
 use crate::services::diagnostic::Diagnostic;
 use crate::services::keys::{self, BatchControls, ItemResult, Progress};
@@ -26,10 +27,8 @@ impl EffectRunner {
         self.spawn_request(ticket, move |services, _| async move {
             let plan = async {
                 let services_copy = services.clone();
-                let keys =
-                    tokio::task::spawn_blocking(move || load_plan(&services_copy, &path, now))
-                        .await;
-                let keys = keys.unwrap_or_else(|_| Err(vec!["the plan cannot be read".into()]))?;
+                let keys = run_blocking(move || load_plan(&services_copy, &path, now)).await;
+                let keys = keys.unwrap_or_else(|| Err(vec!["the plan cannot be read".into()]))?;
                 let (_, auth_description) = choose_batch_auth_method(&services, &|_| {}).await;
                 Ok(PlanComparison { keys, auth_description })
             };

@@ -1,6 +1,6 @@
 //! Finishes what an earlier run left behind.
 
-use super::{EffectRunner, send_message};
+use super::{EffectRunner, send_message, spawn_task};
 use crate::services::keys;
 use crate::services::provision::{self, ServiceContext};
 use crate::tui::state::Msg;
@@ -8,7 +8,7 @@ use crate::tui::state::Msg;
 impl EffectRunner {
     pub(super) fn start_recovery(&self) {
         let (services, results) = (self.services.clone(), self.event_sender.clone());
-        tokio::task::spawn_local(async move {
+        spawn_task(async move {
             send_message(&results, recover_interrupted(&services).await);
         });
     }

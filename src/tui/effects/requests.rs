@@ -7,7 +7,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
 use super::super::{LoopEvent, SandboxControls};
-use super::{EffectRunner, actions, send_message};
+use super::{EffectRunner, actions, send_message, spawn_task};
 use crate::domain::{
     AuthCode, CheckResult, KeyRequest, Label, ProvisioningEvent, ProvisioningOutcome,
 };
@@ -121,7 +121,7 @@ impl EffectRunner {
     ) {
         let responder = self.responder(ticket);
         let task = task(self.services.clone(), responder.clone());
-        tokio::task::spawn_local(async move { responder.send(task.await) });
+        spawn_task(async move { responder.send(task.await) });
     }
 
     /// Runs a blocking call on a thread for blocking calls.
@@ -142,7 +142,7 @@ impl EffectRunner {
         self.active_refresh = Some((ticket, stop));
         let (services, responder) = (self.services.clone(), self.responder(ticket));
         let clock = self.clock.clone();
-        tokio::spawn(async move {
+        spawn_task(async move {
             let check_responder = responder.clone();
             let on_check = move |hash: &str, result: &CheckResult, checked_at| {
                 let (hash, result) = (hash.to_owned(), result.clone());
