@@ -124,24 +124,50 @@ impl Cli {
         // Only help needs the whole definition, which takes as long as all the rest.
         let asks_for_help = |arg: &OsString| *arg == "--help" || *arg == "-h" || *arg == "help";
         let is_whole = args.iter().any(asks_for_help);
-        let command = if is_whole {
-            Self::definition()
-        } else if std::env::vars_os().any(|(_, value)| value.is_empty()) {
-            ignore_variables(Self::command(), &is_empty_variable)
+        if !is_whole {
+            match Self::parse_with(without_unnamed_commands(&Self::command(), &args), &args) {
+                Err(error) if error.kind() != ErrorKind::DisplayVersion => {
+                    // It may be about a command that was left out.
+                }
+                result => return result,
+            }
+        }
+        let command = if is_whole { Self::definition() } else { Self::command() };
+        Self::parse_with(command.color(find_color_option(&args)), &args)
+            .map_err(|error| explain_error(error, &args, is_whole))
+    }
+
+    fn parse_with(command: Command, args: &[OsString]) -> Result<Self, clap::Error> {
+        let command = if std::env::vars_os().any(|(_, value)| value.is_empty()) {
+            ignore_variables(command, &is_empty_variable)
         } else {
-            Self::command()
+            command
         };
         // Freeing thousands of small strings would take a quarter of the program's start.
-        let mut command = ManuallyDrop::new(command.color(find_color_option(&args)));
-        let matches = command
-            .try_get_matches_from_mut(&args)
-            .map_err(|error| explain_error(error, &args, is_whole))?;
+        let mut command = ManuallyDrop::new(command);
+        let matches = command.try_get_matches_from_mut(args)?;
         let mut cli =
             Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         cli.global.record_origins(&command, &matches);
         cli.global.repeated_options = list_repeated_options(&matches);
         Ok(cli)
     }
+}
+
+/// Returns the definition with those commands only that an argument names. clap copies each option of every
+/// command into all of them, which takes half of the program's start and half a megabyte. What it says
+/// about other commands, as in errors, is missing.
+fn without_unnamed_commands(whole: &Command, args: &[OsString]) -> Command {
+    let is_named = |command: &&Command| {
+        let mut names = command.get_all_aliases().chain([command.get_name()]);
+        names.any(|name| args.iter().any(|arg| arg == name))
+    };
+    let named = whole.get_subcommands().filter(is_named).cloned().collect::<Vec<_>>();
+    Command::new(whole.get_name().to_owned())
+        .version(env!("CARGO_PKG_VERSION"))
+        .groups(whole.get_groups().cloned())
+        .args(whole.get_arguments().cloned())
+        .subcommands(named)
 }
 
 fn add_examples(command: Command, parent: &str) -> Command {
@@ -208,4 +234,42 @@ fn find_unreadable_variable(error: &clap::Error) -> Option<String> {
         .find(unreadable)?
         .to_str()
         .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::parse_args(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn a_line_is_parsed_as_by_the_whole_definition() {
+        for line in [
+            "keywright",
+            "keywright --sandbox --keys 7",
+            "keywright --server http://127.0.0.1:1 get ci --quiet",
+            "keywright vault move --to file",
+            "keywright rename list get",
+            "keywright --profile list show run",
+            "keywright run ci -- keywright get ci",
+            "keywright store passphrase --data-dir new",
+        ] {
+            let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            let whole = Cli::parse_with(Cli::command(), &args).unwrap();
+            assert_eq!(format!("{:?}", parse(line).unwrap()), format!("{whole:?}"), "{line}");
+        }
+    }
+
+    #[test]
+    fn errors_come_from_the_whole_definition() {
+        let error = parse("keywright lst --json").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidSubcommand);
+        assert!(error.to_string().contains("'list'"), "{error}");
+        let error = parse("keywright get").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::MissingRequiredArgument);
+        assert!(error.to_string().contains("keywright get <LABEL>"), "{error}");
+        assert_eq!(parse("keywright --version").unwrap_err().kind(), ErrorKind::DisplayVersion);
+    }
 }
