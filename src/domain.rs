@@ -67,7 +67,7 @@ pub use key_pattern::{KEY_PREFIX, MAX_KEY_BYTES, find_keys, mask_keys, match_key
 pub use key_request::{Cents, DefaultedFields, Expiry, KeyRequest, ResetInterval};
 pub use key_state::KeyState;
 pub use label::Label;
-pub use money::{format_usd, format_usd_short, from_nanodollars, to_nanodollars};
+pub use money::{format_usd, format_usd_short, from_nanodollars, round_to_cents, to_nanodollars};
 pub use monthly_limits::sum_of_monthly_limits;
 pub use other_account::{KnownAccounts, OtherAccount, mark_other_accounts};
 pub use profile_name::ProfileName;

@@ -146,7 +146,8 @@ impl StoredKey {
             info.keep_budgets_of(earlier);
         }
         self.info = Some(Arc::new(info));
-        self.checked_at = Some(at);
+        // The clock of the caller may be behind, such as after a skipped day in the sandbox.
+        self.checked_at = self.checked_at.max(Some(at));
         if remote.disabled == Some(false) {
             // The server rejects a disabled key, so an earlier rejection says nothing now.
             self.rejected_at = None;
@@ -271,6 +272,22 @@ mod tests {
             },
             ..AccountKey::default()
         }
+    }
+
+    #[test]
+    fn an_answer_by_a_clock_that_is_behind_makes_no_check_older() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let mut key: StoredKey = serde_json::from_value(serde_json::json!({
+            "label": "x", "hash": "", "masked": "", "server": "", "store": "os",
+            "created_at": "2026-11-01T00:00:00Z",
+        }))
+        .unwrap();
+        // In the sandbox, days can be skipped.
+        let skipped = at("2026-11-26T12:00:00Z");
+        key.record_account_key(&remote(Some(10.0), None), skipped);
+        key.record_account_key(&remote(Some(20.0), None), at("2026-11-24T12:00:00Z"));
+        assert_eq!(key.checked_at, Some(skipped));
+        assert_eq!(key.limit().value(), Some(20.0));
     }
 
     #[test]

@@ -141,8 +141,7 @@ impl StoredKey {
         if is_low {
             return KeyState::Low;
         }
-        let within = |at: Timestamp| thresholds.expiring_for(at.duration_since(self.created_at));
-        if expires_at.value().is_some_and(|at| at.duration_since(now) <= within(at)) {
+        if self.expires_within(thresholds, now) {
             return KeyState::Expiring;
         }
         // A limit or an expiry that is not understood may already stop the key.
@@ -150,6 +149,22 @@ impl StoredKey {
             return KeyState::Unknown;
         }
         KeyState::Active
+    }
+
+    /// Whether the key works and expires soon, whatever else its state says.
+    pub fn is_expiring(&self, now: Timestamp) -> bool {
+        let is_over = matches!(
+            self.state(now),
+            KeyState::Expired | KeyState::Disabled | KeyState::Rejected | KeyState::Unknown
+        );
+        !is_over && self.expires_within(&Thresholds::current(), now)
+    }
+
+    fn expires_within(&self, thresholds: &Thresholds, now: Timestamp) -> bool {
+        self.expires_at().value().is_some_and(|at| {
+            let lifetime = at.duration_since(self.created_at);
+            at.duration_since(now) <= thresholds.expiring_for(lifetime)
+        })
     }
 
     /// Whether less remains than `threshold`, in the layer that would block first.

@@ -21,6 +21,11 @@ pub fn format_usd_short(amount: f64) -> String {
     }
 }
 
+/// Returns an amount in whole cents, as it is shown, so that a sum is that of the amounts on screen.
+pub fn round_to_cents(usd: f64) -> f64 {
+    (usd * 100.0).round() / 100.0
+}
+
 /// The highest amount that is added up, in USD.
 const MAX_USD: f64 = 1e9;
 

@@ -24,8 +24,8 @@ pub use footer::{FooterItem, footer_items};
 pub use palette::{PaletteEntry, palette_entries, run_entry, selected_entry};
 use tables::{
     ACTION_RESULTS, ALTERNATE_STORE, BATCH, CODE_FIELD, CONFIRM_ACCOUNT, CONFIRM_LEAK_RESPONSE,
-    CONFIRM_REVOKE, CONFIRM_ROTATE, FILTER, FORM, HELP, MANAGEMENT, MESSAGES, NEW_KEY, PALETTE,
-    PASSPHRASE, PLAN, PLAN_FINISHED, PLAN_PATH, PROFILES, PROVISIONING, QUESTION, REMOVE_QUESTION,
+    CONFIRM_REVOKE, CONFIRM_ROTATE, FILTER, FORM, HELP, MANAGEMENT, MANAGEMENT_STORED, MESSAGES, NEW_KEY, PALETTE,
+    PASSPHRASE, PLAN, PLAN_PATH, PROFILES, PROVISIONING, QUESTION, REMOVE_QUESTION,
     SANDBOX_CONSENT, SIGN_IN, SIGN_IN_BY_CODE, SIGN_IN_FAILED, TEXT_EDITING, TRASH, UNSTORED_KEY,
 };
 
@@ -89,10 +89,9 @@ fn screen_tables(model: &Model) -> Vec<&'static [Action]> {
             ConfirmKind::ConfirmAccount => vec![CONFIRM_ACCOUNT, TEXT_EDITING],
         },
         Screen::ActionResults(_) => vec![ACTION_RESULTS],
-        Screen::Plan(plan) if plan.is_finished => vec![PLAN_FINISHED],
         Screen::Plan(plan) if plan.comparison.is_some() => vec![PLAN],
         Screen::Plan(_) => vec![PLAN_PATH, TEXT_EDITING],
-        Screen::Management(screen) if screen.stored.is_some() => vec![ACTION_RESULTS],
+        Screen::Management(screen) if screen.stored.is_some() => vec![MANAGEMENT_STORED],
         Screen::Management(_) => vec![MANAGEMENT, TEXT_EDITING],
         Screen::Trash(_) => vec![TRASH],
         Screen::Limits(_) => vec![FORM, TEXT_EDITING],
@@ -254,6 +253,7 @@ mod tests {
     fn every_action_fits_into_a_column_of_the_help() {
         for action in [DASHBOARD, GLOBAL, SANDBOX].into_iter().flatten() {
             assert!(action.help_text().len() <= 27, "{}", action.help_text());
+            assert!(action.short_text().len() <= 17, "{}", action.short_text());
         }
     }
 }

@@ -23,6 +23,7 @@ mod plan_screen;
 mod profile_picker;
 mod question;
 mod refresh;
+mod results_screen;
 mod sign_in_screen;
 mod sort_filter;
 mod text_field;
@@ -54,6 +55,7 @@ pub use plan_screen::{PlanComparison, PlanScreen, PlanStatus, PlannedKey};
 pub use profile_picker::{ProfileChoice, ProfilePicker};
 pub use question::Question;
 pub use refresh::{RefreshRound, RefreshSchedule};
+pub use results_screen::{ResultsScreen, scroll_by};
 pub use sign_in_screen::{Operation, SignInScreen, SignInUrl};
 pub use sort_filter::{SortOrder, spent_share};
 pub use text_field::TextField;
@@ -66,7 +68,7 @@ use std::collections::VecDeque;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::{
-    ActionResult, ErrorKind, KeyDefaults, Label, ProfileName, StoreKind, StoredKey, ThemeChoice,
+    ErrorKind, KeyDefaults, Label, ProfileName, StoreKind, StoredKey, ThemeChoice,
     UserError,
 };
 
@@ -83,8 +85,8 @@ pub enum Screen {
     NewKey(Box<NewKeyScreen>),
     /// An action to confirm.
     Confirm(Box<ConfirmDialog>),
-    /// The results of a leak response.
-    ActionResults(Vec<ActionResult>),
+    /// The results of an action on several keys.
+    ActionResults(ResultsScreen),
     /// A plan: its path, its comparison and its results.
     Plan(Box<PlanScreen>),
     /// The field for a management key, and what the key may do.
@@ -286,7 +288,12 @@ impl Model {
 
     /// Limits the scroll position to that of the last line, which is known once it was drawn.
     pub fn limit_scroll(&mut self, end: u16) {
-        self.dashboard.details_scroll = self.dashboard.details_scroll.min(end);
+        let scroll = match &mut self.screen {
+            Screen::NewKey(new_key) => &mut new_key.scroll,
+            Screen::ActionResults(screen) => &mut screen.scroll,
+            _ => &mut self.dashboard.details_scroll,
+        };
+        *scroll = (*scroll).min(end);
     }
 
     /// Returns the name of the store of `key`.

@@ -8,6 +8,7 @@ mod intents;
 mod inventory_change;
 mod limits;
 mod management;
+mod new_key;
 mod operation;
 mod overlay;
 mod plan;
@@ -58,7 +59,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             effects
         }
         Msg::Tick => {
-            model.dashboard.update_summary(now);
+            model.dashboard.update_order(now);
             if model.refresh.is_due(now) { refresh::start(model) } else { Vec::new() }
         }
         Msg::Disconnected => handle_disconnect(model),
@@ -94,11 +95,9 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 let keys = model.dashboard.stored_keys().iter();
                 let first = keys.filter_map(|key| key.next_reset(now)).min();
                 model.refresh.finish_round(now, error, retry_after, first);
-                model.dashboard.update_summary(now);
+                model.dashboard.update_order(now);
                 account::update_figures(model);
                 if !model.dashboard.has_acted {
-                    // Before the first key press no row moves under the cursor.
-                    model.dashboard.update_rows(now);
                     model.dashboard.select_row(0);
                 }
             }

@@ -107,7 +107,8 @@ pub fn intent_at(model: &Model, column: u16, row: u16) -> Option<Intent> {
             let sort_order = key_table::sort_order_at(model, &layout, column, row);
             let is_row =
                 layout.rows.contains(column, row) && model.dashboard.row_at(row, &layout).is_some();
-            sort_order.map(Intent::SortBy).or_else(|| is_row.then_some(Intent::ClickRow(row)))
+            let urgent = warnings::intent_at(model, &layout, (column, row));
+            urgent.or(sort_order.map(Intent::SortBy)).or_else(|| is_row.then_some(Intent::ClickRow(row)))
         }
         (None, _) => None,
     }
@@ -149,7 +150,8 @@ pub fn draw_and_measure(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> D
     }
     footer::draw_notice(model, theme, frame, rule, screen.message.into());
     if dialog_box::is_open(model) {
-        dialog_box::draw(model, theme, frame);
+        let scroll_end = dialog_box::draw(model, theme, frame);
+        drawn.scroll_end = drawn.scroll_end.max(scroll_end);
         drawn.link = None;
     }
     if let Some(Overlay::Palette(state)) = &model.overlay {
@@ -172,7 +174,9 @@ fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) -> 
         Screen::SignIn(state) => {
             sign_in_screen::draw(state, model, theme, frame, body);
         }
-        Screen::NewKey(state) => new_key_screen::draw(state, model, theme, frame, body),
+        Screen::NewKey(state) => {
+            return new_key_screen::draw(state, model, theme, frame, body);
+        }
         Screen::Plan(state) => plan::draw(state, theme, frame, body),
         Screen::Management(state) => management::draw(state, theme, frame, body),
         Screen::Trash(state) => trash::draw(state, model, theme, frame, body),

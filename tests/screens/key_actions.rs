@@ -189,7 +189,8 @@ fn revocation_requires_the_label() {
     want(&mut model, &[Intent::Remove]);
     let question = drawn(&model);
     assert!(
-        question.contains("Remove laptop here?") && question.contains("also revoke at OpenRouter")
+        question.contains("Remove laptop from this machine?")
+            && question.contains("revoke at OpenRouter too")
     );
     want(&mut model, &[Intent::Revoke]);
     type_text(&mut model, "lapt");

@@ -99,7 +99,7 @@ fn large_terminals_say_what_to_press_for_the_keys_that_need_attention() {
     assert!(shown.contains("Attention  5") && shown.contains("+1 more  ! next"), "{shown}");
     assert!(shown.contains("All keys  9"), "{shown}");
     let shown = drawn(&in_every_state((159, 50)));
-    assert!(shown.contains("5 need you") && !shown.contains("Attention"), "{shown}");
+    assert!(shown.contains(" Attention 5  ") && !shown.contains("── Attention"), "{shown}");
 }
 
 #[test]
@@ -114,4 +114,67 @@ fn profiles_are_listed_over_the_keys() {
     model.profiles = profiles.map(choice).to_vec();
     want(&mut model, &[Intent::OpenProfiles, Intent::Move(1)]);
     insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn a_click_on_a_key_that_needs_attention_selects_it_or_does_what_stands_beside_it() {
+    let mut model = in_every_state((160, 50));
+    let shown = drawn(&model);
+    let find = |words: &str| {
+        let (row, line) = shown.lines().enumerate().find(|(_, line)| line.contains(words)).unwrap();
+        // Each line of a drawn screen is quoted.
+        let column = line[..line.find(words).unwrap()].chars().count() - 1;
+        (u16::try_from(column).unwrap(), u16::try_from(row).unwrap())
+    };
+    let (column, row) = find("R rotate");
+    let Some(Intent::ActOnKey(hash, intent)) = view::intent_at(&model, column, row) else {
+        panic!("{shown}")
+    };
+    assert_eq!(*intent, Intent::Rotate);
+    assert_eq!(view::intent_at(&model, 4, row), Some(Intent::SelectKey(hash.clone())));
+    want(&mut model, &[Intent::ToggleMark, Intent::SetFilter("fresh".into())]);
+    want(&mut model, &[Intent::ActOnKey(hash.clone(), intent)]);
+    let Screen::Confirm(dialog) = &model.screen else { panic!("{:?}", model.screen) };
+    assert_eq!(dialog.keys.len(), 1);
+    assert_eq!(dialog.keys[0].hash, hash);
+    let (column, row) = find("! next");
+    want(&mut model, &[Intent::Back]);
+    assert_eq!(view::intent_at(&model, column, row), Some(Intent::NextAttention));
+    model.terminal_size = (80, 24);
+    assert_eq!(view::intent_at(&model, 5, 2), Some(Intent::NextAttention));
+}
+
+#[test]
+fn a_key_that_is_nearly_spent_and_ends_soon_says_both() {
+    let mut model = model((80, 24));
+    let both = read(key("both", Some("10"), None, Some(2)), Some(1.0), 9.0);
+    update(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Ok(vec![both]))), now());
+    let shown = drawn(&model);
+    assert!(shown.contains("both 90% spent, ends in 2 days"), "{shown}");
+    assert!(shown.contains("◐ low ◔"), "{shown}");
+    want(&mut model, &[Intent::SetFilter("state:expiring".into())]);
+    assert_eq!(model.dashboard.rows.len(), 1);
+}
+
+#[test]
+fn the_figure_of_today_is_the_sum_of_the_column() {
+    let mut model = model((160, 50));
+    let keys = ["a", "b", "c"].map(|label| read(key(label, None, None, None), None, 12.06));
+    update(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Ok(keys.into()))), now());
+    let loaded = Response::SpendingLoaded(std::collections::HashMap::new());
+    let ticket = model.account.spending_ticket.unwrap();
+    update(&mut model, Msg::Response(ticket, loaded), now());
+    let shown = drawn(&model);
+    // Each key spent $1.206.
+    assert!(shown.contains("today $3.63") && shown.contains(" 1.21 "), "{shown}");
+}
+
+#[test]
+fn a_new_key_has_a_first_day() {
+    let mut model = model((80, 24));
+    let mut new = read(key("new", Some("10"), None, None), Some(10.0), 0.0);
+    new.created_at = now();
+    update(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Ok(vec![new]))), now());
+    let shown = drawn(&model);
+    assert!(shown.contains("·············▁") && shown.contains("Nothing was spent."), "{shown}");
 }

@@ -45,3 +45,16 @@ fn alternate_store_is_offered_and_its_passphrase_is_masked() {
     want(&mut model, &[Intent::Enter, Intent::TypeChar('x'), Intent::Enter]);
     insta::assert_snapshot!(drawn(&model));
 }
+
+#[test]
+fn the_page_of_a_new_key_scrolls_to_its_last_line_on_the_smallest_terminal() {
+    let stored_key = key("laptop2", Some("5.50"), Some(ResetInterval::Daily), Some(30));
+    let outcome = ProvisioningOutcome::Stored { stored_key, key: secret(), warning: None };
+    let mut model = revealed(outcome);
+    model.terminal_size = view::MIN_TERMINAL_SIZE;
+    let first = drawn(&model);
+    assert!(first.contains("more lines") && !first.contains("https://openrouter.ai/keys"), "{first}");
+    want(&mut model, &[Intent::MovePage(9)]);
+    let last = drawn(&model);
+    assert!(last.contains("scrolls back") && last.contains("https://openrouter.ai/keys"), "{last}");
+}

@@ -30,7 +30,7 @@ fn each_key_of_several_gets_a_result_and_failures_come_first() {
         warning: None,
     };
     send(&mut model, failed);
-    let Screen::ActionResults(results) = &model.screen else { panic!() };
+    let Screen::ActionResults(ResultsScreen { results, .. }) = &model.screen else { panic!() };
     assert_eq!(results.len(), 3);
     assert!(!results[0].succeeded && results[0].message.contains("'c'"));
     assert_eq!(model.messages.iter().filter(|logged| logged.message.is_ok()).count(), 2);
@@ -142,6 +142,7 @@ fn the_limits_of_marked_keys_are_shown_before_they_are_sent_and_each_has_a_resul
     );
     assert!(matches!(&plan[1..], [PlannedLimit::Unchanged, PlannedLimit::Impossible(_)]));
     assert!(send_intent(&mut model, Intent::Enter).is_empty(), "the next field");
+    assert!(send_intent(&mut model, Intent::Enter).is_empty(), "shown for the last time");
     let effects = send_intent(&mut model, Intent::Enter);
     let [Effect::EditLimits(updates)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(updates.len(), 1);
@@ -153,10 +154,13 @@ fn the_limits_of_marked_keys_are_shown_before_they_are_sent_and_each_has_a_resul
         warning: None,
     };
     send(&mut model, Msg::LimitEdited { update, outcome });
-    let Screen::ActionResults(results) = &model.screen else { panic!("{:?}", model.screen) };
+    let Screen::ActionResults(ResultsScreen { results, .. }) = &model.screen else {
+        panic!("{:?}", model.screen)
+    };
     let succeeded: Vec<bool> = results.iter().map(|result| result.succeeded).collect();
     assert_eq!(succeeded, [false, true, true], "{results:?}");
-    send_intent(&mut model, Intent::Back);
+    assert!(results.iter().all(|result| !result.message.contains("press u")), "{results:?}");
+    // The dialog offers what its results can be reverted with.
     send_intent(&mut model, Intent::Undo);
     assert!(matches!(&model.question, Some(Question::RestoreLimits(limits)) if limits.len() == 1));
 }
@@ -170,11 +174,32 @@ fn limits_that_change_no_key_are_not_sent_and_the_reset_has_its_letters() {
     assert!(screen.error.is_some());
     send_intent(&mut model, Intent::NextField);
     type_text(&mut model, "w");
-    let effects = send_intent(&mut model, Intent::Enter);
+    // What was shown is sent only if nothing is typed since.
+    send_intent(&mut model, Intent::Enter);
+    type_text(&mut model, "w");
+    assert!(send_intent(&mut model, Intent::Submit).is_empty());
+    let effects = send_intent(&mut model, Intent::Submit);
     let [Effect::EditLimits(updates)] = &effects[..] else { panic!("{effects:?}") };
     let patches = updates.iter().map(|update| &update.account_patch.as_ref().unwrap().1);
     for patch in patches {
         assert_eq!(patch.limit, FieldChange::Keep);
         assert_eq!(patch.limit_reset, FieldChange::Set(ResetInterval::Weekly));
     }
+}
+
+#[test]
+fn results_that_nothing_reverts_offer_no_undo() {
+    let mut model = model_with_keys(&["a", "b"]);
+    mark_all(&mut model, 2);
+    send_intent(&mut model, Intent::ToggleDisabled);
+    send_intent(&mut model, Intent::Yes);
+    for label in ["a", "b"] {
+        let result = Err(user_error(ErrorKind::Failed));
+        let label = label.parse().unwrap();
+        send(&mut model, Msg::KeyDisabledSet { label, result, warning: None });
+    }
+    let Screen::ActionResults(ResultsScreen { can_undo, .. }) = &model.screen else { panic!() };
+    assert!(!can_undo);
+    send_intent(&mut model, Intent::Undo);
+    assert!(matches!(model.screen, Screen::ActionResults(_)) && model.question.is_none());
 }

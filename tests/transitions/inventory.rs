@@ -372,3 +372,26 @@ fn a_change_by_another_program_is_looked_for_before_an_action_and_closes_an_outd
         "nothing is read for moving"
     );
 }
+
+#[test]
+fn the_order_is_the_one_that_the_title_names_after_every_change_of_a_key() {
+    let mut model = model_with_keys(&["a", "b", "c"]);
+    model.dashboard.set_sort_order(SortOrder::State, now());
+    model.dashboard.set_sort_order(SortOrder::SpentShare, now());
+    model.dashboard.set_sort_order(SortOrder::State, now());
+    assert_eq!(labels(&model), ["a", "b", "c"]);
+    send_intent(&mut model, Intent::MoveToBottom);
+    send_intent(&mut model, Intent::ToggleDisabled);
+    send_intent(&mut model, Intent::Yes);
+    // An edit raises what was spent to the limit.
+    let spent = KeyInfo {
+        limit: Some(5.0).into(),
+        limit_remaining: Some(0.0),
+        ..KeyInfo::default()
+    };
+    let account_key = AccountKey { info: spent, ..account_key("c") };
+    let label: Label = "c".parse().unwrap();
+    send(&mut model, Msg::KeyDisabledSet { label, result: Ok(account_key), warning: None });
+    assert_eq!(labels(&model), ["c", "a", "b"]);
+    assert_eq!(model.dashboard.selected_key().unwrap().label.as_str(), "c");
+}

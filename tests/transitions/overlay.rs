@@ -1,9 +1,10 @@
 //! The palette, the message log, the footer and the mouse.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use keywright::domain::ThemeChoice;
 use keywright::tui::keymap::{
-    Safety, footer_items, intent_for_key, key_table, palette_entries, screen_bindings,
-    selected_entry,
+    Safety, footer_items, intent_for_key, key_table, palette_entries, run_entry,
+    screen_bindings, selected_entry,
 };
 use keywright::tui::state::{KeyOverrides, MessageView, Overlay, Palette};
 use keywright::tui::view::intent_at;
@@ -300,8 +301,8 @@ fn readme_lists_the_built_in_keys() {
 
 #[test]
 fn a_chosen_theme_survives_a_restart_unless_the_configuration_names_one() {
-    use keywright::domain::ThemeChoice;
     let mut model = model_with_keys(&["laptop"]);
+    model.uses_color = true;
     let effects = send_intent(&mut model, Intent::NextTheme);
     let [Effect::SaveView(view)] = &effects[..] else { panic!("{effects:?}") };
     let chosen = model.theme_choice;
@@ -346,4 +347,76 @@ fn order_filter_and_details_survive_a_restart() {
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::SaveView(_))));
     assert_eq!(labels(&next), ["ci"]);
     assert_eq!(next.dashboard.sort_order, SortOrder::Label);
+}
+
+#[test]
+fn enter_in_the_palette_selects_first_and_then_runs() {
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::OpenPalette);
+    press(&mut model, KeyCode::Enter);
+    assert!(matches!(&model.overlay, Some(Overlay::Palette(palette)) if palette.moved_by == 1));
+    press(&mut model, KeyCode::Enter);
+    assert!(model.overlay.is_none(), "{:?}", model.overlay);
+    assert!(matches!(model.screen, Screen::Form(_)));
+}
+
+#[test]
+fn palette_finds_an_action_by_its_name_and_by_what_others_call_it() {
+    let model = model_with_keys(&["laptop"]);
+    for (typed, intent) in [
+        ("trash", Intent::OpenTrash),
+        ("delete", Intent::Remove),
+        ("rename", Intent::EditKey),
+        ("panic", Intent::RespondToLeak),
+        ("exit", Intent::Quit),
+        ("colors", Intent::NextTheme),
+    ] {
+        let mut palette = Palette::default();
+        palette.query.paste(typed);
+        let entries = palette_entries(&model, &palette);
+        let found = run_entry(&entries, 0);
+        assert_eq!(found, Some(Intent::RunFromPalette(Box::new(intent))), "{typed}");
+    }
+}
+
+#[test]
+fn the_footer_says_what_esc_clears() {
+    let mut model = model_with_keys(&["a", "b"]);
+    let esc = |model: &Model| {
+        let items = footer_items(model, 78);
+        let item = items.iter().find(|item| item.binding.intent() == Intent::Back);
+        item.map(|item| item.binding.action.description)
+    };
+    assert_eq!(esc(&model), None);
+    send_intent(&mut model, Intent::ToggleMark);
+    assert_eq!(esc(&model), Some("clear marks"));
+    send_intent(&mut model, Intent::SetFilter("a".into()));
+    assert_eq!(esc(&model), Some("clear filter"));
+    send_intent(&mut model, Intent::ToggleDetails);
+    assert_eq!(esc(&model), Some("close"));
+    let effects = send_intent(&mut model, Intent::OpenTrash);
+    let [Effect::Request(ticket, Request::LoadTrash)] = effects[..] else { panic!("{effects:?}") };
+    send(&mut model, Msg::Response(ticket, Response::TrashLoaded(Ok(Vec::new()))));
+    let items = footer_items(&model, 78);
+    let items: Vec<_> = items.iter().map(|item| item.binding.action.description).collect();
+    assert_eq!(items, ["to the keys"], "nothing can be restored");
+}
+
+#[test]
+fn the_first_press_on_the_key_of_themes_changes_what_is_seen() {
+    let mut model = model_with_keys(&[]);
+    model.uses_color = true;
+    let mut seen = vec![model.resolve_theme(model.theme_choice)];
+    for _ in 0..3 {
+        send_intent(&mut model, Intent::NextTheme);
+        let shown = model.resolve_theme(model.theme_choice);
+        assert!(!seen.contains(&shown), "{shown} {seen:?}");
+        seen.push(shown);
+    }
+    send_intent(&mut model, Intent::NextTheme);
+    assert_eq!(model.theme_choice, ThemeChoice::Auto);
+    assert!(matches!(&model.notice, Some(Ok(text)) if text.contains("follows the terminal")));
+    model.uses_color = false;
+    send_intent(&mut model, Intent::NextTheme);
+    assert_eq!(model.theme_choice, ThemeChoice::Auto);
 }

@@ -154,10 +154,12 @@ fn a_leak_response_is_confirmed_and_reports_failures() {
         one("ci", false, RotationOutcome::Failed(user_error(ErrorKind::Unreachable))),
     ];
     send(&mut model, Msg::Response(*ticket, Response::LeakResponseFinished(responses)));
-    let Screen::ActionResults(results) = &model.screen else { panic!("{:?}", model.screen) };
+    let Screen::ActionResults(ResultsScreen { results, .. }) = &model.screen else {
+        panic!("{:?}", model.screen)
+    };
     assert_eq!(
         results.iter().map(|result| result.succeeded).collect::<Vec<_>>(),
-        [true, true, false, false]
+        [false, false, true, true]
     );
     assert!(labels(&model).contains(&"laptop (old)"));
     send_intent(&mut model, Intent::Back);
@@ -299,7 +301,9 @@ fn marked_keys_are_rotated_together_with_a_result_for_each() {
         ("ci".parse().unwrap(), RotationOutcome::Failed(user_error(ErrorKind::Unreachable))),
     ];
     send(&mut model, Msg::Response(ticket, Response::RotationsFinished(outcomes)));
-    let Screen::ActionResults(results) = &model.screen else { panic!("{:?}", model.screen) };
+    let Screen::ActionResults(ResultsScreen { results, .. }) = &model.screen else {
+        panic!("{:?}", model.screen)
+    };
     assert!(!results[0].succeeded && results[0].message.contains("'ci'"), "{results:?}");
     assert!(results[1].succeeded && results[1].message.contains("'laptop'"), "{results:?}");
     assert!(labels(&model).contains(&"laptop (old)"));

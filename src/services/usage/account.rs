@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::{ActivityRun, activity, first_day, list_keys, unreadable_note};
 use crate::domain::{
     AccountKey, Credits, DailySpending, ErrorKind, ModelSpending, StoredKey, UserError, Workspace,
-    WorkspaceBudget, sum_by_model,
+    WorkspaceBudget, round_to_cents, sum_by_model,
 };
 use crate::services::keys::{self, Error, management_key};
 use crate::services::provision::ServiceContext;
@@ -104,7 +104,7 @@ pub async fn fetch_summary(
             // Without all workspaces the sum would not be that of the account.
             let keys = list.keys.iter();
             summary.spent_today = keys
-                .map(|key| key.info.usage_daily)
+                .map(|key| key.info.usage_daily.map(round_to_cents))
                 .sum::<Option<f64>>()
                 .filter(|_| list.unlisted_workspaces.is_none());
             summary.account_keys = list.keys;

@@ -53,6 +53,10 @@ pub struct Action {
     pub description: &'static str,
     /// The sentence of the help and the README, if it says more than the description.
     long_description: &'static str,
+    /// What it does in few words, where the description is longer.
+    short_description: &'static str,
+    /// Other words under which the palette finds it.
+    pub(super) other_words: &'static str,
     /// The heading in the help.
     pub group: Group,
     /// What protects from an accident.
@@ -77,6 +81,8 @@ impl Action {
             key_text,
             description,
             long_description: "",
+            short_description: "",
+            other_words: "",
             group: Group::Program,
             safety: Safety::Harmless,
             is_in_footer: true,
@@ -111,6 +117,18 @@ impl Action {
         self
     }
 
+    /// Sets the few words of a narrow help.
+    pub(super) const fn in_short(mut self, short_description: &'static str) -> Self {
+        self.short_description = short_description;
+        self
+    }
+
+    /// Sets other words under which the palette finds it.
+    pub(super) const fn also(mut self, other_words: &'static str) -> Self {
+        self.other_words = other_words;
+        self
+    }
+
     /// Sets what protects from an accident.
     pub(super) const fn safety(mut self, safety: Safety) -> Self {
         self.safety = safety;
@@ -132,6 +150,11 @@ impl Action {
     /// Returns what it does, as the help says it.
     pub const fn help_text(&self) -> &'static str {
         if self.long_description.is_empty() { self.description } else { self.long_description }
+    }
+
+    /// Returns what it does in at most 17 letters, for a narrow help.
+    pub const fn short_text(&self) -> &'static str {
+        if self.short_description.is_empty() { self.description } else { self.short_description }
     }
 
     /// Returns whether it works now.

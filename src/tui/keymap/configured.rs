@@ -8,7 +8,7 @@ use super::binding::configured_name;
 use super::dashboard::{DASHBOARD, GLOBAL, SANDBOX};
 use super::tables::{
     ACTION_RESULTS, ALTERNATE_STORE, BATCH, CONFIRM_LEAK_RESPONSE, CONFIRM_REVOKE, CONFIRM_ROTATE,
-    FORM, HELP, MANAGEMENT, MESSAGES, NEW_KEY, PALETTE, PASSPHRASE, PLAN, PLAN_FINISHED, PLAN_PATH,
+    FORM, HELP, MANAGEMENT, MANAGEMENT_STORED, MESSAGES, NEW_KEY, PALETTE, PASSPHRASE, PLAN, PLAN_PATH,
     PROFILES, QUESTION, REMOVE_QUESTION, SANDBOX_CONSENT, SIGN_IN, SIGN_IN_BY_CODE, SIGN_IN_FAILED,
     TEXT_EDITING, TRASH, UNSTORED_KEY,
 };
@@ -32,7 +32,7 @@ pub(super) const SCREENS: &[&[&[Action]]] = &[
     &[GLOBAL, ACTION_RESULTS],
     &[GLOBAL, PLAN_PATH, TEXT_EDITING],
     &[GLOBAL, PLAN],
-    &[GLOBAL, PLAN_FINISHED],
+    &[GLOBAL, MANAGEMENT_STORED],
     &[GLOBAL, SANDBOX_CONSENT, BATCH],
     &[GLOBAL, HELP],
     &[PALETTE, TEXT_EDITING],
@@ -126,13 +126,14 @@ pub fn key_table() -> String {
         String::from("| key | action | name in the configuration |\n| --- | --- | --- |\n");
     for group in Group::ALL {
         // Actions that share a key, such as disable and enable, are one row.
-        let mut listed: Vec<&str> = Vec::new();
+        let mut listed: Vec<(&str, &str)> = Vec::new();
         for action in DASHBOARD.iter().chain(GLOBAL).filter(|action| action.group == group) {
             let name = action.name;
-            if !name.is_empty() && listed.contains(&name) {
+            let row = (name, action.built_in_key_text());
+            if listed.contains(&row) {
                 continue;
             }
-            listed.push(name);
+            listed.push(row);
             let name = if name.is_empty() { String::new() } else { format!("`{name}`") };
             let keys = action.built_in_key_text().replace('|', "\\|");
             // Writing to a string cannot fail.

@@ -5,7 +5,7 @@ use crossterm::event::KeyCode;
 use super::action::{Action, Group, Safety};
 use super::tables::{bare_key, char_key, ctrl_key};
 use crate::domain::StoredKey;
-use crate::tui::state::{Intent, KeyScope, Model};
+use crate::tui::state::{Intent, KeyPress, KeyScope, Model};
 
 fn has_selection(model: &Model) -> bool {
     model.dashboard.selected_key().is_some()
@@ -33,13 +33,33 @@ fn has_keys(model: &Model) -> bool {
     !model.dashboard.all_keys().is_empty()
 }
 
-fn can_go_back(model: &Model) -> bool {
-    let dashboard = &model.dashboard;
-    dashboard.are_details_shown
-        || !dashboard.filter.text().is_empty()
-        || !dashboard.marked_hashes.is_empty()
-        || dashboard.scope != KeyScope::Stored
+/// What `esc` closes next.
+#[derive(PartialEq, Eq)]
+enum Closed {
+    Details,
+    Filter,
+    Marks,
+    Scope,
+    Nothing,
 }
+
+fn closed_next(model: &Model) -> Closed {
+    let dashboard = &model.dashboard;
+    if dashboard.are_details_shown {
+        Closed::Details
+    } else if !dashboard.filter.text().is_empty() {
+        Closed::Filter
+    } else if !dashboard.marked_hashes.is_empty() {
+        Closed::Marks
+    } else if dashboard.scope != KeyScope::Stored {
+        Closed::Scope
+    } else {
+        Closed::Nothing
+    }
+}
+
+const BACK_KEYS: &[KeyPress] =
+    &[bare_key(KeyCode::Esc), char_key('h'), bare_key(KeyCode::Left)];
 
 pub(super) const DASHBOARD: &[Action] = &[
     Action::named(Group::Account, "new-key", &[char_key('n')], "n", "new", Intent::NewKey)
@@ -76,10 +96,12 @@ pub(super) const DASHBOARD: &[Action] = &[
     .when(|model| has_selection(model) && model.dashboard.are_details_shown),
     Action::named(Group::Keys, "edit", &[char_key('e')], "e", "edit", Intent::EditKey)
         .says("edit limit, reset and label")
+        .also("rename raise guardrail workspace")
         .safety(Safety::Confirmed)
         .when(has_selection),
     Action::named(Group::Keys, "disable", &[char_key('d')], "d", "disable", Intent::ToggleDisabled)
         .says("disable or enable")
+        .in_short("disable, enable")
         .safety(Safety::Confirmed)
         .when(has_enabled_target),
     Action::named(Group::Keys, "disable", &[char_key('d')], "d", "enable", Intent::ToggleDisabled)
@@ -94,6 +116,7 @@ pub(super) const DASHBOARD: &[Action] = &[
         Intent::NextAttention,
     )
     .says("next that needs attention")
+    .in_short("next attention")
     .when(|model| !model.dashboard.attention_list.is_empty()),
     Action::named(Group::Table, "filter", &[char_key('/')], "/", "filter", Intent::EditFilter)
         .when(|model| has_keys(model) && !model.dashboard.are_details_shown),
@@ -102,10 +125,12 @@ pub(super) const DASHBOARD: &[Action] = &[
         .when(is_selection_stored),
     Action::named(Group::Keys, "rotate", &[char_key('R')], "R", "rotate", Intent::Rotate)
         .says("rotate: get a new key")
+        .also("replace renew")
         .safety(Safety::Confirmed)
         .when(has_stored_target),
     Action::named(Group::Keys, "remove", &[char_key('x')], "x", "remove", Intent::Remove)
         .says("remove here or revoke")
+        .also("delete trash rm")
         .safety(Safety::Confirmed)
         .when(has_selection),
     Action::named(Group::Account, "refresh", &[char_key('r')], "r", "refresh", Intent::Reload)
@@ -124,9 +149,11 @@ pub(super) const DASHBOARD: &[Action] = &[
         "open or close the pane",
         Intent::TogglePane,
     )
+    .in_short("pane")
     .help_only()
     .when(has_keys),
     Action::named(Group::Program, "theme", &[char_key('t')], "t", "next theme", Intent::NextTheme)
+        .also("colours colors dark light")
         .help_only(),
     Action::named(
         Group::Table,
@@ -143,6 +170,7 @@ pub(super) const DASHBOARD: &[Action] = &[
         .when(has_selection),
     Action::named(Group::Keys, "leak", &[char_key('P')], "P", "leaked", Intent::RespondToLeak)
         .says("leaked: disable and replace")
+        .also("panic stolen")
         .safety(Safety::Confirmed)
         .help_only()
         .when(has_stored_target),
@@ -162,10 +190,11 @@ pub(super) const DASHBOARD: &[Action] = &[
         "trash",
         &[char_key('X')],
         "X",
-        "removed keys",
+        "trash",
         Intent::OpenTrash,
     )
-    .says("restore a removed key")
+    .says("trash: restore a key")
+    .also("removed deleted undelete")
     .help_only(),
     Action::named(Group::Account, "account", &[char_key('a')], "a", "account", Intent::NextScope)
         .says("other keys of the account"),
@@ -178,6 +207,7 @@ pub(super) const DASHBOARD: &[Action] = &[
         Intent::OpenManagement,
     )
     .says("set the management key")
+    .also("credits")
     .help_only(),
     Action::named(
         Group::Account,
@@ -197,6 +227,7 @@ pub(super) const DASHBOARD: &[Action] = &[
         "dismiss an attempt",
         Intent::DismissAttempt,
     )
+    .in_short("dismiss attempt")
     .safety(Safety::Confirmed)
     .when(|model| !model.dashboard.unresolved_attempts.is_empty()),
     Action::named(
@@ -236,16 +267,21 @@ pub(super) const DASHBOARD: &[Action] = &[
         Intent::MoveToBottom,
     )
     .in_table(),
-    Action::unnamed(
-        &[bare_key(KeyCode::Esc), char_key('h'), bare_key(KeyCode::Left)],
-        "esc",
-        "back",
-        Intent::Back,
-    )
-    .says("close what is open")
-    .when(can_go_back),
+    Action::unnamed(BACK_KEYS, "esc", "close", Intent::Back)
+        .says("close what is open")
+        .when(|model| closed_next(model) == Closed::Details),
+    Action::unnamed(BACK_KEYS, "esc", "clear filter", Intent::Back)
+        .says("close what is open")
+        .when(|model| closed_next(model) == Closed::Filter),
+    Action::unnamed(BACK_KEYS, "esc", "clear marks", Intent::Back)
+        .says("close what is open")
+        .when(|model| closed_next(model) == Closed::Marks),
+    Action::unnamed(BACK_KEYS, "esc", "stored keys", Intent::Back)
+        .says("close what is open")
+        .when(|model| closed_next(model) == Closed::Scope),
     Action::named(Group::Program, "commands", &[char_key(':')], ":", "more", Intent::OpenPalette)
-        .says("find a command by name"),
+        .says("find a command by name")
+        .in_short("commands"),
     Action::named(
         Group::Program,
         "help",
@@ -255,7 +291,7 @@ pub(super) const DASHBOARD: &[Action] = &[
         Intent::ToggleHelp,
     )
     .says("this help"),
-    Action::named(Group::Program, "quit", &[char_key('q')], "q", "quit", Intent::Quit),
+    Action::named(Group::Program, "quit", &[char_key('q')], "q", "quit", Intent::Quit).also("exit"),
 ];
 
 /// Works on every screen.
@@ -268,8 +304,10 @@ pub(super) const GLOBAL: &[Action] = &[
         "commands on any screen",
         Intent::OpenPalette,
     )
+    .in_short("commands anywhere")
     .help_only(),
     Action::unnamed(&[ctrl_key('c')], "ctrl-c", "quit from any screen", Intent::Interrupt)
+        .in_short("quit anywhere")
         .help_only(),
     #[cfg(unix)]
     Action::unnamed(&[ctrl_key('z')], "ctrl-z", "suspend", Intent::Suspend).help_only(),

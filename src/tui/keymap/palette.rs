@@ -22,7 +22,17 @@ pub struct PaletteEntry {
     pub matched_chars: Vec<usize>,
     /// How closely it matches what is typed.
     match_kind: MatchKind,
+    /// The name in the configuration and other words that find it.
+    other_words: [&'static str; 2],
     intent: Intent,
+}
+
+impl PaletteEntry {
+    /// Returns whether one of the other words begins with the query.
+    fn has_other_word(&self, query: &str) -> bool {
+        let words = self.other_words.iter().flat_map(|words| words.split([' ', '-']));
+        words.filter(|word| !word.is_empty()).any(|word| word.starts_with(query))
+    }
 }
 
 /// How closely an action matches what is typed, best first.
@@ -68,6 +78,7 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<PaletteEntry> {
             is_enabled: binding.action.is_enabled(model),
             matched_chars: Vec::new(),
             match_kind: MatchKind::Letters,
+            other_words: [binding.action.name, binding.action.other_words],
             intent: binding.intent(),
         };
         // Of two actions on one key, one works.
@@ -86,6 +97,7 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<PaletteEntry> {
             is_enabled: !model.dashboard.all_keys().is_empty(),
             matched_chars: Vec::new(),
             match_kind: MatchKind::Letters,
+            other_words: ["", ""],
             intent: Intent::SetFilter((*filter).to_owned()),
         }));
     }
@@ -109,7 +121,7 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<PaletteEntry> {
                 return None;
             } else if text.starts_with(&query) {
                 MatchKind::Beginning
-            } else if text.contains(&format!(" {query}")) {
+            } else if text.contains(&format!(" {query}")) || entry.has_other_word(&query) {
                 MatchKind::Word
             } else if !matched_chars.is_empty() {
                 MatchKind::Letters
@@ -133,7 +145,8 @@ pub fn selected_entry(palette: &Palette, entries: &[PaletteEntry]) -> Option<usi
     Some(index.min(entries.len() - 1))
 }
 
-/// Returns the intent of a key press in the palette. `enter` runs the selected action.
+/// Returns the intent of a key press in the palette. `enter` runs the selected action, and selects the first
+/// one if none is selected.
 pub(super) fn intent_in_palette(
     model: &Model,
     palette: &Palette,
@@ -144,7 +157,11 @@ pub(super) fn intent_in_palette(
     match (bound, code) {
         (Some(Intent::Enter), _) => {
             let entries = palette_entries(model, palette);
-            run_entry(&entries, selected_entry(palette, &entries)?)
+            match selected_entry(palette, &entries) {
+                Some(selected) => run_entry(&entries, selected),
+                // A second press runs it.
+                None => (!entries.is_empty()).then_some(Intent::Move(1)),
+            }
         }
         (Some(Intent::Move(1)), _) => {
             let entries = palette_entries(model, palette);

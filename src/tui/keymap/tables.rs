@@ -67,7 +67,7 @@ pub(super) const FILTER: &[Action] = key_bindings! {
 /// Whether to remove a key here or also revoke it.
 pub(super) const REMOVE_QUESTION: &[Action] = key_bindings! {
     [char_key('y'), char_key('Y')] "y" "remove here" => Intent::Yes;
-    [char_key('r'), char_key('R')] "r" "also revoke at OpenRouter" => Intent::Revoke;
+    [char_key('r'), char_key('R')] "r" "revoke at OpenRouter too" => Intent::Revoke;
     [char_key('n'), char_key('N'), bare_key(KeyCode::Esc)] "n" "cancel" => Intent::No;
 };
 
@@ -80,7 +80,7 @@ pub(super) const CONFIRM_ROTATE: &[Action] = key_bindings! {
     [bare_key(KeyCode::Enter), char_key('y')] "enter" "rotate" if is_confirmed => Intent::Yes;
     [bare_key(KeyCode::Right), char_key('l'), bare_key(KeyCode::Up)] "→" "longer" => Intent::NextChoice;
     [bare_key(KeyCode::Left), char_key('h'), bare_key(KeyCode::Down)] "←" "shorter" => Intent::PreviousChoice;
-    [char_key(' ')] "space" "ask or not before deleting" => Intent::ToggleMark;
+    [char_key(' ')] "space" "ask before it is revoked, or not" => Intent::ToggleMark;
     [bare_key(KeyCode::Esc), char_key('n'), char_key('q')] "esc" "back" => Intent::Back;
 };
 
@@ -99,7 +99,23 @@ pub(super) const CONFIRM_ACCOUNT: &[Action] = key_bindings! {
     [bare_key(KeyCode::Esc)] "esc" "not mine" => Intent::Back;
 };
 
+/// Whether the action whose results are shown can be undone.
+fn can_undo_results(model: &Model) -> bool {
+    matches!(&model.screen, Screen::ActionResults(screen) if screen.can_undo)
+}
+
 pub(super) const ACTION_RESULTS: &[Action] = key_bindings! {
+    [char_key('u')] "u" "undo" if can_undo_results => Intent::Undo;
+    [bare_key(KeyCode::Esc), bare_key(KeyCode::Enter)] "esc" "to the keys" => Intent::Back;
+    #[help_only] [bare_key(KeyCode::Down), char_key('j')] "↓" "down" => Intent::Move(1);
+    #[help_only] [bare_key(KeyCode::Up), char_key('k')] "↑" "up" => Intent::Move(-1);
+    #[help_only] [bare_key(KeyCode::PageDown), ctrl_key('f'), char_key(' ')] "page down" "next page" => Intent::MovePage(1);
+    #[help_only] [bare_key(KeyCode::PageUp), ctrl_key('b')] "page up" "previous page" => Intent::MovePage(-1);
+    [char_key('q')] "q" "quit" => Intent::Quit;
+};
+
+/// After a management key was stored.
+pub(super) const MANAGEMENT_STORED: &[Action] = key_bindings! {
     [bare_key(KeyCode::Esc), bare_key(KeyCode::Enter)] "esc" "to the keys" => Intent::Back;
     [char_key('q')] "q" "quit" => Intent::Quit;
 };
@@ -121,13 +137,6 @@ pub(super) const PLAN: &[Action] = key_bindings! {
     [bare_key(KeyCode::Esc), char_key('q')] "esc" "back" => Intent::Back;
 };
 
-pub(super) const PLAN_FINISHED: &[Action] = key_bindings! {
-    [bare_key(KeyCode::Esc), bare_key(KeyCode::Enter)] "esc" "to the keys" => Intent::Back;
-    [bare_key(KeyCode::Down), char_key('j')] "↓" "down" => Intent::Move(1);
-    [bare_key(KeyCode::Up), char_key('k')] "↑" "up" => Intent::Move(-1);
-    [char_key('q')] "q" "quit" => Intent::Quit;
-};
-
 /// While a plan is applied.
 pub(super) const BATCH: &[Action] = key_bindings! {
     [char_key('s')] "s" "skip" => Intent::SkipItem;
@@ -143,7 +152,11 @@ pub(super) const BATCH: &[Action] = key_bindings! {
 
 /// Whether a form shows the changes that it will send.
 fn shows_changes(model: &Model) -> bool {
-    matches!(&model.screen, Screen::Form(form) if !form.diff.is_empty())
+    match &model.screen {
+        Screen::Form(form) => !form.diff.is_empty(),
+        Screen::Limits(screen) => screen.is_reviewed,
+        _ => false,
+    }
 }
 
 fn shows_fields(model: &Model) -> bool {
@@ -229,6 +242,10 @@ pub(super) const NEW_KEY: &[Action] = key_bindings! {
     [char_key('v')] "v" "reveal" => Intent::ToggleReveal;
     [char_key('n')] "n" "create another" => Intent::NewKey;
     [char_key('o')] "o" "open page" => Intent::OpenKeyPage;
+    #[help_only] [bare_key(KeyCode::Down), char_key('j')] "↓" "down" => Intent::Move(1);
+    #[help_only] [bare_key(KeyCode::Up), char_key('k')] "↑" "up" => Intent::Move(-1);
+    #[help_only] [bare_key(KeyCode::PageDown), ctrl_key('f'), char_key(' ')] "page down" "next page" => Intent::MovePage(1);
+    #[help_only] [bare_key(KeyCode::PageUp), ctrl_key('b')] "page up" "previous page" => Intent::MovePage(-1);
     [bare_key(KeyCode::Esc), bare_key(KeyCode::Enter)] "esc" "to the keys" => Intent::Back;
     #[help_only] [char_key('?'), bare_key(KeyCode::F(1))] "?" "help" => Intent::ToggleHelp;
     [char_key('q')] "q" "quit" => Intent::Quit;
@@ -278,11 +295,16 @@ pub(super) const MESSAGES: &[Action] = key_bindings! {
     [bare_key(KeyCode::Esc), char_key('m'), char_key('q'), bare_key(KeyCode::Enter)] "esc" "close" => Intent::Back;
 };
 
+/// Whether removed keys are listed.
+fn has_removed_keys(model: &Model) -> bool {
+    matches!(&model.screen, Screen::Trash(screen) if screen.selected_key().is_some())
+}
+
 /// While removed keys are listed.
 pub(super) const TRASH: &[Action] = key_bindings! {
-    [bare_key(KeyCode::Enter), char_key('u')] "enter" "restore" => Intent::Enter;
-    [bare_key(KeyCode::Down), char_key('j')] "↓" "down" => Intent::Move(1);
-    [bare_key(KeyCode::Up), char_key('k')] "↑" "up" => Intent::Move(-1);
+    [bare_key(KeyCode::Enter), char_key('u')] "enter" "restore" if has_removed_keys => Intent::Enter;
+    [bare_key(KeyCode::Down), char_key('j')] "↓" "down" if has_removed_keys => Intent::Move(1);
+    [bare_key(KeyCode::Up), char_key('k')] "↑" "up" if has_removed_keys => Intent::Move(-1);
     #[help_only] [bare_key(KeyCode::PageDown), ctrl_key('f')] "page down" "next page" => Intent::MovePage(1);
     #[help_only] [bare_key(KeyCode::PageUp), ctrl_key('b')] "page up" "previous page" => Intent::MovePage(-1);
     #[help_only] [char_key('?'), bare_key(KeyCode::F(1))] "?" "help" => Intent::ToggleHelp;

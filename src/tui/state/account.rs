@@ -8,7 +8,7 @@ use super::Dashboard;
 use super::ticket::Ticket;
 use crate::domain::{
     AccountFigures, AccountKey, Credits, DailySpending, KeySpending, ModelSpending, StoredKey,
-    UserError, utc_date,
+    UserError, round_to_cents, utc_date,
 };
 
 /// What the account answered. Each part that it refused is missing, with the reason in `errors`.
@@ -108,7 +108,7 @@ impl Dashboard {
 /// Returns the sum over the keys; `None` without keys, or if one is not known.
 fn sum(keys: &[StoredKey], amount: impl Fn(&StoredKey) -> Option<f64>) -> Option<f64> {
     (!keys.is_empty()).then_some(())?;
-    keys.iter().map(amount).sum()
+    keys.iter().map(|key| amount(key).map(round_to_cents)).sum()
 }
 
 /// Returns a figure of a key that counts from `first` on, if it was read since then. A key that the

@@ -3,12 +3,14 @@
 use crate::domain::{ActionResult, KeyUpdate, Label, TrashedKey};
 
 /// An action on several keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BulkAction {
     /// The keys whose results are missing.
     pub pending: Vec<Label>,
     /// The results so far.
     pub results: Vec<ActionResult>,
+    /// Whether one of the changes can be undone.
+    pub can_undo: bool,
 }
 
 /// A change that `u` reverts.

@@ -275,6 +275,12 @@ impl Dashboard {
         self.rebuild_rows(self.rows.get(self.selected_row).copied(), now);
     }
 
+    /// Sorts the keys and lists those that need attention again, after figures or the time changed.
+    pub fn update_order(&mut self, now: Timestamp) {
+        self.update_rows(now);
+        self.update_summary(now);
+    }
+
     /// Rebuilds the hash index and the rows after keys were added, removed or moved.
     fn reindex_keys(&mut self, hash: Option<String>, now: Timestamp) {
         let keys = self.all_keys();

@@ -96,6 +96,7 @@ impl Condition {
             Self::State(state) => {
                 let current = key.state(now);
                 current.as_str().starts_with(state.as_str())
+                    || "expiring".starts_with(state.as_str()) && key.is_expiring(now)
                     || "attention".starts_with(state.as_str()) && current.needs_attention()
             }
             Self::Workspace(part) => {

@@ -35,6 +35,8 @@ pub struct LimitsScreen {
     pub limit_reset: FieldChange<ResetInterval>,
     /// Whether the reset has the focus, otherwise the limit.
     pub is_reset_focused: bool,
+    /// Whether the changes are shown for the last time before they are sent.
+    pub is_reviewed: bool,
     /// Why nothing was sent.
     pub error: Option<String>,
 }
@@ -49,6 +51,7 @@ impl LimitsScreen {
             limit: TextField::default(),
             limit_reset: FieldChange::Keep,
             is_reset_focused: false,
+            is_reviewed: false,
             error: None,
         }
     }

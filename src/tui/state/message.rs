@@ -98,6 +98,10 @@ pub enum Intent {
     ToggleMark,
     /// Select the key at a row of the screen.
     ClickRow(u16),
+    /// Select the key with this hash.
+    SelectKey(String),
+    /// Select the key with this hash and do this with it alone.
+    ActOnKey(String, Box<Intent>),
     /// Ask whether to dismiss the first unresolved attempt.
     DismissAttempt,
     /// Answer the question with yes.
@@ -167,6 +171,7 @@ impl Intent {
                 | Self::EditKey
                 | Self::ToggleDisabled
                 | Self::Undo
+                | Self::ActOnKey(..)
         )
     }
 }

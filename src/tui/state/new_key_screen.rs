@@ -33,6 +33,8 @@ pub struct NewKeyScreen {
     pub error: Option<UserError>,
     /// When the revealed key is hidden again; `None` while it is masked.
     pub revealed_until: Option<Timestamp>,
+    /// The number of lines by which the page is scrolled.
+    pub scroll: u16,
 }
 
 /// A passphrase and its repetition. It is always typed twice, because only opening the store shows
@@ -81,6 +83,7 @@ impl NewKeyScreen {
             passphrase_form: None,
             error,
             revealed_until: None,
+            scroll: 0,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::text_field::TextField;
 use super::ticket::Ticket;
-use crate::domain::{KeyRequest, Label, StoredKey, UserError};
+use crate::domain::{ActionResult, KeyRequest, Label, StoredKey, UserError};
 
 /// The status of one key of a plan.
 #[derive(Clone, Debug)]
@@ -52,8 +52,6 @@ pub struct PlanScreen {
     pub current_index: Option<usize>,
     /// Whether to stop after the current key.
     pub is_stopping: bool,
-    /// Whether applying has finished, completely or not.
-    pub is_finished: bool,
     /// The first visible line.
     pub first_line: usize,
 }
@@ -68,7 +66,6 @@ impl Default for PlanScreen {
             comparison: None,
             current_index: None,
             is_stopping: false,
-            is_finished: false,
             first_line: 0,
         }
     }
@@ -85,6 +82,24 @@ impl PlanScreen {
         let missing =
             self.planned_keys().iter().filter(|key| matches!(key.status, PlanStatus::ToCreate));
         missing.map(|key| key.request.clone()).collect()
+    }
+
+    /// Returns what became of the keys that were to be created.
+    pub fn results(&self) -> Vec<ActionResult> {
+        let result = |PlannedKey { request: KeyRequest { label, .. }, status }: &PlannedKey| {
+            let (succeeded, message) = match status {
+                PlanStatus::Unchanged | PlanStatus::Differs(_) => return None,
+                PlanStatus::Created(masked) => (true, format!("'{label}' is stored ({masked})")),
+                PlanStatus::Failed(error) => {
+                    (false, format!("'{label}' was not created: {}", error.one_line()))
+                }
+                PlanStatus::ToCreate => {
+                    (false, format!("'{label}' was not started; apply the plan again"))
+                }
+            };
+            Some(ActionResult { succeeded, message })
+        };
+        self.planned_keys().iter().filter_map(result).collect()
     }
 
     /// Returns the label of the current key, or of the first missing key before the first one starts.

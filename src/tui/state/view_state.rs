@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Model;
+use super::app_context::Background;
 use super::sort_filter::SortOrder;
 use crate::domain::ThemeChoice;
 
@@ -51,6 +52,16 @@ impl Model {
             self.choose_theme(theme);
         }
         self.saved_view = self.view_state();
+    }
+
+    /// Returns the theme that a choice shows on this terminal.
+    pub fn resolve_theme(&self, choice: ThemeChoice) -> ThemeChoice {
+        match (choice, self.background) {
+            (ThemeChoice::Auto, _) if self.has_few_colors => ThemeChoice::Terminal,
+            (ThemeChoice::Auto, Background::Light) => ThemeChoice::Light,
+            (ThemeChoice::Auto, Background::Dark) => ThemeChoice::Dark,
+            (chosen, _) => chosen,
+        }
     }
 
     /// Uses a theme, also in the next run.

@@ -1,7 +1,10 @@
 //! Actions on several keys: progress, a result for each, and undo.
 
 use crate::domain::{ActionResult, Label, UserError};
-use crate::tui::state::{BulkAction, Model, Screen, UndoableChange};
+use crate::tui::state::{BulkAction, Model, ResultsScreen, Screen, UndoableChange};
+
+/// The end of a message about a change that can be undone.
+pub(super) const UNDO_HINT: &str = "; press u to undo";
 
 /// Starts to collect the results of an action on several keys.
 pub(super) fn begin(model: &mut Model, labels: impl IntoIterator<Item = Label>) {
@@ -10,7 +13,7 @@ pub(super) fn begin(model: &mut Model, labels: impl IntoIterator<Item = Label>) 
         return;
     }
     let bulk =
-        model.bulk.get_or_insert_with(|| BulkAction { pending: Vec::new(), results: Vec::new() });
+        model.bulk.get_or_insert_with(|| BulkAction::default());
     bulk.pending.extend(labels);
 }
 
@@ -21,7 +24,12 @@ pub(super) fn record(model: &mut Model, label: &Label, result: Result<String, Us
     };
     bulk.pending.retain(|pending| pending != label);
     bulk.results.push(match &result {
-        Ok(message) => ActionResult { succeeded: true, message: message.clone() },
+        // The dialog offers it once for all keys.
+        Ok(message) => {
+            let (said, hint) = message.split_once(UNDO_HINT).unzip();
+            bulk.can_undo |= hint.is_some();
+            ActionResult { succeeded: true, message: said.unwrap_or(message).to_owned() }
+        }
         Err(error) => ActionResult {
             succeeded: false,
             message: format!("'{label}': {}; {}", error.message, error.advice),
@@ -33,24 +41,22 @@ pub(super) fn record(model: &mut Model, label: &Label, result: Result<String, Us
         model.notice = Some(Ok(format!("{done} of {} keys done", done + left)));
         return;
     }
-    let results = model.bulk.take().map_or_else(Vec::new, |bulk| bulk.results);
+    let Some(bulk) = model.bulk.take() else { return };
     let is_free = matches!(model.screen, Screen::Dashboard)
         && model.question.is_none()
         && model.overlay.is_none()
         && !model.dashboard.is_filtering;
-    show_results(model, results, is_free);
+    show_results(model, ResultsScreen::new(bulk.results, bulk.can_undo), is_free);
 }
 
 /// Shows the results of an action on several keys, or only says that there are some.
-pub(super) fn show_results(model: &mut Model, mut results: Vec<ActionResult>, is_free: bool) {
-    let done = results.len();
-    // What failed has to be seen even if the list is longer than the screen.
-    results.sort_by_key(|result| result.succeeded);
+pub(super) fn show_results(model: &mut Model, screen: ResultsScreen, is_free: bool) {
     if is_free {
         model.notice = None;
-        model.screen = Screen::ActionResults(results);
+        model.screen = Screen::ActionResults(screen);
     } else {
-        let failed = results.iter().filter(|result| !result.succeeded).count();
+        let done = screen.results.len();
+        let failed = screen.results.iter().filter(|result| !result.succeeded).count();
         model.notice = Some(Ok(format!("{done} keys done, {failed} failed; press m for each")));
     }
 }
@@ -86,5 +92,5 @@ pub(super) fn record_undoable(
             *undoable = Some(UndoableChange::DisabledSet { keys, disabled });
         }
     }
-    "; press u to undo"
+    UNDO_HINT
 }

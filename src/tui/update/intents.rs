@@ -1,15 +1,17 @@
 //! Handles intents, screen by screen. An intent that does not apply to a screen is ignored.
 
-use secrecy::SecretString;
-
 use super::{
-    actions, bulk, form, limits, management, operation, overlay, plan, quit_when_idle, sign_in,
+    actions, bulk, form, limits, management, new_key, operation, overlay, plan, quit_when_idle, sign_in,
     trash,
 };
-use crate::domain::{StoredKey, trim_secret_input};
+use crate::domain::{StoredKey, ThemeChoice};
 use crate::tui::state::{
-    Effect, Intent, KeyScope, Model, PassphraseForm, Question, Request, Screen, TextField,
+    Effect, Intent, KeyScope, Model, Question, Request, Screen, TextField,
+    scroll_by,
 };
+
+/// The lines by which a page key scrolls.
+pub(super) const PAGE_LINES: isize = 10;
 
 /// Handles an intent on any screen.
 pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
@@ -39,15 +41,24 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Screen::Dashboard => handle_dashboard_intent(model, intent),
         Screen::Form(_) => form::handle_intent(model, intent),
         Screen::SignIn(_) => sign_in::handle_intent(model, intent),
-        Screen::NewKey(_) => handle_new_key_intent(model, intent),
+        Screen::NewKey(_) => new_key::handle_intent(model, intent),
         Screen::Confirm(_) => actions::handle_confirm_intent(model, intent),
         Screen::Plan(_) => plan::handle_intent(model, intent),
         Screen::Management(_) => management::handle_intent(model, intent),
         Screen::Trash(_) => trash::handle_intent(model, intent),
         Screen::Limits(_) => limits::handle_intent(model, intent),
-        Screen::ActionResults(_) => {
-            if matches!(intent, Intent::Back | Intent::Enter) {
-                model.screen = Screen::Dashboard;
+        Screen::ActionResults(screen) => {
+            match intent {
+                Intent::Undo if screen.can_undo => {
+                    model.screen = Screen::Dashboard;
+                    return actions::handle_intent(model, Intent::Undo);
+                }
+                Intent::Back | Intent::Enter => model.screen = Screen::Dashboard,
+                Intent::Move(by) => screen.scroll = scroll_by(screen.scroll, by),
+                Intent::MovePage(by) => {
+                    screen.scroll = scroll_by(screen.scroll, by.saturating_mul(PAGE_LINES));
+                }
+                _ => {}
             }
             Vec::new()
         }
@@ -109,9 +120,15 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             model.dashboard.scroll_details(isize::MAX);
         }
         Intent::TogglePane => model.dashboard.is_pane_open = !model.dashboard.is_pane_open,
-        Intent::NextTheme => {
-            model.choose_theme(model.theme_choice.next());
-            model.notify(Ok(format!("theme: {}", model.theme_choice)));
+        Intent::NextTheme => choose_next_theme(model),
+        Intent::SelectKey(hash) => {
+            select_key(model, &hash);
+        }
+        Intent::ActOnKey(hash, intent) => {
+            if select_key(model, &hash) {
+                model.dashboard.marked_hashes.clear();
+                return handle_dashboard_intent(model, *intent);
+            }
         }
         Intent::Move(by) => model.dashboard.move_selection(by),
         Intent::MovePage(by) => model.dashboard.move_selection(by.saturating_mul(page)),
@@ -193,6 +210,38 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     Vec::new()
 }
 
+/// Selects the key with that hash. A filter that hides it is cleared. Returns whether there is such a key.
+fn select_key(model: &mut Model, hash: &str) -> bool {
+    let dashboard = &mut model.dashboard;
+    let Some(index) = dashboard.all_keys().iter().position(|key| key.hash == hash) else {
+        return false;
+    };
+    if !dashboard.rows.contains(&index) {
+        dashboard.filter = TextField::default();
+        dashboard.set_scope(KeyScope::Stored, model.now);
+    }
+    let row = dashboard.rows.iter().position(|row| *row == index);
+    row.inspect(|row| dashboard.select_row(*row)).is_some()
+}
+
+/// Uses the next theme that looks different.
+fn choose_next_theme(model: &mut Model) {
+    if !model.uses_color {
+        return model.notify(Ok("without colours every theme looks the same".into()));
+    }
+    let shown = model.resolve_theme(model.theme_choice);
+    let mut next = model.theme_choice.next();
+    while next != model.theme_choice && model.resolve_theme(next) == shown {
+        next = next.next();
+    }
+    model.choose_theme(next);
+    let meaning = match next {
+        ThemeChoice::Auto => format!(", now {}: it follows the terminal", model.resolve_theme(next)),
+        _ => String::new(),
+    };
+    model.notify(Ok(format!("theme: {next}{meaning}")));
+}
+
 /// Selects the next key that needs attention, after the selected one in the order of urgency. A filter
 /// that hides them all is cleared.
 fn select_next_attention(model: &mut Model) {
@@ -210,86 +259,6 @@ fn select_next_attention(model: &mut Model) {
         Some(row) => dashboard.select_row(row),
         None => model.notify(Ok("no key needs attention".into())),
     }
-}
-
-fn handle_new_key_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
-    let now = model.now;
-    let needs_passphrase =
-        model.alternate_store.as_ref().map(|alternate| alternate.needs_passphrase);
-    let Screen::NewKey(new_key) = &mut model.screen else { return Vec::new() };
-    if new_key.passphrase_form.is_some() {
-        return handle_passphrase_intent(model, intent);
-    }
-    match intent {
-        Intent::ToggleReveal => new_key.toggle_revealed(now),
-        Intent::Copy => return vec![Effect::CopyShownKey(new_key.key.clone())],
-        Intent::OpenKeyPage => return vec![Effect::OpenUrl(new_key.entry.page_url())],
-        Intent::Retry if !new_key.is_stored && new_key.store_ticket.is_none() => {
-            let (entry, key) = (new_key.entry.clone(), new_key.key.clone());
-            let ticket = model.open_request();
-            if let Screen::NewKey(new_key) = &mut model.screen {
-                new_key.store_ticket = Some(ticket);
-            }
-            return vec![Effect::Request(ticket, Request::RetryStore { entry, key })];
-        }
-        Intent::StoreInAlternate if !new_key.is_stored && new_key.store_ticket.is_none() => {
-            match needs_passphrase {
-                Some(true) => {
-                    new_key.revealed_until = None;
-                    new_key.passphrase_form = Some(PassphraseForm::default());
-                }
-                Some(false) => return store_in_alternate(model, None),
-                None => {}
-            }
-        }
-        Intent::Back | Intent::NewKey if !new_key.is_stored => {
-            model.question = Some(Question::DiscardUnstoredKey);
-        }
-        Intent::Back => model.screen = Screen::Dashboard,
-        Intent::NewKey => return form::open_new_key_form(model),
-        _ => {}
-    }
-    Vec::new()
-}
-
-/// Handles an intent in the passphrase form.
-fn handle_passphrase_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
-    let Screen::NewKey(new_key) = &mut model.screen else { return Vec::new() };
-    let Some(passphrase_form) = &mut new_key.passphrase_form else { return Vec::new() };
-    match intent {
-        Intent::Back => new_key.passphrase_form = None,
-        Intent::TypeChar(c) => passphrase_form.focused_field_mut().insert(c),
-        Intent::EditText(request) => passphrase_form.focused_field_mut().edit(request),
-        Intent::Paste(text) => passphrase_form.focused_field_mut().paste(&text),
-        Intent::NextField => passphrase_form.focus_index = 1 - passphrase_form.focus_index,
-        Intent::Enter if trim_secret_input(passphrase_form.fields[0].text()).is_empty() => {
-            (passphrase_form.focus_index, passphrase_form.error) = (0, Some("enter a passphrase"));
-        }
-        Intent::Enter if passphrase_form.focus_index == 0 => passphrase_form.focus_index = 1,
-        Intent::Enter
-            if trim_secret_input(passphrase_form.fields[0].text())
-                != trim_secret_input(passphrase_form.fields[1].text()) =>
-        {
-            passphrase_form.fields[1] = TextField::default();
-            passphrase_form.error = Some("the passphrases do not match");
-        }
-        Intent::Enter => {
-            let passphrase =
-                SecretString::from(trim_secret_input(passphrase_form.fields[0].text()));
-            return store_in_alternate(model, Some(passphrase));
-        }
-        _ => {}
-    }
-    Vec::new()
-}
-
-fn store_in_alternate(model: &mut Model, passphrase: Option<SecretString>) -> Vec<Effect> {
-    let ticket = model.open_request();
-    let Screen::NewKey(new_key) = &mut model.screen else { return Vec::new() };
-    new_key.store_ticket = Some(ticket);
-    new_key.passphrase_form = None;
-    let (entry, key) = (new_key.entry.clone(), new_key.key.clone());
-    vec![Effect::Request(ticket, Request::StoreInAlternate { entry, key, passphrase })]
 }
 
 fn handle_question_intent(model: &mut Model, question: Question, answer: &Intent) -> Vec<Effect> {

@@ -18,7 +18,7 @@ pub(super) fn record_undoable(model: &mut Model, restoring: Option<KeyUpdate>) -
         Some(UndoableChange::LimitsEdited(updates)) => updates.push(restoring),
         undoable => *undoable = Some(UndoableChange::LimitsEdited(vec![restoring])),
     }
-    "; press u to undo"
+    bulk::UNDO_HINT
 }
 
 /// Asks whether to set the earlier limits again.
@@ -127,6 +127,13 @@ pub(super) fn finish_fetch(
 pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let Screen::Limits(screen) = &mut model.screen else { return Vec::new() };
     screen.error = None;
+    if std::mem::take(&mut screen.is_reviewed) {
+        match intent {
+            Intent::Enter | Intent::Submit => return submit(model),
+            Intent::Back => return Vec::new(),
+            _ => {}
+        }
+    }
     match intent {
         Intent::Back => model.screen = Screen::Dashboard,
         Intent::NextField | Intent::PreviousField => {
@@ -142,10 +149,19 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::Paste(text) if !screen.is_reset_focused => screen.limit.paste(&text),
         Intent::EditText(request) => screen.edit(request),
         Intent::Enter if !screen.is_reset_focused => screen.is_reset_focused = true,
-        Intent::Enter | Intent::Submit => return submit(model),
+        Intent::Enter | Intent::Submit => review(screen),
         _ => {}
     }
     Vec::new()
+}
+
+/// Shows the changes before they are sent, if there are any.
+fn review(screen: &mut LimitsScreen) {
+    let Some(plan) = screen.plan() else { return };
+    screen.is_reviewed = plan.iter().any(|planned| matches!(planned, PlannedLimit::Change(..)));
+    if !screen.is_reviewed {
+        screen.error = Some("no key would be changed".into());
+    }
 }
 
 /// Returns the reset for a letter: `n` never, `d` daily, `w` weekly, `m` monthly.
@@ -161,10 +177,6 @@ fn reset_for_letter(c: char) -> Option<FieldChange<ResetInterval>> {
 fn submit(model: &mut Model) -> Vec<Effect> {
     let Screen::Limits(screen) = &mut model.screen else { return Vec::new() };
     let Some(plan) = screen.plan() else { return Vec::new() };
-    if !plan.iter().any(|planned| matches!(planned, PlannedLimit::Change(..))) {
-        screen.error = Some("no key would be changed".into());
-        return Vec::new();
-    }
     let keys = std::mem::take(&mut screen.keys);
     model.screen = Screen::Dashboard;
     let (mut updates, mut results) = (Vec::new(), Vec::new());

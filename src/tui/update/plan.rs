@@ -1,23 +1,22 @@
 //! Handles intents on the plan screen and the results of applying a plan.
 
 use super::form::update_used_labels;
-use super::{operation, quit_when_idle};
+use super::{bulk, operation, quit_when_idle};
 use crate::domain::{Label, StoredKey, UserError};
 use crate::tui::state::{
-    Effect, Intent, Model, Operation, PlanComparison, PlanScreen, Request, Screen, TextField,
-    Ticket,
+    Effect, Intent, Model, Operation, PlanComparison, PlanScreen, Request, ResultsScreen, Screen,
+    TextField, Ticket,
 };
 
 pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let Screen::Plan(plan) = &mut model.screen else { return Vec::new() };
     let last_line = plan.planned_keys().len().max(plan.problems.len()).saturating_sub(1);
     match intent {
-        Intent::Back if plan.comparison.is_some() && !plan.is_finished => {
+        Intent::Back if plan.comparison.is_some() => {
             plan.comparison = None;
             plan.first_line = 0;
         }
         Intent::Back => model.screen = Screen::Dashboard,
-        Intent::Enter if plan.is_finished => model.screen = Screen::Dashboard,
         Intent::Enter if plan.comparison.is_some() => return apply_plan(model),
         Intent::Enter => return load_plan(model),
         Intent::Move(by) => {
@@ -140,10 +139,9 @@ pub(super) fn finish_plan(
         return Vec::new();
     }
     model.background_runs.retain(|run| run.ticket != ticket);
-    let applied = applying_plan_mut(model, ticket).cloned();
-    if let Some(mut plan) = applied {
-        (plan.is_finished, plan.current_index) = (true, None);
-        model.screen = Screen::Plan(Box::new(plan));
+    let results = applying_plan_mut(model, ticket).map(|plan| plan.results());
+    if let Some(results) = results {
+        bulk::show_results(model, ResultsScreen::new(results, false), true);
     }
     if let Some(error) = error {
         model.notify(Err(error));

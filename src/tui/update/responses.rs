@@ -7,7 +7,9 @@ use crate::domain::{
     NotCarried, ProvisioningOutcome, RetirementStatus, Rotated, RotationOutcome, StoredKey,
     UserError,
 };
-use crate::tui::state::{Effect, ExpectedLosses, KeyScope, Model, NewKeyScreen, Screen, Ticket};
+use crate::tui::state::{
+    Effect, ExpectedLosses, KeyScope, Model, NewKeyScreen, ResultsScreen, Screen, Ticket,
+};
 
 /// Closes the run with that ticket. Returns whether it is on screen, or `None` if it was closed
 /// before.
@@ -86,7 +88,7 @@ pub(super) fn finish_rotations(
         };
         results.push(result);
     }
-    bulk::show_results(model, results, is_shown);
+    bulk::show_results(model, ResultsScreen::new(results, false), is_shown);
     super::update_used_labels(model);
     super::quit_when_idle(model)
 }
@@ -225,7 +227,7 @@ pub(super) fn finish_leak_response(
         let _ = apply_rotation_outcome(model, response.rotation);
     }
     if is_shown {
-        model.screen = Screen::ActionResults(results);
+        bulk::show_results(model, ResultsScreen::new(results, false), true);
     } else if let Some(failed) = results.iter().find(|result| !result.succeeded) {
         model.notice =
             Some(Err(UserError::new(ErrorKind::Failed, failed.message.clone(), String::new())));

@@ -65,7 +65,7 @@ pub(super) fn finish_remove(
                     Some(UndoableChange::Removed(keys)) => keys.push(trashed),
                     undoable => *undoable = Some(UndoableChange::Removed(vec![trashed])),
                 }
-                format!("{removed}; press u to undo, or X within {TRASH_DAYS} days")
+                format!("{removed}{}, or X within {TRASH_DAYS} days", bulk::UNDO_HINT)
             }
             None => removed,
         }

@@ -7,8 +7,10 @@ use ratatui::text::{Line, Span};
 use super::dialog::Dialog;
 use super::text::{self, to_sentence, truncate};
 use super::{Theme, key_table};
-use crate::domain::{ActionResult, StoredKey};
-use crate::tui::state::{ConfirmDialog, ConfirmKind, ExpectedLosses, Model, UNUSED_FOR_CHOICES};
+use crate::domain::StoredKey;
+use crate::tui::state::{
+    ConfirmDialog, ConfirmKind, ExpectedLosses, Model, ResultsScreen, UNUSED_FOR_CHOICES,
+};
 
 /// The most keys that a dialog lists.
 const MAX_LISTED_KEYS: usize = 5;
@@ -29,7 +31,7 @@ pub fn dialog<'a>(
         ConfirmKind::ConfirmAccount => {
             (format!("{names} belongs to another account"), theme.error())
         }
-        ConfirmKind::Revoke => (format!("Delete {names} at OpenRouter permanently"), theme.error()),
+        ConfirmKind::Revoke => (format!("Revoke {names} at OpenRouter for good"), theme.error()),
     };
     let mut dialog = Dialog::new(&heading, style, width);
     dialog.is_dangerous = state.kind != ConfirmKind::Rotate;
@@ -122,22 +124,26 @@ fn add_confirmation<'a>(dialog: &mut Dialog<'a>, state: &'a ConfirmDialog) {
 
 /// Returns the lines that say what happens to the old key.
 fn format_retire_policy(state: &ConfirmDialog, theme: Theme) -> Vec<Line<'static>> {
-    let action = if state.revoke_when_unused {
-        "it is deleted at OpenRouter without asking"
+    let (action, end) = if state.revoke_when_unused {
+        ("revokes it", " at OpenRouter.")
     } else {
-        "Keywright offers to delete it"
+        ("asks you to revoke it", ".")
     };
     vec![
-        Line::raw("The old key stays valid as long as it is used."),
+        Line::raw("The old key stays valid as long as programs use it."),
         Line::from(vec![
-            Span::raw("After "),
+            Span::raw("Once it is unused for "),
             Span::styled(
                 format!("◂ {} ▸", UNUSED_FOR_CHOICES[state.unused_for_index].0),
                 theme.selected(),
             ),
-            Span::raw(" without use:"),
+            Span::raw(","),
         ]),
-        Line::from(vec![Span::styled(action, theme.strong()), Span::raw(".")]),
+        Line::from(vec![
+            Span::raw("Keywright "),
+            Span::styled(action, theme.strong()),
+            Span::raw(end),
+        ]),
     ]
 }
 
@@ -203,7 +209,8 @@ fn list_keys(keys: &[StoredKey], model: &Model, theme: Theme, width: usize) -> V
 }
 
 /// Returns which actions succeeded and which failed, the failed ones first.
-pub fn results_dialog(results: &[ActionResult], theme: Theme, width: usize) -> Dialog<'static> {
+pub fn results_dialog(state: &ResultsScreen, theme: Theme, width: usize) -> Dialog<'static> {
+    let results = &state.results;
     let failed = results.iter().filter(|result| !result.succeeded).count();
     let (heading, style) = match failed {
         0 => (format!("{} done", results.len()), theme.success()),
@@ -211,15 +218,14 @@ pub fn results_dialog(results: &[ActionResult], theme: Theme, width: usize) -> D
     };
     let mut dialog = Dialog::new(&heading, style, width);
     dialog.is_dangerous = failed > 0;
-    for is_failed in [true, false] {
-        for result in results.iter().filter(|result| result.succeeded != is_failed) {
-            let (mark, style) = if result.succeeded {
-                ("✓ done    ", theme.success())
-            } else {
-                ("✗ FAILED  ", theme.error())
-            };
-            dialog.add_lines(hang(&to_sentence(&result.message), mark, style, width));
-        }
+    dialog.scroll = Some(state.scroll);
+    for result in results {
+        let (mark, style) = if result.succeeded {
+            ("✓ done    ", theme.success())
+        } else {
+            ("✗ FAILED  ", theme.error())
+        };
+        dialog.add_lines(hang(&to_sentence(&result.message), mark, style, width));
     }
     dialog
 }

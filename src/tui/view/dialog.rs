@@ -20,6 +20,8 @@ pub struct Dialog<'a> {
     sections: Vec<Section>,
     /// The text field below the text.
     pub field: Option<&'a TextField>,
+    /// By how many rows the text is scrolled, if it can be scrolled.
+    pub scroll: Option<u16>,
     width: usize,
 }
 
@@ -27,7 +29,13 @@ impl Dialog<'_> {
     /// Returns a dialog with a heading, wrapped at `width` cells.
     pub fn new(heading: &str, style: Style, width: usize) -> Self {
         let mut dialog =
-            Self { is_dangerous: false, sections: Vec::new(), field: None, width: width.max(1) };
+            Self {
+            is_dangerous: false,
+            sections: Vec::new(),
+            field: None,
+            scroll: None,
+            width: width.max(1),
+        };
         dialog.add_text(heading, style);
         dialog
     }
@@ -56,8 +64,9 @@ impl Dialog<'_> {
         }
     }
 
-    /// Returns the rows that fit `height` rows. Explanations go first, the last one before the others.
-    pub fn fit(mut self, height: usize) -> Vec<Line<'static>> {
+    /// Returns the rows that fit `height` rows, and by how many they can be scrolled. Explanations go first,
+    /// the last one before the others.
+    pub fn fit(mut self, height: usize) -> (Vec<Line<'static>>, u16) {
         let needed = |sections: &[Section]| {
             sections.iter().map(|section| section.lines.len() + 1).sum::<usize>().saturating_sub(1)
         };
@@ -75,11 +84,21 @@ impl Dialog<'_> {
             }
             rows.extend(section.lines);
         }
-        if rows.len() > height {
-            let left_out = rows.len() + 1 - height;
-            rows.truncate(height.saturating_sub(1));
-            rows.push(Line::raw(format!("… {left_out} more lines")));
+        if rows.len() <= height {
+            return (rows, 0);
         }
-        rows
+        let shown = height.saturating_sub(1);
+        let end = rows.len() - shown;
+        let first = self.scroll.map_or(0, usize::from).min(end);
+        let left_out = end - first;
+        let lines = if left_out == 1 { "line" } else { "lines" };
+        let last = match (self.scroll, left_out) {
+            (None, _) => format!("… {left_out} more {lines}"),
+            (Some(_), 0) => "↑ scrolls back".to_owned(),
+            (Some(_), _) => format!("… {left_out} more {lines}, ↓ scrolls"),
+        };
+        let mut rows: Vec<Line<'static>> = rows.into_iter().skip(first).take(shown).collect();
+        rows.push(Line::raw(last));
+        (rows, if self.scroll.is_some() { u16::try_from(end).unwrap_or(u16::MAX) } else { 0 })
     }
 }

@@ -21,6 +21,8 @@ const FRAME_ROWS: usize = 4;
 struct Placed {
     area: Rect,
     rows: Vec<Line<'static>>,
+    /// By how many rows the text can be scrolled.
+    scroll_end: u16,
     buttons: Vec<(Rect, Binding)>,
 }
 
@@ -34,9 +36,7 @@ fn open_dialog(model: &Model, theme: Theme, width: usize) -> Option<Dialog<'_>> 
     }
     match &model.screen {
         Screen::Confirm(state) => Some(confirm_dialog::dialog(state, model, theme, width)),
-        Screen::ActionResults(results) => {
-            Some(confirm_dialog::results_dialog(results, theme, width))
-        }
+        Screen::ActionResults(state) => Some(confirm_dialog::results_dialog(state, theme, width)),
         _ => None,
     }
 }
@@ -49,7 +49,12 @@ pub fn is_open(model: &Model) -> bool {
 fn is_button(binding: &Binding, model: &Model) -> bool {
     let answers = matches!(
         binding.intent(),
-        Intent::Yes | Intent::No | Intent::Enter | Intent::Revoke | Intent::Back
+        Intent::Yes
+            | Intent::No
+            | Intent::Enter
+            | Intent::Revoke
+            | Intent::Undo
+            | Intent::Back
     );
     answers && binding.action.is_in_footer && binding.action.is_enabled(model)
 }
@@ -82,7 +87,7 @@ fn place(model: &Model, theme: Theme, size: (u16, u16)) -> Option<(Placed, bool,
     }
     let field_rows = if has_field { 2 } else { 0 };
     let other_rows = FRAME_ROWS + usize::from(row) + field_rows;
-    let rows = dialog.fit(usize::from(outer.height).saturating_sub(other_rows));
+    let (rows, scroll_end) = dialog.fit(usize::from(outer.height).saturating_sub(other_rows));
     let height = u16::try_from(rows.len() + other_rows).unwrap_or(outer.height).min(outer.height);
     let area = Rect {
         x: outer.x + (outer.width - width) / 2,
@@ -101,13 +106,13 @@ fn place(model: &Model, theme: Theme, size: (u16, u16)) -> Option<(Placed, bool,
         width: inner_width,
         height: 1,
     });
-    Some((Placed { area, rows, buttons }, is_dangerous, field))
+    Some((Placed { area, rows, scroll_end, buttons }, is_dangerous, field))
 }
 
-/// Draws the open dialog over the dimmed screen.
-pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
+/// Draws the open dialog over the dimmed screen and returns by how many rows it can be scrolled.
+pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> u16 {
     let size = (frame.area().width, frame.area().height);
-    let Some((placed, is_dangerous, field)) = place(model, theme, size) else { return };
+    let Some((placed, is_dangerous, field)) = place(model, theme, size) else { return 0 };
     dim(ScreenLayout::new(size), theme, frame);
     let area = placed.area;
     frame.render_widget(Clear, area);
@@ -139,6 +144,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
         };
         frame.render_widget(line, at);
     }
+    placed.scroll_end
 }
 
 /// Dims all above the footer.

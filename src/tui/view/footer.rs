@@ -161,6 +161,12 @@ fn draw_filter(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         frame,
         field,
     );
+    if dashboard.is_filtering && dashboard.filter.text().is_empty() {
+        let hint = "a label, or state:low spent>10 expires<7d";
+        let after = Rect { x: field.x + 2, width: field.width.saturating_sub(2), ..field };
+        let hint = truncate(hint, usize::from(after.width));
+        frame.render_widget(Line::styled(hint, theme.dim()), after);
+    }
     let filter = Filter::parse(dashboard.filter.text());
     let unknown_field = filter.unknown_field.filter(|_| dashboard.rows.is_empty());
     let (text, style) = if let Some(field) = unknown_field {

@@ -45,11 +45,10 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
             Screen::Confirm(dialog) => match dialog.kind {
                 ConfirmKind::Rotate => "rotate".to_owned(),
                 ConfirmKind::RespondToLeak => "leak response".to_owned(),
-                ConfirmKind::Revoke => "delete at OpenRouter".to_owned(),
+                ConfirmKind::Revoke => "revoke at OpenRouter".to_owned(),
                 ConfirmKind::ConfirmAccount => "another account".to_owned(),
             },
             Screen::ActionResults(_) => "results".to_owned(),
-            Screen::Plan(plan) if plan.is_finished => "plan applied".to_owned(),
             Screen::Plan(_) => "plan".to_owned(),
             Screen::Management(_) => "management key".to_owned(),
             Screen::Trash(_) => "removed keys".to_owned(),

@@ -11,16 +11,18 @@ use super::text::truncate;
 use crate::tui::keymap::{Binding, Group, screen_bindings};
 use crate::tui::state::{Model, Screen};
 
-/// Minimum width of a column.
+/// Minimum width of a column with whole sentences.
 const MIN_COLUMN_WIDTH: u16 = 39;
+/// Minimum width of a column with the words of the footer.
+const MIN_SHORT_COLUMN_WIDTH: u16 = 29;
 
-/// What the mouse does in the table of keys.
-const MOUSE: [(&str, &str); 5] = [
-    ("click", "select, run from the footer"),
-    ("double", "open the details"),
-    ("header", "sort by that column"),
-    ("wheel", "move the selection"),
-    ("outside", "close a dialog"),
+/// What the mouse does in the table of keys, also in few words.
+const MOUSE: [(&str, &str, &str); 5] = [
+    ("click", "select, run from the footer", "select or run"),
+    ("double", "open the details", "open"),
+    ("header", "sort by that column", "sort"),
+    ("wheel", "move the selection", "move"),
+    ("outside", "close a dialog", "close a dialog"),
 ];
 
 /// A line of the help.
@@ -30,11 +32,15 @@ struct Entry {
 }
 
 pub fn draw(model: &Model, page: usize, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    let sections = sections(model);
+    // Two columns of few words are read faster than many pages.
+    let is_short =
+        matches!(model.screen, Screen::Dashboard) && area.width < 2 * MIN_COLUMN_WIDTH;
+    let sections = sections(model, is_short);
     let entries = sections.iter().flat_map(|(_, entries)| entries);
     let key_width = entries.map(|entry| entry.key.width()).max().unwrap_or(0) + 2;
     let rows = usize::from(area.height.saturating_sub(2)).max(1);
-    let column_count = usize::from(area.width / MIN_COLUMN_WIDTH).max(1);
+    let least = if is_short { MIN_SHORT_COLUMN_WIDTH } else { MIN_COLUMN_WIDTH };
+    let column_count = usize::from(area.width / least).max(1);
     let width = area.width / u16::try_from(column_count).unwrap_or(1);
     let columns = split_columns(&sections, rows, |heading, entry| {
         entry.map_or_else(
@@ -67,7 +73,7 @@ pub fn draw(model: &Model, page: usize, theme: Theme, frame: &mut Frame<'_>, are
 }
 
 /// Returns the actions under their headings. A screen other than the dashboard has one heading.
-fn sections(model: &Model) -> Vec<(&'static str, Vec<Entry>)> {
+fn sections(model: &Model, is_short: bool) -> Vec<(&'static str, Vec<Entry>)> {
     let bindings: Vec<Binding> = screen_bindings(model)
         .into_iter()
         .filter(|binding| !binding.action.description.is_empty())
@@ -78,7 +84,9 @@ fn sections(model: &Model) -> Vec<(&'static str, Vec<Entry>)> {
             let key = binding.key_text().into_owned();
             // Two actions on one key, such as disable and enable, are one line.
             if !entries.iter().any(|entry| entry.key == key) {
-                entries.push(Entry { key, text: binding.action.help_text() });
+                let action = binding.action;
+                let text = if is_short { action.short_text() } else { action.help_text() };
+                entries.push(Entry { key, text });
             }
         }
         entries
@@ -89,7 +97,10 @@ fn sections(model: &Model) -> Vec<(&'static str, Vec<Entry>)> {
     let groups = Group::ALL.into_iter().map(|group| {
         (group.title(), to_entries(&|binding: &Binding| binding.action.group == group))
     });
-    let mouse = MOUSE.into_iter().map(|(key, text)| Entry { key: key.to_owned(), text });
+    let mouse = MOUSE.into_iter().map(|(key, text, short)| Entry {
+        key: key.to_owned(),
+        text: if is_short { short } else { text },
+    });
     groups.chain([("Mouse", mouse.collect())]).collect()
 }
 

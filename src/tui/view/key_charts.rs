@@ -17,8 +17,7 @@ pub const CHART_DAYS: u16 = 30;
 /// Draws the spending of the key by day below a line that says what is drawn.
 pub fn draw_chart(key: &StoredKey, model: &Model, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let last = utc_date(model.now);
-    let spending = &model.dashboard.key_spending(key).days;
-    let days: Vec<_> = spending.last_days(last, CHART_DAYS).map(|(_, spent)| spent).collect();
+    let days = model.dashboard.recent_days(key, last, CHART_DAYS);
     let limit = key.limit().value();
     let (per_day, words) = match (limit, key.reset().value()) {
         (Some(limit), Some(ResetInterval::Daily)) => (Some(limit), "the daily limit"),
@@ -49,8 +48,10 @@ pub fn format_models(
     width: usize,
     theme: Theme,
 ) -> Vec<Line<'static>> {
-    let mut lines = vec![Line::styled("By model, completed days", theme.dim())];
     let KeySpending { days, models } = model.dashboard.key_spending(key);
+    // The page has room for all of them.
+    let more = if models.len() >= rows { " · enter shows all" } else { "" };
+    let mut lines = vec![Line::styled(format!("By model, completed days{more}"), theme.dim())];
     let yesterday = utc_date(model.now).saturating_sub(1.day());
     let mut completed = days.iter().filter(|(date, _)| *date <= yesterday).peekable();
     if !models.is_empty() {
@@ -59,7 +60,13 @@ pub fn format_models(
         lines.extend(charts::format_ranking(&amounts, rows.saturating_sub(1), width, theme));
     } else if model.account.report.is_some() {
         let is_known_zero = completed.peek().is_some() && completed.all(|(_, spent)| spent <= 0.0);
-        let text = if is_known_zero { "No requests in these days." } else { "Not known yet." };
+        let text = if is_known_zero {
+            "No requests in these days."
+        } else if utc_date(key.created_at) > yesterday {
+            "No day of this key is over yet."
+        } else {
+            "Not known yet."
+        };
         lines.push(Line::styled(text, theme.dim()));
     } else {
         lines.push(Line::from(vec![

@@ -40,7 +40,7 @@ pub fn draw_page(
     let chart_height = (area.height / 3).clamp(MIN_CHART_HEIGHT, 20);
     let chart_rows = usize::from(chart_height) + 1;
     let mut lines = vec![Line::default(); chart_rows];
-    lines.extend(key_charts::format_models(key, model, 8, width.min(100), theme));
+    lines.extend(key_charts::format_models(key, model, usize::MAX, width.min(100), theme));
     lines.push(Line::default());
     lines.extend(format_details(key, model, theme, width));
     let count = lines.len();

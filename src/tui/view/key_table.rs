@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 use super::text::truncate;
 use super::{Theme, bars, text};
 use crate::domain::{
-    Reported, ResetInterval, ServerValue, StoredKey, format_short_span, format_usd_short, utc_date,
+    KeyState, Reported, ResetInterval, ServerValue, StoredKey, format_short_span, format_usd_short, utc_date,
 };
 use crate::tui::state::{
     Column, DashboardLayout, KeyScope, Model, PlacedColumn, SortOrder, place_columns, spent_share,
@@ -144,9 +144,7 @@ fn format_cell(
             Line::from(bars::format_gauge(share, key.state(now), placed.width, theme).to_vec())
         }
         Column::History => {
-            let spending = &model.dashboard.key_spending(key).days;
-            let days: Vec<_> =
-                spending.last_days(utc_date(now), HISTORY_DAYS).map(|(_, spent)| spent).collect();
+            let days = model.dashboard.recent_days(key, utc_date(now), HISTORY_DAYS);
             let is_known = days.iter().any(Option::is_some);
             let style = if is_known { theme.bar() } else { theme.dim() };
             Line::styled(bars::format_days(&days, width), style)
@@ -188,7 +186,14 @@ pub fn format_state(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Spa
         return Span::styled("↷ replaced", theme.dim());
     }
     let (sign, style) = theme.state_marker(state);
-    Span::styled(format!("{sign} {}", state.word()), style)
+    // Only the shorter words leave room for the second state.
+    let is_also_expiring = state == KeyState::Low && stored_key.is_expiring(now);
+    let end = if is_also_expiring {
+        format!(" {}", theme.state_marker(KeyState::Expiring).0)
+    } else {
+        String::new()
+    };
+    Span::styled(format!("{sign} {}{end}", state.word()), style)
 }
 
 /// Returns an amount without its currency, which the title names. Stale figures are dim.

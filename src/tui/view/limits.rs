@@ -45,6 +45,9 @@ pub fn draw(screen: &LimitsScreen, theme: Theme, frame: &mut Frame<'_>, area: Re
     let hint = match (&screen.error, screen.parse_limit()) {
         (Some(error), _) => Line::styled(error.clone(), theme.error()),
         (None, Err(ValidationError(error))) => Line::styled(error, theme.error()),
+        (None, Ok(_)) if screen.is_reviewed => {
+            Line::styled("Enter sends these changes, esc goes back.", theme.warning())
+        }
         (None, Ok(_)) => Line::styled(
             "An amount in USD, none, or empty to keep each limit. Spending so far counts.",
             theme.dim(),

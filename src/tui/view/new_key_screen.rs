@@ -10,13 +10,21 @@ use crate::tui::state::{Model, NewKeyScreen, PassphraseForm};
 /// Column in which the passphrase fields begin.
 const FIELD_COLUMN: u16 = 14;
 
-pub fn draw(state: &NewKeyScreen, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+/// Draws the screen and returns by how many lines it can be scrolled.
+pub fn draw(
+    state: &NewKeyScreen,
+    model: &Model,
+    theme: Theme,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) -> u16 {
     if let Some(form) = &state.passphrase_form {
-        return draw_passphrase_form(form, state, model, theme, frame, area);
+        draw_passphrase_form(form, state, model, theme, frame, area);
+        return 0;
     }
     let stored_key = &state.entry;
-    let width = usize::from(area.width.saturating_sub(2));
-    let mut lines = vec![Line::default()];
+    let width = usize::from(area.width.saturating_sub(4));
+    let mut lines = Vec::new();
     if state.is_stored {
         lines.push(Line::styled(
             format!(
@@ -61,7 +69,10 @@ pub fn draw(state: &NewKeyScreen, model: &Model, theme: Theme, frame: &mut Frame
         lines.push(Line::default());
         lines.extend(key_details::format_access(stored_key, model, theme, width));
     }
-    text::draw_paragraph(frame, text::inset(area), lines);
+    let top = u16::from(area.height > 11);
+    let area = Rect { y: area.y + top, height: area.height - top, ..area };
+    let area = Rect { x: area.x + 1, width: area.width - 1, ..area };
+    text::draw_page(frame, area, lines, state.scroll, theme)
 }
 
 /// Draws the masked passphrase fields for the alternate store.

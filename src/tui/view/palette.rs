@@ -43,7 +43,7 @@ pub fn draw(palette: &Palette, model: &Model, theme: Theme, frame: &mut Frame<'_
     };
     let is_choice_open = selected.is_none() && !entries.is_empty();
     let hint =
-        if is_choice_open { format!(" ↓ selects · {count} ") } else { format!(" {count} ") };
+        if is_choice_open { format!(" ↓ or enter selects · {count} ") } else { format!(" {count} ") };
     let block = Block::bordered()
         .border_type(BorderType::Rounded)
         .border_style(theme.accent())

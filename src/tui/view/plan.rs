@@ -19,7 +19,7 @@ pub fn draw(plan: &PlanScreen, theme: Theme, frame: &mut Frame<'_>, area: Rect) 
     match &plan.comparison {
         None => draw_path_field(plan, theme, frame, area),
         Some(compared) => {
-            let counts = format_counts(plan, compared);
+            let counts = format_counts(compared);
             text::draw_paragraph(
                 frame,
                 Rect { height: 2, ..area },
@@ -71,7 +71,7 @@ fn draw_path_field(plan: &PlanScreen, theme: Theme, frame: &mut Frame<'_>, area:
 }
 
 /// Returns the number of keys with each status.
-fn format_counts(plan: &PlanScreen, compared: &PlanComparison) -> String {
+fn format_counts(compared: &PlanComparison) -> String {
     let mut counts = [
         (0_usize, "to create"),
         (0, "created"),
@@ -81,7 +81,6 @@ fn format_counts(plan: &PlanScreen, compared: &PlanComparison) -> String {
     ];
     for key in &compared.keys {
         let at = match key.status {
-            PlanStatus::ToCreate if plan.is_finished => 4,
             PlanStatus::ToCreate => 0,
             PlanStatus::Created(_) => 1,
             PlanStatus::Unchanged => 2,
@@ -104,20 +103,13 @@ fn format_counts(plan: &PlanScreen, compared: &PlanComparison) -> String {
 
 /// Returns what happens next.
 fn format_next_step(plan: &PlanScreen, compared: &PlanComparison) -> String {
-    let (created, total) = plan.creation_counts();
     let missing = plan.missing_requests().len();
     let differs = compared.keys.iter().any(|key| matches!(key.status, PlanStatus::Differs(_)));
-    let mut text = match (plan.is_finished, missing) {
-        (true, _) if total > created => {
-            "The keys created so far are stored. Apply the plan again to create the rest.".into()
-        }
-        (true, _) => "Every key of the plan is stored.".into(),
-        (false, 0) => "No key is missing.".into(),
-        (false, _) => {
-            to_sentence(&format!("missing keys are created {}", compared.auth_description))
-        }
+    let mut text = match missing {
+        0 => "No key is missing.".into(),
+        _ => to_sentence(&format!("missing keys are created {}", compared.auth_description)),
     };
-    if differs && !plan.is_finished {
+    if differs {
         text.push_str(" Keys that differ are not changed; e edits a key.");
     }
     text
@@ -144,7 +136,7 @@ pub fn draw_keys(
         let (sign, text, style) = if current {
             ("…", "creating".to_owned(), theme.strong())
         } else {
-            format_status(key, is_applying, plan.is_finished, theme)
+            format_status(key, is_applying, theme)
         };
         let marker = if current { "▸" } else { " " };
         let label = truncate(key.request.label.as_str(), wide);
@@ -166,11 +158,9 @@ pub fn draw_keys(
 fn format_status(
     key: &PlannedKey,
     is_applying: bool,
-    is_finished: bool,
     theme: Theme,
 ) -> (&'static str, String, Style) {
     match &key.status {
-        PlanStatus::ToCreate if is_finished => ("·", "not started".into(), theme.dim()),
         PlanStatus::ToCreate if is_applying => ("·", "waiting".into(), theme.dim()),
         PlanStatus::ToCreate => {
             ("+", format!("create: {}", format_request(&key.request)), theme.success())

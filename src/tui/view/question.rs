@@ -14,6 +14,11 @@ pub fn dialog(question: &Question, model: &Model, theme: Theme, width: usize) ->
     let mut dialog = Dialog::new(&heading, style, width);
     dialog.is_dangerous = is_dangerous;
     dialog.add_text(&consequence, ratatui::style::Style::new());
+    let labels = labels(question);
+    let names = join_labels(labels.iter().copied());
+    if labels.len() > 1 && names.width() > list_room(width) {
+        dialog.add_text(&names, theme.dim());
+    }
     dialog
 }
 
@@ -42,14 +47,14 @@ fn describe(question: &Question, model: &Model, width: usize) -> (String, String
         ),
         Question::RemoveKeys(labels) => {
             let names = list_labels(labels.iter(), width);
-            let (text, key) = match labels.len() {
-                1 => ("its text", "The key stays"),
-                _ => ("their texts", "The keys stay"),
+            let (key, is, text) = match labels.len() {
+                1 => ("The key stays", "it is", "its text"),
+                _ => ("The keys stay", "they are", "their texts"),
             };
             (
-                format!("Remove {names} here?"),
+                format!("Remove {names} from this machine?"),
                 format!(
-                    "{key} valid at OpenRouter. For {TRASH_DAYS} days u or X restores {text}, which cannot be fetched again."
+                    "{key} valid at OpenRouter. For {TRASH_DAYS} days {is} in the trash (X), after that {text} cannot be fetched again."
                 ),
                 false,
             )
@@ -65,29 +70,46 @@ fn describe(question: &Question, model: &Model, width: usize) -> (String, String
         Question::SetKeysDisabled { keys, disabled } => {
             let names = list_labels(keys.iter().map(|(_, label)| label), width);
             let (verb, meaning) = match (*disabled, keys.len()) {
-                (true, 1) => ("Disable", "Programs that use it stop working."),
-                (true, _) => ("Disable", "Programs that use them stop working."),
+                (true, 1) => {
+                    ("Disable", "Programs that use it stop working until you enable it again (u or d).")
+                }
+                (true, _) => (
+                    "Disable",
+                    "Programs that use them stop working until you enable them again (u or d).",
+                ),
                 (false, 1) => ("Enable", "It can spend again."),
                 (false, _) => ("Enable", "They can spend again."),
             };
-            (format!("{verb} {names} at OpenRouter?"), format!("{meaning} u undoes it."), false)
+            (format!("{verb} {names} at OpenRouter?"), meaning.to_owned(), false)
         }
     }
 }
 
-/// Returns labels as a list of about two lines.
+/// Returns labels as a list of about two lines, or how many there are.
 fn list_labels<'a>(labels: impl ExactSizeIterator<Item = &'a Label>, width: usize) -> String {
     let count = labels.len();
-    let room = (2 * width).saturating_sub(40).max(16);
-    let mut text = String::new();
-    for (index, label) in labels.enumerate() {
-        let label = truncate(label.as_str(), 30);
-        let separator = if index == 0 { "" } else { ", " };
-        if index > 0 && text.width() + label.width() + 8 > room {
-            return format!("{text} and {} more", count - index);
-        }
-        text.push_str(separator);
-        text.push_str(&label);
+    let text = join_labels(labels);
+    if text.width() <= list_room(width) || count == 1 { text } else { format!("{count} keys") }
+}
+
+/// The cells that a heading has for labels.
+fn list_room(width: usize) -> usize {
+    (2 * width).saturating_sub(40).max(16)
+}
+
+fn join_labels<'a>(labels: impl Iterator<Item = &'a Label>) -> String {
+    labels.map(|label| truncate(label.as_str(), 30)).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the labels of the keys that a question is about.
+fn labels(question: &Question) -> Vec<&Label> {
+    match question {
+        Question::RemoveKeys(labels) => labels.iter().collect(),
+        Question::RestoreLimits(limits) => limits.iter().map(|(label, _)| label).collect(),
+        Question::SetKeysDisabled { keys, .. } => keys.iter().map(|(_, label)| label).collect(),
+        Question::QuitWithUnstoredKey
+        | Question::DiscardUnstoredKey
+        | Question::DismissAttempt(_)
+        | Question::UseEnvironmentKey => Vec::new(),
     }
-    text
 }

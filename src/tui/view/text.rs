@@ -38,6 +38,51 @@ pub fn draw_paragraph(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>) {
     }
 }
 
+/// Rows of the longest page.
+const MAX_PAGE_ROWS: u16 = 200;
+
+/// Draws lines, wrapped at words, from the row `scroll` on. Where they do not fit, a scrollbar and the last
+/// row say so. Returns by how many rows they can be scrolled.
+pub fn draw_page(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    lines: Vec<Line<'_>>,
+    scroll: u16,
+    theme: Theme,
+) -> u16 {
+    let all = Rect::new(0, 0, area.width.saturating_sub(2), MAX_PAGE_ROWS);
+    let mut page = Buffer::empty(all);
+    Paragraph::new(lines).wrap(Wrap { trim: false }).render(all, &mut page);
+    let is_blank = |y: &u16| {
+        (0..all.width).all(|x| page.cell((x, *y)).is_none_or(|cell| cell.symbol() == " "))
+    };
+    let count = (0..MAX_PAGE_ROWS).rev().find(|y| !is_blank(y)).map_or(0, |y| y + 1);
+    let end = if count <= area.height { 0 } else { (count + 1).saturating_sub(area.height) };
+    let scroll = scroll.min(end);
+    // The last row says how much is below it.
+    let rows = if end > 0 { area.height.saturating_sub(1) } else { area.height };
+    for position in (Rect { height: rows, width: all.width, ..area }).positions() {
+        let source = (position.x - area.x, position.y - area.y + scroll);
+        if let (Some(from), Some(to)) = (page.cell(source), frame.buffer_mut().cell_mut(position)) {
+            to.clone_from(from);
+        }
+    }
+    if end > 0 {
+        let left = count.saturating_sub(scroll + rows);
+        let text = match left {
+            0 => "↑ scrolls back".to_owned(),
+            1 => "… 1 more line, ↓ scrolls".to_owned(),
+            left => format!("… {left} more lines, ↓ scrolls"),
+        };
+        let last = Rect { y: area.bottom().saturating_sub(1), height: 1, ..area };
+        frame.render_widget(Line::styled(text, theme.accent()), last);
+        let bar = Rect { x: area.right().saturating_sub(1), width: 1, ..area };
+        let (count, rows) = (usize::from(count), usize::from(rows));
+        draw_scrollbar(count, rows, usize::from(scroll), theme, frame, bar);
+    }
+    end
+}
+
 /// Puts an ellipsis after the last word of a row that leaves room for it.
 fn end_with_ellipsis(buffer: &mut Buffer, row: Rect) {
     let is_blank =

@@ -4,7 +4,7 @@
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::domain::{KeyState, ThemeChoice};
-use crate::tui::state::{Background, Model};
+use crate::tui::state::Model;
 
 /// How the roles look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,12 +46,11 @@ impl Theme {
         if !model.uses_color {
             return Self::NoColor;
         }
-        match (model.theme_choice, model.background) {
-            (ThemeChoice::Auto, _) if model.has_few_colors => Self::Terminal,
-            (ThemeChoice::Auto, Background::Light) | (ThemeChoice::Light, _) => Self::Light,
-            (ThemeChoice::Auto, Background::Dark) | (ThemeChoice::Dark, _) => Self::Dark,
-            (ThemeChoice::HighContrast, _) => Self::HighContrast,
-            (ThemeChoice::Terminal, _) => Self::Terminal,
+        match model.resolve_theme(model.theme_choice) {
+            ThemeChoice::Light => Self::Light,
+            ThemeChoice::Auto | ThemeChoice::Dark => Self::Dark,
+            ThemeChoice::HighContrast => Self::HighContrast,
+            ThemeChoice::Terminal => Self::Terminal,
         }
     }
 

@@ -1,7 +1,8 @@
 //! The warning line above the table of keys, and the text that replaces an empty table.
 
+use jiff::Timestamp;
 use ratatui::Frame;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Clear;
@@ -38,21 +39,8 @@ pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut F
         let row = Rect { y, height: 1, ..rows };
         let Some(key) = keys.get(*index) else { continue };
         let Some(reason) = Reason::of(*index, key, model, theme) else { continue };
-        let is_last = position + 1 == count && urgent.len() > count;
-        let action = if is_last {
-            let more = format!("+{} more  ", urgent.len() - count);
-            let next = key_text(model, &Intent::NextAttention);
-            Line::from(vec![
-                Span::styled(more, theme.dim()),
-                Span::styled(next, theme.accent()),
-                Span::raw(" next "),
-            ])
-        } else {
-            Line::from(vec![
-                Span::styled(key_text(model, &reason.intent), theme.accent()),
-                Span::raw(format!(" {} ", reason.action)),
-            ])
-        };
+        let hidden = if position + 1 == count { urgent.len() - count } else { 0 };
+        let (action, _) = format_action(&reason, hidden, model, theme);
         let action_width = u16::try_from(action.width()).unwrap_or(row.width).min(row.width);
         let label = truncate(key.label.as_str(), label_width);
         let gap = " ".repeat(label_width.saturating_sub(label.width()) + 2);
@@ -74,6 +62,54 @@ pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut F
     ]);
     text::draw_heading(heading, theme, frame, list_heading);
     draw_position(model, theme, frame, list_heading);
+}
+
+/// Returns what stands at the right of a row, and what a click on it requests for the key of the row.
+fn format_action(
+    reason: &Reason,
+    hidden: usize,
+    model: &Model,
+    theme: Theme,
+) -> (Line<'static>, Intent) {
+    let (intent, action) = match hidden {
+        0 => (reason.intent.clone(), reason.action),
+        _ => (Intent::NextAttention, "next"),
+    };
+    let more = if hidden == 0 { String::new() } else { format!("+{hidden} more  ") };
+    let line = Line::from(vec![
+        Span::styled(more, theme.dim()),
+        Span::styled(key_text(model, &intent), theme.accent()),
+        Span::raw(format!(" {action} ")),
+    ]);
+    (line, intent)
+}
+
+/// Returns what a click on the keys that need attention requests: to select the key, or to do what stands at
+/// the right of its row.
+pub fn intent_at(
+    model: &Model,
+    layout: &DashboardLayout,
+    (column, row): (u16, u16),
+) -> Option<Intent> {
+    let (area, urgent) = (Rect::from(layout.attention), list_urgent_keys(model));
+    if !area.contains(Position { x: column, y: row }) || urgent.is_empty() {
+        return None;
+    }
+    if layout.list_heading.is_none() {
+        return Some(Intent::NextAttention);
+    }
+    let position = usize::from(row.checked_sub(area.y + 1)?);
+    let (index, count) = (*urgent.get(position)?, usize::from(area.height.saturating_sub(1)));
+    let key = model.dashboard.stored_keys().get(index)?;
+    let reason = Reason::of(index, key, model, Theme::NoColor)?;
+    let hidden = if position + 1 == count { urgent.len() - count } else { 0 };
+    let (action, intent) = format_action(&reason, hidden, model, Theme::NoColor);
+    let action_start = usize::from(area.right()).saturating_sub(action.width());
+    Some(match intent {
+        _ if usize::from(column) < action_start => Intent::SelectKey(key.hash.clone()),
+        Intent::NextAttention => Intent::NextAttention,
+        intent => Intent::ActOnKey(key.hash.clone(), Box::new(intent)),
+    })
 }
 
 /// Returns the key that triggers an action of the dashboard.
@@ -151,7 +187,7 @@ fn format_attention(model: &Model, theme: Theme, width: usize) -> Line<'static> 
         return Line::default();
     }
     let mut line = Line::raw(" ");
-    let text = format!("{} {}  ", all.len(), if all.len() == 1 { "needs you" } else { "need you" });
+    let text = format!("Attention {}  ", all.len());
     line.push_span(Span::styled(text, theme.strong()));
     for (position, index) in all.iter().enumerate() {
         let key = keys.get(*index).filter(|_| position < MAX_REASONS);
@@ -222,7 +258,7 @@ impl Reason {
 
 /// Returns for example `92% spent` and `ends in 2 days`.
 fn format_key_warning(key: &StoredKey, state: KeyState, model: &Model) -> Option<String> {
-    Some(match state {
+    let text = match state {
         KeyState::LimitReached => match key.next_reset(model.now) {
             Some(at) => format!("at its limit, resets {}", format_relative_time(model.now, at)),
             None => "at its limit".to_owned(),
@@ -237,11 +273,17 @@ fn format_key_warning(key: &StoredKey, state: KeyState, model: &Model) -> Option
             _ => "nearly spent".to_owned(),
         },
         KeyState::Expired => "ended".to_owned(),
-        KeyState::Expiring => {
-            format!("ends {}", format_relative_time(model.now, key.expires_at().value()?))
-        }
+        KeyState::Expiring => return format_end(key, model.now),
         KeyState::Active | KeyState::Disabled | KeyState::Unknown => return None,
-    })
+    };
+    // A key can be nearly spent and end soon.
+    let end = format_end(key, model.now).filter(|_| key.is_expiring(model.now));
+    Some(end.map_or(text.clone(), |end| format!("{text}, {end}")))
+}
+
+/// Returns for example `ends in 2 days`.
+fn format_end(key: &StoredKey, now: Timestamp) -> Option<String> {
+    Some(format!("ends {}", format_relative_time(now, key.expires_at().value()?)))
 }
 
 fn is_unused_replacement(stored_key: &StoredKey, model: &Model) -> bool {
@@ -252,7 +294,7 @@ fn is_unused_replacement(stored_key: &StoredKey, model: &Model) -> bool {
 fn format_unused_replaced_key(stored_key: &StoredKey, model: &Model) -> Option<String> {
     match model.dashboard.retirement_status(stored_key, model.now) {
         RetirementStatus::Unused(status) | RetirementStatus::Inactive(status) => {
-            Some(format!("{status}: press x, then r to delete it"))
+            Some(format!("{status}: press x, then r to revoke it"))
         }
         RetirementStatus::NotReplaced
         | RetirementStatus::InUse(_)
@@ -306,7 +348,7 @@ pub fn draw_empty_state(
             ]
         }
         KeyList::Loaded(keys) if !keys.is_empty() => vec![
-            Line::raw("No label matches the filter."),
+            Line::raw("No key matches the filter."),
             Line::default(),
             format_key_hint(theme, "esc", "clears the filter"),
         ],

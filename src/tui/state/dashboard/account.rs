@@ -105,7 +105,7 @@ impl Dashboard {
                 keys[index] = account_key.to_inventory_row(&keys[index].server, now);
             }
         }
-        self.update_summary(now);
+        self.update_order(now);
     }
 
     /// Records when the account last saw the stored keys used.
@@ -136,7 +136,6 @@ impl Dashboard {
         if let (KeyList::Loaded(keys), Some(index)) = (&mut self.keys, index) {
             keys[index] = renamed;
         }
-        self.update_rows(now);
-        self.update_summary(now);
+        self.update_order(now);
     }
 }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Dashboard;
 use crate::domain::StoredKey;
-use crate::tui::state::DashboardLayout;
+use crate::tui::state::{DashboardLayout, scroll_by};
 
 /// The longest time between the two clicks of a double click.
 const DOUBLE_CLICK: SignedDuration = SignedDuration::from_millis(400);
@@ -27,8 +27,7 @@ impl Dashboard {
 
     /// Scrolls the details by `by` lines; the last line limits it when they are drawn.
     pub(in crate::tui) fn scroll_details(&mut self, by: isize) {
-        let lines = usize::from(self.details_scroll).saturating_add_signed(by);
-        self.details_scroll = u16::try_from(lines).unwrap_or(u16::MAX);
+        self.details_scroll = scroll_by(self.details_scroll, by);
     }
 
     /// Scrolls as little as is needed to show the selected row among `page_size` rows.

@@ -1,10 +1,12 @@
 //! The usage history of the keys whose history is shown or needed.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::Dashboard;
 use crate::domain::{
     DailySpending, KeySpending, RetirementStatus, StoredKey, UsageSample, retirement_status,
+    utc_date,
 };
 
 /// The past of a key of which nothing is known.
@@ -15,6 +17,18 @@ impl Dashboard {
     /// Returns what is known about the spending of a key by day and by model.
     pub fn key_spending(&self, key: &StoredKey) -> &KeySpending {
         self.spending.get(&key.hash).unwrap_or(&UNKNOWN_SPENDING)
+    }
+
+    /// Returns what a key spent on each of the last days, oldest first; `None` is an unknown day. Of a key
+    /// without a past the last check knows the present day.
+    pub fn recent_days(&self, key: &StoredKey, last: Date, count: u16) -> Vec<Option<f64>> {
+        let spending = &self.key_spending(key).days;
+        let mut days: Vec<_> = spending.last_days(last, count).map(|(_, spent)| spent).collect();
+        let checked_today = key.checked_at.is_some_and(|at| utc_date(at) == last);
+        if let (Some(today @ None), Some(info), true) = (days.last_mut(), &key.info, checked_today) {
+            *today = info.usage_daily;
+        }
+        days
     }
 
     /// Returns the loaded usage samples of a key.

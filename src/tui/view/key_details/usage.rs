@@ -21,7 +21,7 @@ pub fn format_history(
         RetirementStatus::InUse(text) => (Some(text), theme.warning()),
         RetirementStatus::Observing(text) => (Some(text), theme.dim()),
         RetirementStatus::Unused(text) | RetirementStatus::Inactive(text) => {
-            (Some(format!("{text}: press x, then r to delete it")), theme.success())
+            (Some(format!("{text}: press x, then r to revoke it")), theme.success())
         }
     };
     if let Some(text) = text {
