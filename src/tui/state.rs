@@ -68,8 +68,7 @@ use std::collections::VecDeque;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::{
-    ErrorKind, KeyDefaults, Label, ProfileName, StoreKind, StoredKey, ThemeChoice,
-    UserError,
+    ErrorKind, KeyDefaults, Label, ProfileName, StoreKind, StoredKey, ThemeChoice, UserError,
 };
 
 /// The screen that is shown.

@@ -108,7 +108,9 @@ pub fn intent_at(model: &Model, column: u16, row: u16) -> Option<Intent> {
             let is_row =
                 layout.rows.contains(column, row) && model.dashboard.row_at(row, &layout).is_some();
             let urgent = warnings::intent_at(model, &layout, (column, row));
-            urgent.or(sort_order.map(Intent::SortBy)).or_else(|| is_row.then_some(Intent::ClickRow(row)))
+            urgent
+                .or(sort_order.map(Intent::SortBy))
+                .or_else(|| is_row.then_some(Intent::ClickRow(row)))
         }
         (None, _) => None,
     }

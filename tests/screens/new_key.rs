@@ -53,7 +53,10 @@ fn the_page_of_a_new_key_scrolls_to_its_last_line_on_the_smallest_terminal() {
     let mut model = revealed(outcome);
     model.terminal_size = view::MIN_TERMINAL_SIZE;
     let first = drawn(&model);
-    assert!(first.contains("more lines") && !first.contains("https://openrouter.ai/keys"), "{first}");
+    assert!(
+        first.contains("more lines") && !first.contains("https://openrouter.ai/keys"),
+        "{first}"
+    );
     want(&mut model, &[Intent::MovePage(9)]);
     let last = drawn(&model);
     assert!(last.contains("scrolls back") && last.contains("https://openrouter.ai/keys"), "{last}");

@@ -308,8 +308,7 @@ fn single_column_screens() -> Vec<(&'static str, Model)> {
         succeeded: number.is_multiple_of(2),
         message: format!("'key-{number}' was changed at OpenRouter and here, and nothing was lost"),
     };
-    results.screen =
-        Screen::ActionResults(ResultsScreen::new((0..12).map(result).collect(), true));
+    results.screen = Screen::ActionResults(ResultsScreen::new((0..12).map(result).collect(), true));
     let mut failed_sign_in = waiting((300, 80), false);
     let sign_in = ticket(&failed_sign_in);
     let error = UserError::new(ErrorKind::Unreachable, "the server could not be reached", advice)

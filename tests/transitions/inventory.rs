@@ -384,11 +384,8 @@ fn the_order_is_the_one_that_the_title_names_after_every_change_of_a_key() {
     send_intent(&mut model, Intent::ToggleDisabled);
     send_intent(&mut model, Intent::Yes);
     // An edit raises what was spent to the limit.
-    let spent = KeyInfo {
-        limit: Some(5.0).into(),
-        limit_remaining: Some(0.0),
-        ..KeyInfo::default()
-    };
+    let spent =
+        KeyInfo { limit: Some(5.0).into(), limit_remaining: Some(0.0), ..KeyInfo::default() };
     let account_key = AccountKey { info: spent, ..account_key("c") };
     let label: Label = "c".parse().unwrap();
     send(&mut model, Msg::KeyDisabledSet { label, result: Ok(account_key), warning: None });

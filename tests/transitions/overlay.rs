@@ -3,8 +3,8 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use keywright::domain::ThemeChoice;
 use keywright::tui::keymap::{
-    Safety, footer_items, intent_for_key, key_table, palette_entries, run_entry,
-    screen_bindings, selected_entry,
+    Safety, footer_items, intent_for_key, key_table, palette_entries, run_entry, screen_bindings,
+    selected_entry,
 };
 use keywright::tui::state::{KeyOverrides, MessageView, Overlay, Palette};
 use keywright::tui::view::intent_at;

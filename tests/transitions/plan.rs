@@ -179,8 +179,10 @@ fn each_key_has_its_turn_and_its_own_address_and_its_end_is_kept() {
     let Screen::ActionResults(ResultsScreen { results, .. }) = &model.screen else {
         panic!("{:?}", model.screen)
     };
-    let shown: Vec<_> =
-        results.iter().map(|one| (one.succeeded, one.message.split('\'').nth(1).unwrap())).collect();
+    let shown: Vec<_> = results
+        .iter()
+        .map(|one| (one.succeeded, one.message.split('\'').nth(1).unwrap()))
+        .collect();
     assert_eq!(shown, [(false, "codex"), (true, "aider"), (true, "zed")]);
     send_intent(&mut model, Intent::Back);
     assert!(matches!(model.screen, Screen::Dashboard));

@@ -58,8 +58,7 @@ fn closed_next(model: &Model) -> Closed {
     }
 }
 
-const BACK_KEYS: &[KeyPress] =
-    &[bare_key(KeyCode::Esc), char_key('h'), bare_key(KeyCode::Left)];
+const BACK_KEYS: &[KeyPress] = &[bare_key(KeyCode::Esc), char_key('h'), bare_key(KeyCode::Left)];
 
 pub(super) const DASHBOARD: &[Action] = &[
     Action::named(Group::Account, "new-key", &[char_key('n')], "n", "new", Intent::NewKey)
@@ -185,17 +184,10 @@ pub(super) const DASHBOARD: &[Action] = &[
         Intent::OpenPlan,
     )
     .safety(Safety::Confirmed),
-    Action::named(
-        Group::Account,
-        "trash",
-        &[char_key('X')],
-        "X",
-        "trash",
-        Intent::OpenTrash,
-    )
-    .says("trash: restore a key")
-    .also("removed deleted undelete")
-    .help_only(),
+    Action::named(Group::Account, "trash", &[char_key('X')], "X", "trash", Intent::OpenTrash)
+        .says("trash: restore a key")
+        .also("removed deleted undelete")
+        .help_only(),
     Action::named(Group::Account, "account", &[char_key('a')], "a", "account", Intent::NextScope)
         .says("other keys of the account"),
     Action::named(

@@ -1,13 +1,12 @@
 //! Handles intents, screen by screen. An intent that does not apply to a screen is ignored.
 
 use super::{
-    actions, bulk, form, limits, management, new_key, operation, overlay, plan, quit_when_idle, sign_in,
-    trash,
+    actions, bulk, form, limits, management, new_key, operation, overlay, plan, quit_when_idle,
+    sign_in, trash,
 };
 use crate::domain::{StoredKey, ThemeChoice};
 use crate::tui::state::{
-    Effect, Intent, KeyScope, Model, Question, Request, Screen, TextField,
-    scroll_by,
+    Effect, Intent, KeyScope, Model, Question, Request, Screen, TextField, scroll_by,
 };
 
 /// The lines by which a page key scrolls.
@@ -236,7 +235,9 @@ fn choose_next_theme(model: &mut Model) {
     }
     model.choose_theme(next);
     let meaning = match next {
-        ThemeChoice::Auto => format!(", now {}: it follows the terminal", model.resolve_theme(next)),
+        ThemeChoice::Auto => {
+            format!(", now {}: it follows the terminal", model.resolve_theme(next))
+        }
         _ => String::new(),
     };
     model.notify(Ok(format!("theme: {next}{meaning}")));

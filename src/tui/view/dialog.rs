@@ -28,8 +28,7 @@ pub struct Dialog<'a> {
 impl Dialog<'_> {
     /// Returns a dialog with a heading, wrapped at `width` cells.
     pub fn new(heading: &str, style: Style, width: usize) -> Self {
-        let mut dialog =
-            Self {
+        let mut dialog = Self {
             is_dangerous: false,
             sections: Vec::new(),
             field: None,

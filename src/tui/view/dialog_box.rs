@@ -49,12 +49,7 @@ pub fn is_open(model: &Model) -> bool {
 fn is_button(binding: &Binding, model: &Model) -> bool {
     let answers = matches!(
         binding.intent(),
-        Intent::Yes
-            | Intent::No
-            | Intent::Enter
-            | Intent::Revoke
-            | Intent::Undo
-            | Intent::Back
+        Intent::Yes | Intent::No | Intent::Enter | Intent::Revoke | Intent::Undo | Intent::Back
     );
     answers && binding.action.is_in_footer && binding.action.is_enabled(model)
 }

@@ -33,8 +33,7 @@ struct Entry {
 
 pub fn draw(model: &Model, page: usize, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     // Two columns of few words are read faster than many pages.
-    let is_short =
-        matches!(model.screen, Screen::Dashboard) && area.width < 2 * MIN_COLUMN_WIDTH;
+    let is_short = matches!(model.screen, Screen::Dashboard) && area.width < 2 * MIN_COLUMN_WIDTH;
     let sections = sections(model, is_short);
     let entries = sections.iter().flat_map(|(_, entries)| entries);
     let key_width = entries.map(|entry| entry.key.width()).max().unwrap_or(0) + 2;

@@ -9,7 +9,8 @@ use ratatui::text::{Line, Span};
 use super::text::truncate;
 use super::{Theme, bars, text};
 use crate::domain::{
-    KeyState, Reported, ResetInterval, ServerValue, StoredKey, format_short_span, format_usd_short, utc_date,
+    KeyState, Reported, ResetInterval, ServerValue, StoredKey, format_short_span, format_usd_short,
+    utc_date,
 };
 use crate::tui::state::{
     Column, DashboardLayout, KeyScope, Model, PlacedColumn, SortOrder, place_columns, spent_share,

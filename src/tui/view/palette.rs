@@ -42,8 +42,11 @@ pub fn draw(palette: &Palette, model: &Model, theme: Theme, frame: &mut Frame<'_
         count => format!("{count} commands"),
     };
     let is_choice_open = selected.is_none() && !entries.is_empty();
-    let hint =
-        if is_choice_open { format!(" ↓ or enter selects · {count} ") } else { format!(" {count} ") };
+    let hint = if is_choice_open {
+        format!(" ↓ or enter selects · {count} ")
+    } else {
+        format!(" {count} ")
+    };
     let block = Block::bordered()
         .border_type(BorderType::Rounded)
         .border_style(theme.accent())

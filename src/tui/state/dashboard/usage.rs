@@ -25,7 +25,8 @@ impl Dashboard {
         let spending = &self.key_spending(key).days;
         let mut days: Vec<_> = spending.last_days(last, count).map(|(_, spent)| spent).collect();
         let checked_today = key.checked_at.is_some_and(|at| utc_date(at) == last);
-        if let (Some(today @ None), Some(info), true) = (days.last_mut(), &key.info, checked_today) {
+        if let (Some(today @ None), Some(info), true) = (days.last_mut(), &key.info, checked_today)
+        {
             *today = info.usage_daily;
         }
         days
