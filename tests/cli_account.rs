@@ -24,13 +24,10 @@ mod show;
 mod usage;
 
 use std::fs;
-use std::io::Write;
-use std::process::Stdio;
 
 use home::{Home, SandboxHome, decode_output, stored_key};
 use keywright::domain::{ApiKey, StoreKind};
 use keywright::sandbox::{Options, Sandbox};
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 #[test]
@@ -183,6 +180,10 @@ fn import_checks_and_stores_a_piped_key_without_printing_it() {
 #[cfg(unix)]
 #[test]
 fn copy_starts_a_helper_process_that_keeps_running() {
+    use std::io::Write as _;
+    use std::process::Stdio;
+
+    use secrecy::ExposeSecret as _;
     use std::os::unix::fs::PermissionsExt;
     let home = Home::new();
     let bin = home.path().join("bin");

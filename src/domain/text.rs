@@ -127,10 +127,10 @@ pub fn truncate(text: &str, width: usize) -> String {
 }
 
 /// Returns an I/O error in the words of the operating system, such as `no such file or directory`,
-/// without the number that the standard library adds.
+/// without the number that the standard library adds and without the full stop of Windows.
 pub fn io_error_text(error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
+    let text = text.split(" (os error").next().unwrap_or_default().trim_end_matches('.');
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
@@ -144,6 +144,8 @@ mod tests {
         let missing = "No such file or directory (os error 2)";
         assert_eq!(io_error_text(&missing), "no such file or directory");
         assert_eq!(io_error_text(&"no storage space"), "no storage space");
+        let windows = "The system cannot find the path specified. (os error 3)";
+        assert_eq!(io_error_text(&windows), "the system cannot find the path specified");
     }
 
     #[test]

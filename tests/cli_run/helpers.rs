@@ -1,5 +1,7 @@
 //! Completions, shell scripts and helper configurations.
 
+use std::path::Path;
+
 use super::*;
 
 #[test]
@@ -55,7 +57,9 @@ fn helper_lists_tools_and_prints_configuration_for_a_label() {
     // What was given as an option is needed by the tool as well.
     let options = ["--server", "https://example.com", "--store", "file", "--data-dir", "my data"];
     let (_, out, err) = home.run(&[&["helper", "codex", "--label", "-x"], &options[..]].concat());
-    let place = home.path().canonicalize().unwrap().join("my data");
+    // The working directory, without the prefix that `canonicalize` adds on Windows.
+    let place = home.path().canonicalize().unwrap().to_str().unwrap().to_owned();
+    let place = Path::new(place.trim_start_matches(r"\\?\")).join("my data");
     let place = format!("{:?}", place.to_str().unwrap());
     let args =
         r#"args = ["get", "--server", "https://example.com", "--store", "file", "--data-dir", "#;

@@ -4,7 +4,7 @@
     python3 tests/packaging/run.py [WORD...]
 
 The installer runs against a release directory served on loopback, with a program that only prints its
-version. Needs minisign, openssl and curl; PKGBUILD is checked where bash is, the formula where ruby is.
+version. Needs minisign, openssl, curl and tree-sitter-powershell (PyPI); PKGBUILD is checked where bash is, the formula where ruby is.
 The last line is the summary.
 """
 
@@ -14,6 +14,7 @@ import traceback
 
 from world import World, tests
 import test_installer  # noqa: F401  registers its tests
+import test_powershell  # noqa: F401  registers its tests
 import test_release  # noqa: F401  registers its tests
 
 

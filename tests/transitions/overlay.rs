@@ -283,7 +283,8 @@ fn a_click_on_a_title_sorts_and_a_double_click_opens() {
     assert!(model.dashboard.are_details_shown);
 }
 
-/// With `INSTA_UPDATE=always` the README is changed instead.
+/// With `INSTA_UPDATE=always` the README is changed instead. On Windows there is no ctrl-z.
+#[cfg(unix)]
 #[test]
 fn readme_lists_the_built_in_keys() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");

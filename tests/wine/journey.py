@@ -133,6 +133,10 @@ class Console:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
+def windows_path(path):
+    return "Z:" + path.replace("/", "\\")
+
+
 def read_address(process):
     """Reads the address of a sign-in from the program's errors."""
     seen = ""
@@ -216,6 +220,16 @@ def run_ends_with_the_codes_of_the_program(journey):
     key = journey.get()
     out = journey.run("run", LABEL, "--", "cmd", "/c", "echo %OPENROUTER_API_KEY%")
     equal(out.strip(), key)
+
+
+@step
+def run_finds_programs_by_their_extension(journey):
+    bin_dir = journey.prefix.path("bin")
+    os.mkdir(bin_dir)
+    with open(os.path.join(bin_dir, "tool.cmd"), "w", encoding="ascii", newline="\r\n") as file:
+        file.write("@echo %~1\n@exit /b 6\n")
+    out = journey.run("run", LABEL, "--", "tool", "a b", code=6, WINEPATH=windows_path(bin_dir))
+    equal(out.strip(), "a b")
 
 
 @step

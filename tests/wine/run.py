@@ -24,8 +24,17 @@ NOT_RUN = {
 }
 # Tests that need more than Wine 8 has, each with the reason.
 LEFT_OUT = {
+    "advice::advised_commands_repeat_the_options_that_were_typed_and_can_be_pasted": "needs sh",
     "callback::limits::burst_of_connections_does_not_displace_a_request":
         "100 connections to one port take Wine longer than the 100 ms after which one is replaced",
+    "faults::connection_settings::every_kind_of_socks_proxy_is_used_and_resolves_the_name":
+        "sets all_proxy, which is ALL_PROXY on Windows",
+    "faults::connection_settings::a_connect_proxy_is_used_and_no_proxy_is_obeyed":
+        "sets https_proxy and HTTPS_PROXY, which are one variable on Windows",
+    "faults::connection_settings::the_variable_of_unusable_certificates_is_named_by_the_error_and_by_doctor":
+        "the system verifies certificates on Windows, without SSL_CERT_FILE",
+    "faults::each_exchange_fault_has_its_own_message_and_a_limited_number_of_sent_codes":
+        "trusts a certificate of its own with SSL_CERT_FILE",
 }
 
 

@@ -98,8 +98,12 @@ impl From<Result<KeyInfo, Error>> for CheckResult {
 /// The longest `Retry-After` to wait for; the user decides about a longer one.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// What to do about [`Error::InvalidCertificate`].
-const INVALID_CERTIFICATE_ADVICE: &str = "no secret was sent: check --server and this machine's clock, or set SSL_CERT_FILE to the certificates of your proxy";
+/// What to do about [`Error::InvalidCertificate`]. On macOS and Windows the system verifies certificates and ignores the variable.
+const INVALID_CERTIFICATE_ADVICE: &str = if cfg!(any(target_os = "macos", windows)) {
+    "no secret was sent: check --server and this machine's clock, or add the certificate of your proxy to those that the system trusts"
+} else {
+    "no secret was sent: check --server and this machine's clock, or set SSL_CERT_FILE to the certificates of your proxy"
+};
 
 impl Error {
     /// Returns how long to wait before an idempotent request is retried after `tries` attempts, or

@@ -67,6 +67,8 @@ impl RunArgs {
         let is_stored = |label: &str| has_stored_key(services, label);
         let items = split_items(&self.labels, is_stored);
         let mappings = parse_mappings(items.iter().map(String::as_str), &self.env, is_stored)?;
+        #[cfg(windows)]
+        let program = &find_windows_program(program);
         let mut command = Command::new(program);
         command.args(arguments);
         if !self.keep_env {
@@ -107,6 +109,16 @@ impl RunArgs {
             .with_meaning("the key was not exposed")
         })
     }
+}
+
+/// Returns the path of the program that a name without a directory and an extension stands for, or what
+/// was given.
+#[cfg(windows)]
+fn find_windows_program(program: &OsString) -> OsString {
+    let path = std::path::Path::new(program);
+    let is_name = path.components().count() == 1 && path.extension().is_none();
+    let found = is_name.then(|| crate::platform::child_process::find_on_path(program)).flatten();
+    found.map_or_else(|| program.clone(), Into::into)
 }
 
 /// Replaces this process with the program. Returns only on failure.

@@ -147,7 +147,7 @@ impl ExecStore {
         entry_id: &EntryId,
         timeout: Duration,
     ) -> Result<(), Error> {
-        self.set(entry_id, &SecretString::from("keywright probe"), timeout)?;
+        self.set(entry_id, &SecretString::from("probe"), timeout)?;
         self.delete(entry_id, timeout)
     }
 
@@ -190,7 +190,7 @@ impl ExecStore {
         } else if Path::new(program).is_absolute() {
             PathBuf::from(program)
         } else {
-            find_on_path(program).ok_or(Fault::NotOnPath)?
+            find_on_path(program.as_ref()).ok_or(Fault::NotOnPath)?
         };
         let is_batch_file = path.extension().is_some_and(|extension| {
             extension.eq_ignore_ascii_case("cmd") || extension.eq_ignore_ascii_case("bat")

@@ -69,7 +69,7 @@ fn keys_are_stored_read_listed_and_erased() {
     store.set(&id("laptop"), &key, TIMEOUT).unwrap();
     store
         .check_writable(
-            &EntryId { service: "keywright probe".into(), account: "p".into() },
+            &EntryId { service: "probe".into(), account: "p".into() },
             TIMEOUT,
         )
         .unwrap();
