@@ -68,10 +68,7 @@ fn keys_are_stored_read_listed_and_erased() {
     store.set(&id("ci"), &key, TIMEOUT).unwrap();
     store.set(&id("laptop"), &key, TIMEOUT).unwrap();
     store
-        .check_writable(
-            &EntryId { service: "probe".into(), account: "p".into() },
-            TIMEOUT,
-        )
+        .check_writable(&EntryId { service: "probe".into(), account: "p".into() }, TIMEOUT)
         .unwrap();
     assert_eq!(read(&store.get(&id("ci"), TIMEOUT).unwrap()), KEY);
     assert_eq!(store.list_accounts("keywright", TIMEOUT).unwrap(), ["ci", "laptop"]);
