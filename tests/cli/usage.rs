@@ -73,6 +73,8 @@ fn an_unsafe_server_address_is_wrong_usage() {
     assert_eq!(output.status.code(), Some(2));
 }
 
+/// Other systems always have a keychain.
+#[cfg(all(unix, not(target_os = "macos")))]
 #[test]
 fn a_missing_keychain_is_code_4_before_any_request() {
     let home = Home::new();

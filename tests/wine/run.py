@@ -25,6 +25,7 @@ NOT_RUN = {
 # Tests that need more than Wine 8 has, each with the reason.
 LEFT_OUT = {
     "advice::advised_commands_repeat_the_options_that_were_typed_and_can_be_pasted": "needs sh",
+    "cli::new::new_and_import_end_with_the_next_command": "needs sh",
     "callback::limits::burst_of_connections_does_not_displace_a_request":
         "100 connections to one port take Wine longer than the 100 ms after which one is replaced",
     "faults::connection_settings::every_kind_of_socks_proxy_is_used_and_resolves_the_name":
