@@ -88,7 +88,7 @@ fn a_key_is_read_with_one_request_under_the_name_of_its_label() {
         .unwrap();
     assert_eq!(store.list_accounts("keywright", TIMEOUT).unwrap(), ["a/b é"]);
     assert_eq!(store.list_accounts("keywright trash", TIMEOUT).unwrap(), ["x"]);
-    assert_eq!(store.list_accounts("keywright/other.example", TIMEOUT).unwrap(), [""; 0]);
+    assert!(store.list_accounts("keywright/other.example", TIMEOUT).unwrap().is_empty());
     store.delete(&entry_id("a/b é"), TIMEOUT).unwrap();
     assert_eq!(store.delete(&entry_id("a/b é"), TIMEOUT), Err(Error::NoEntry));
     assert!(matches!(store.get(&entry_id("a/b é"), TIMEOUT), Err(Error::NoEntry)));
@@ -137,7 +137,7 @@ fn a_request_waits_for_the_election_of_a_leader() {
     let no_leader = Fault::Status(500, "local node not active but active cluster node not found");
     engine.edit(|state| {
         state.write(CI, "sk-1");
-        state.faults.extend([no_leader, no_leader, Fault::Lost]);
+        state.faults.extend([no_leader, Fault::Status(412, ""), Fault::Lost]);
     });
     assert_eq!(text(&bao(&engine).read(CI).unwrap().secret), "sk-1");
 }

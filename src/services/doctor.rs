@@ -10,6 +10,7 @@ mod environment;
 mod keys;
 mod plaintext_keys;
 mod server;
+mod shared_store;
 mod stray_entries;
 
 use std::path::PathBuf;
@@ -122,12 +123,14 @@ pub async fn run_checks(
     data_dir::check_usage_history(services, options.fix, report);
     keys::report_other_accounts(inventory.as_deref().unwrap_or_default(), report);
     report(DoctorProgress::CheckFinished(data_dir::check_pending_attempts(services)));
-    let keychain_works = keys::check_keychain(services, report);
+    let known = inventory.as_deref().unwrap_or_default();
+    let is_shared = shared_store::check_shared_stores(services, known, report);
+    let keychain_works = !is_shared && keys::check_keychain(services, report);
     let reachable = server::check_server(services, report).await;
     if keychain_works && let Some(inventory) = &inventory {
         keys::check_stored_keys(services, inventory, options.fix, reachable, report).await;
     }
-    let management = if keychain_works || services.management_key.is_some() {
+    let management = if keychain_works || is_shared || services.management_key.is_some() {
         management_key::load_management_key(services).await.ok().flatten().map(|(key, _)| key)
     } else {
         None

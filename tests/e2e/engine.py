@@ -106,12 +106,15 @@ class Engine:
         return sum(bool(server.get("voter")) for server in servers)
 
     def leader(self):
-        """The number of the node that leads; `None` while there is none."""
-        for address in self.addresses:
-            state = self.ask("GET", "sys/leader", address=address)
-            if state and state.get("leader_address") in self.addresses:
-                return self.addresses.index(state["leader_address"])
-        return None
+        """The number of the node that leads, once all nodes that run agree and it answers."""
+        def agreed():
+            states = [self.ask("GET", "sys/leader", address=address) for address in self.addresses]
+            leaders = {state.get("leader_address") for state in states if state}
+            if len(leaders) != 1 or not leaders <= set(self.addresses):
+                return False
+            number = self.addresses.index(leaders.pop())
+            return (number,) if states[number] else False
+        return until("a leader", agreed, within=60)[0]
 
     def policy_token(self, rules, **options):
         """A token with a policy of these rules, and nothing else but the default policy."""

@@ -26,6 +26,7 @@ import time
 import urllib.error
 import urllib.request
 
+from engine import Engine
 from rig import KEYWRIGHT, consent, equal, fetch, test, until
 from test_file_store import file_store
 
@@ -86,6 +87,10 @@ class Harness:
             world.env["KEYWRIGHT_DATA_DIR"] = world.mkdir("data")
         else:
             file_store(world)
+        if store == "bao":
+            # The secrets of an attempt stay in the file.
+            Engine(world)
+            world.env["KEYWRIGHT_STORE"] = "bao"
         server, self.management = world.sandbox()
         self.link = Link(server)
         self.server = self.link.url
@@ -358,6 +363,21 @@ def apply_killed_at_any_step_loses_no_key_with_the_keychain(world):
 @test
 def apply_killed_at_any_step_loses_no_key_with_the_file_store(world):
     check_kills(world, "file", "apply")
+
+
+@test
+def new_killed_at_any_step_loses_no_key_with_openbao(world):
+    check_kills(world, "bao", "new")
+
+
+@test
+def rotate_killed_at_any_step_loses_no_key_with_openbao(world):
+    check_kills(world, "bao", "rotate")
+
+
+@test
+def apply_killed_at_any_step_loses_no_key_with_openbao(world):
+    check_kills(world, "bao", "apply")
 
 
 @test

@@ -193,7 +193,7 @@ async fn verify_stored_key(
         exchange::mark_unresolved(guard);
         return Ok(());
     };
-    match store::find_stored(&stored_key, services).await {
+    match shared::find_stored(&stored_key, services).await {
         Ok(Some(stored_key)) => {
             let keys = inventory::list_keys(&services.location, &services.server)?;
             if keys.iter().all(|key| key.hash != stored_key.hash) {

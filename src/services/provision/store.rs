@@ -297,47 +297,8 @@ pub(super) async fn store_under_free_label(
     Err(secret_store::Error::Ambiguous(9))
 }
 
-/// Returns the key with the label under which [`store_under_free_label`] stored it, if it is stored: in
-/// the store of `services`, or on this machine where that store could not take it.
-pub(super) async fn find_stored(
-    stored_key: &StoredKey,
-    services: &ServiceContext,
-) -> Result<Option<StoredKey>, secret_store::Error> {
-    let kind = services.secret_store.kind();
-    let found = find_stored_label(stored_key, services).await;
-    if let Ok(Some(label)) = found {
-        let location = KeyLocation::Stored(kind);
-        return Ok(Some(StoredKey { label, location, move_to: None, ..stored_key.clone() }));
-    }
-    if !kind.is_local() {
-        let local = services.local();
-        if let Some(label) = find_stored_label(stored_key, &local).await? {
-            let location = KeyLocation::Stored(local.secret_store.kind());
-            let move_to = Some(kind);
-            return Ok(Some(StoredKey { label, location, move_to, ..stored_key.clone() }));
-        }
-    }
-    found.map(|_| None)
-}
-
-async fn find_stored_label(
-    stored_key: &StoredKey,
-    services: &ServiceContext,
-) -> Result<Option<Label>, secret_store::Error> {
-    for label in numbered_labels(&stored_key.label) {
-        let entry_id = services.entry_id(label.as_str());
-        match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await
-        {
-            Ok(secret) if hash_secret(&secret) == stored_key.hash => return Ok(Some(label)),
-            Ok(_) | Err(secret_store::Error::NoEntry) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(None)
-}
-
 /// Returns `label` and its numbered variants, in the order in which a key takes them.
-fn numbered_labels(label: &Label) -> impl Iterator<Item = Label> {
+pub(super) fn numbered_labels(label: &Label) -> impl Iterator<Item = Label> {
     (1..=9).map(|number| match number {
         1 => label.clone(),
         _ => label.with_suffix(&number.to_string()),

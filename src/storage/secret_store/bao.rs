@@ -7,6 +7,7 @@ mod error;
 mod path;
 mod session;
 mod settings;
+mod tls;
 mod wire;
 
 use std::collections::BTreeMap;

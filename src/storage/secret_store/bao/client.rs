@@ -1,6 +1,8 @@
 //! The calls of a KV engine of version 2. Each is asynchronous and runs on the thread of
 //! [`super::BaoStore`].
 
+mod rights;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,12 +12,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::session::{Answer, Body, LazySession, OUTAGE_PATIENCE, Session};
-use super::wire::{
-    Auth, AuthResponse, Entry, EntryMetadata, Envelope, Health, KEY_FIELD, ListData, Mount,
-    ReadData, TokenInfo, WrittenData,
-};
+use super::wire::{Entry, EntryMetadata, Envelope, KEY_FIELD, ListData, ReadData, WrittenData};
 use super::{BaoOptions, Error};
 use crate::storage::secret_store;
+
+/// How often an entry is read to find a version that may have been written.
+const READ_BACK_TRIES: usize = 10;
 
 /// A result in which an entry that does not exist is [`secret_store::Error::NoEntry`].
 type Result<T> = std::result::Result<T, secret_store::Error>;
@@ -151,13 +153,24 @@ impl Client {
         secret: &SecretString,
         cas: Option<u64>,
     ) -> Result<u64> {
-        let cas = match cas {
-            Some(cas) => cas,
-            None => match self.read_state(path).await? {
+        if let Some(cas) = cas {
+            return self.write_version(path, secret, cas).await;
+        }
+        let mut tries = 0;
+        loop {
+            let cas = match self.read_state(path).await? {
                 State::Absent => 0,
                 State::Deleted(version, _) | State::Present(Entry { version, .. }) => version,
-            },
-        };
+            };
+            match self.write_version(path, secret, cas).await {
+                // A standby may have answered with an earlier version.
+                Err(secret_store::Error::Bao(Error::Conflict { .. })) if tries < 4 => tries += 1,
+                result => return result,
+            }
+        }
+    }
+
+    async fn write_version(&self, path: &str, secret: &SecretString, cas: u64) -> Result<u64> {
         #[expect(clippy::disallowed_methods, reason = "the engine receives the secret")]
         let body = Body::json(&json!({
             "data": { KEY_FIELD: secret.expose_secret() },
@@ -204,12 +217,19 @@ impl Client {
     /// Returns the version after `cas` if it has this secret.
     #[expect(clippy::disallowed_methods, reason = "compares the secret after writing")]
     async fn find_written(&self, path: &str, secret: &SecretString, cas: u64) -> Option<u64> {
-        match self.read_state(path).await {
-            Ok(State::Present(entry)) => (entry.version > cas
-                && entry.secret.expose_secret() == secret.expose_secret())
-            .then_some(entry.version),
-            _ => None,
+        // A standby may not have the version yet.
+        for _ in 0..READ_BACK_TRIES {
+            match self.read_state(path).await.ok()? {
+                State::Present(entry) if entry.version > cas => {
+                    let is_ours = entry.secret.expose_secret() == secret.expose_secret();
+                    return is_ours.then_some(entry.version);
+                }
+                State::Deleted(version, _) if version > cas => return None,
+                State::Absent | State::Deleted(..) | State::Present(_) => {}
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        None
     }
 
     /// Reads what the engine knows about an entry without its secret.
@@ -307,115 +327,5 @@ impl Client {
             200 | 204 => Ok(()),
             _ => Err(self.to_error(&answer, "delete", path).await.into()),
         }
-    }
-
-    /// Returns what the token may do at each path of the API, in the same order.
-    pub(super) async fn capabilities(&self, api_paths: &[String]) -> Result<Vec<Vec<String>>> {
-        let session = self.session()?;
-        let body = Body::json(&json!({ "paths": api_paths }));
-        let answer = self.send(Method::POST, "sys/capabilities-self", None, Some(&body)).await?;
-        if answer.status != 200 {
-            return Err(self.to_error(&answer, "read", "sys/capabilities-self").await.into());
-        }
-        let all: Envelope<BTreeMap<String, Value>> = answer.parse(&session.address)?;
-        let names = |path: &String| {
-            let value = all.data.get(path).and_then(Value::as_array);
-            let names = value.into_iter().flatten().filter_map(Value::as_str);
-            names.map(str::to_owned).collect()
-        };
-        Ok(api_paths.iter().map(names).collect())
-    }
-
-    /// Checks that the token may create and replace the entry at `path`, without writing it.
-    pub(super) async fn check_writable(&self, path: &str) -> Result<()> {
-        let api_path = self.api_path("data", path);
-        let forbidden = || Error::Forbidden { operation: "write", path: self.full_path(path) };
-        if let Ok(capabilities) = self.capabilities(std::slice::from_ref(&api_path)).await {
-            let names = capabilities.into_iter().next().unwrap_or_default();
-            let has = |name: &str| names.iter().any(|other| other == name);
-            if !(has("root") || has("read") && has("create") && has("update")) {
-                return Err(forbidden().into());
-            }
-            return self.check_mount().await.map_err(Into::into);
-        }
-        // A policy may hide what the token may do: this write is refused in any case.
-        self.check_mount().await?;
-        let body = json!({ "data": {}, "options": { "cas": u32::MAX } });
-        let answer = self.send(Method::POST, &api_path, None, Some(&Body::json(&body))).await?;
-        match answer.status {
-            400 if answer.message().contains("check-and-set") => Ok(()),
-            _ => Err(self.to_error(&answer, "write", path).await.into()),
-        }
-    }
-
-    /// Checks that the mount is a KV engine of version 2.
-    pub(super) async fn check_mount(&self) -> std::result::Result<(), Error> {
-        let mount = self.read_mount().await?;
-        match mount {
-            None => Err(Error::NoMount(self.mount().into())),
-            Some(mount) if mount.is_kv2() => Ok(()),
-            Some(mount) => {
-                let kind = match mount.kind.as_str() {
-                    "kv" | "generic" => "a KV engine of version 1".into(),
-                    kind => format!("a {} engine", crate::domain::sanitize(kind, 30)),
-                };
-                Err(Error::WrongMount { mount: self.mount().into(), kind })
-            }
-        }
-    }
-
-    /// Returns the mount; `None` if there is none or the token has no right to anything below it.
-    pub(super) async fn read_mount(&self) -> std::result::Result<Option<Mount>, Error> {
-        let session = self.session()?;
-        let api_path = format!("sys/internal/ui/mounts/{}", self.mount());
-        let answer = self.send(Method::GET, &api_path, None, None).await?;
-        match answer.status {
-            200 => Ok(Some(answer.parse::<Envelope<Mount>>(&session.address)?.data)),
-            // Also what the engine answers for a mount that does not exist.
-            403 => match session.to_status_error(&answer, "read", &api_path).await {
-                Error::Forbidden { .. } => Ok(None),
-                error => Err(error),
-            },
-            _ => Err(session.to_status_error(&answer, "read", &api_path).await),
-        }
-    }
-
-    /// Returns what is known about the token.
-    pub(super) async fn lookup_token(&self) -> Result<TokenInfo> {
-        let session = self.session()?;
-        let answer = self.send(Method::GET, "auth/token/lookup-self", None, None).await?;
-        match answer.status {
-            200 => Ok(answer.parse::<Envelope<TokenInfo>>(&session.address)?.data),
-            403 => Err(Error::BadToken(session.address.clone()).into()),
-            _ => {
-                Err(session.to_status_error(&answer, "read", "auth/token/lookup-self").await.into())
-            }
-        }
-    }
-
-    /// Extends the life of the token and returns the seconds until it expires.
-    pub(super) async fn renew_token(&self) -> Result<u64> {
-        let session = self.session()?;
-        let body = Body::json(&json!({}));
-        let answer = self.send(Method::POST, "auth/token/renew-self", None, Some(&body)).await?;
-        match answer.status {
-            200 => {
-                let AuthResponse { auth: Auth { lease_duration, .. } } =
-                    answer.parse(&session.address)?;
-                Ok(lease_duration)
-            }
-            _ => {
-                Err(session.to_status_error(&answer, "write", "auth/token/renew-self").await.into())
-            }
-        }
-    }
-
-    /// Returns the state of the engine; needs no token.
-    pub(super) async fn health(&self) -> std::result::Result<Health, Error> {
-        let session = self.session()?;
-        let query =
-            "standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200&drsecondarycode=200";
-        let answer = session.request_without_token("sys/health", Some(query)).await?;
-        answer.parse(&session.address)
     }
 }

@@ -49,6 +49,9 @@ pub enum Error {
     /// The cluster has no leader now.
     #[error("the cluster at {0} has no leader at the moment")]
     NoLeader(String),
+    /// The node has not received yet what the cluster has.
+    #[error("the node at {0} lags behind its cluster")]
+    Lagging(String),
     /// There is no token.
     #[error("there is no token for {0}")]
     NoToken(String),
@@ -174,6 +177,7 @@ impl Error {
             Self::NoLeader(_) => {
                 "wait some seconds for the election, then try again; see `bao operator raft list-peers`".into()
             }
+            Self::Lagging(_) => "wait some seconds, then try again".into(),
             Self::NoToken(_) => {
                 "log in with `bao login`, or set BAO_TOKEN (or VAULT_TOKEN); machines set BAO_ROLE_ID and BAO_SECRET_ID".into()
             }
@@ -237,8 +241,14 @@ impl Error {
 
     /// Whether the same request may succeed in some seconds.
     pub(super) const fn is_temporary(&self) -> bool {
-        matches!(self, Self::NoAnswer { .. } | Self::NoLeader(_) | Self::TooManyRequests(_))
-            || matches!(self, Self::Status { status: 500.., .. })
+        matches!(
+            self,
+            Self::NoAnswer { .. }
+                | Self::NoLeader(_)
+                | Self::Lagging(_)
+                | Self::TooManyRequests(_)
+                | Self::Status { status: 500.., .. }
+        )
     }
 
     /// Whether the engine cannot be used at all now, for a reason that can pass.

@@ -1,18 +1,18 @@
 //! Requests to the engine with a token, and what its answers mean.
 
-use std::net::ToSocketAddrs;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Identity, Method, Response};
+use reqwest::{Method, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use url::Url;
 
 use super::Error;
-use super::settings::{BaoOptions, Credentials, Environment, TlsSettings, invalid};
+use super::settings::{BaoOptions, Credentials, Environment, invalid};
+use super::tls::{add_tls, error_chain, tls_problem};
 use super::wire::{Auth, AuthResponse, Errors};
 use crate::domain::sanitize;
 
@@ -30,6 +30,9 @@ pub(super) struct Session {
     namespace: Option<HeaderValue>,
     credentials: Option<Credentials>,
     token: Mutex<Option<Token>>,
+    /// The last state of the cluster that was seen. A node that has not got as far does not answer, so
+    /// that a read on a standby returns what was written before.
+    index: Mutex<Option<HeaderValue>>,
 }
 
 /// The token in use.
@@ -109,7 +112,8 @@ impl Session {
         })?;
         let home = etcetera::home_dir().ok();
         let credentials = environment.credentials(options, home.as_deref())?;
-        Ok(Self { http, url, address, namespace, credentials, token: Mutex::new(None) })
+        let (token, index) = (Mutex::default(), Mutex::default());
+        Ok(Self { http, url, address, namespace, credentials, token, index })
     }
 
     /// Returns the URL of an API path; each segment is encoded.
@@ -166,12 +170,21 @@ impl Session {
             request =
                 request.header(HeaderName::from_static("x-vault-namespace"), namespace.clone());
         }
+        let index = self.index.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(index) = index {
+            request = request
+                .header(HeaderName::from_static("x-vault-index"), index)
+                .header(HeaderName::from_static("x-vault-inconsistent"), "forward-active-node");
+        }
         if let Some(body) = body {
             #[expect(clippy::disallowed_methods, reason = "the engine receives the secret")]
             let text = body.0.expose_secret().to_owned();
             request = request.header(CONTENT_TYPE, body.1).body(text);
         }
         let response = request.send().await.map_err(|error| self.to_error(&error))?;
+        if let Some(index) = response.headers().get("x-vault-index") {
+            *self.index.lock().unwrap_or_else(PoisonError::into_inner) = Some(index.clone());
+        }
         let answer = self.receive(response).await?;
         self.check_outage(&answer)?;
         Ok(answer)
@@ -200,6 +213,7 @@ impl Session {
                 address: address(),
                 problem: "it redirects, and redirects are not followed with a token".into(),
             }),
+            412 => Err(Error::Lagging(address())),
             429 => Err(Error::TooManyRequests(address())),
             500..=599 => {
                 let message = answer.message();
@@ -335,93 +349,6 @@ impl Body {
     pub(super) fn merge_patch(value: &Value) -> Self {
         Self(SecretString::from(value.to_string()), "application/merge-patch+json")
     }
-}
-
-/// Sets the authorities, the client's certificate and the name that the server's certificate must
-/// have; for another name than the address has, the URL gets that name.
-fn add_tls(
-    mut builder: reqwest::ClientBuilder,
-    tls: &TlsSettings,
-    url: &mut Url,
-) -> Result<reqwest::ClientBuilder, Error> {
-    if let Some(authorities) = &tls.authorities {
-        let certificates: Vec<_> = authorities
-            .iter()
-            .filter_map(|pem| Certificate::from_pem_bundle(pem).ok())
-            .flatten()
-            .collect();
-        if certificates.is_empty() {
-            return Err(invalid(
-                "BAO_CACERT",
-                "contains no certificate in PEM form",
-                "set it to the certificate of the authority that issued the server's",
-            ));
-        }
-        builder = builder.tls_certs_only(certificates);
-    }
-    if let Some(identity) = &tls.identity {
-        #[expect(clippy::disallowed_methods, reason = "the TLS library takes the private key")]
-        let identity = Identity::from_pem(identity.expose_secret().as_bytes()).map_err(|_| {
-            invalid(
-                "BAO_CLIENT_CERT",
-                "and BAO_CLIENT_KEY are not a certificate and its key in PEM form",
-                "set them to the files of the client's certificate and private key",
-            )
-        })?;
-        builder = builder.identity(identity);
-    }
-    if tls.skip_verify {
-        builder = builder.tls_danger_accept_invalid_certs(true);
-    }
-    if let Some(name) = &tls.server_name {
-        let host = url.host_str().unwrap_or_default().to_owned();
-        let port = url.port_or_known_default().unwrap_or(8200);
-        let addresses: Vec<_> = (host.trim_matches(['[', ']']), port)
-            .to_socket_addrs()
-            .map(Iterator::collect)
-            .unwrap_or_default();
-        url.set_host(Some(name)).map_err(|_| {
-            invalid("BAO_TLS_SERVER_NAME", "is not a host name", "correct it, or unset it")
-        })?;
-        builder = builder.resolve_to_addrs(name, &addresses);
-    }
-    Ok(builder)
-}
-
-fn error_chain<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| {
-        let wrapped = error.downcast_ref().and_then(std::io::Error::get_ref);
-        wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source())
-    })
-}
-
-/// Returns the problem with the server's certificate or with TLS, if there is one.
-fn tls_problem(error: &reqwest::Error) -> Option<String> {
-    use rustls::CertificateError as Problem;
-    let tls = error_chain(error).find_map(|error| error.downcast_ref::<rustls::Error>())?;
-    let problem = match tls {
-        rustls::Error::InvalidCertificate(problem) => match problem {
-            Problem::Expired | Problem::ExpiredContext { .. } => {
-                "its certificate has expired by the clock of this machine"
-            }
-            Problem::NotValidYet | Problem::NotValidYetContext { .. } => {
-                "its certificate is not valid yet by the clock of this machine"
-            }
-            Problem::NotValidForName | Problem::NotValidForNameContext { .. } => {
-                "its certificate is for another host name"
-            }
-            Problem::UnknownIssuer => "its certificate was issued by an unknown authority",
-            Problem::Revoked => "its certificate was revoked",
-            _ => "its certificate is invalid",
-        },
-        rustls::Error::AlertReceived(_) => {
-            "it refused the TLS connection, perhaps for want of a client certificate"
-        }
-        _ => "it does not speak TLS at this address",
-    };
-    Some(problem.into())
 }
 
 /// A session that is opened at the first request; errors are not remembered.
