@@ -6,6 +6,7 @@ mod consent;
 mod context;
 mod error;
 mod exchange;
+mod preflight;
 mod recover;
 mod shared;
 mod store;
@@ -15,30 +16,26 @@ mod unreceived;
 pub(crate) use context::retry_request;
 pub use context::{PendingAttempts, ServiceContext};
 pub use error::Error;
+pub use preflight::{PreparedAttempt, check_label, discard_attempts, prepare_attempts};
 pub use recover::{RecoveredAttempts, dismiss_attempt, recover_attempts};
 pub use shared::move_waiting_keys;
 pub(crate) use store::{lock_storing, lock_storing_blocking};
 pub use store::{retry_store, store_in_alternate};
-pub use unlisted_keys::UnlistedKeys;
+pub use unlisted_keys::{BatchItem, UnlistedKeys};
 pub use unreceived::{SettledAttempts, settle_attempts};
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
-use crate::api::oauth::{self, Pkce};
 use crate::domain::{
     ApiKey, AuthCode, AuthorizationResponse, CodeVerifier, KeyRequest, Label, ManagementKey,
-    PendingReplacement, ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, RequestedPolicy,
-    encode_hex,
+    PendingReplacement, ProvisioningEvent, ProvisioningOutcome, ProvisioningStep,
 };
 use crate::platform::browser::BrowserAvailability;
-use crate::storage::inventory;
-use crate::storage::journal::{Attempt, AttemptGuard, AttemptStage};
-use crate::storage::json_store::SpaceReserve;
+use crate::storage::journal::AttemptGuard;
 use crate::storage::secret_store::{self, EntryId};
 
 /// How the creation of a key is authorised.
@@ -143,7 +140,7 @@ async fn run_inner(
     report(ProvisioningEvent::StepStarted(ProvisioningStep::Preflight));
     let prepared = tokio::select! {
         biased;
-        prepared = preflight(request, replacement, services, report) => match prepared {
+        prepared = preflight::prepare_attempt(request, replacement, &auth_method, services, report) => match prepared {
             Ok(prepared) => prepared,
             Err(error) => return ProvisioningOutcome::Failed(error.to_user_error()),
         },
@@ -152,37 +149,25 @@ async fn run_inner(
     prepared.finish(auth_method, services, None, controls, report).await
 }
 
-/// An attempt whose preflight has succeeded. In a batch the next attempt is prepared while the user
-/// still confirms the current one.
-pub struct PreparedAttempt {
-    request: KeyRequest,
-    pkce: Pkce,
-    attempt_guard: AttemptGuard,
-    /// Space for the inventory and the journal once the key was received.
-    reserve: SpaceReserve,
-}
-
-/// Runs the preflight of [`run`]; [`PreparedAttempt::finish`] does the rest.
-pub async fn prepare_attempt(
-    request: &KeyRequest,
-    services: &ServiceContext,
-    report: &(dyn Fn(ProvisioningEvent) + Sync),
-) -> Result<PreparedAttempt, Error> {
-    preflight(request, None, services, report).await
-}
-
 impl PreparedAttempt {
-    /// Obtains consent, exchanges the code, stores the key and compares its policy. With `unlisted`
-    /// the caller adds the key to the inventory later, together with others.
+    /// Obtains consent, exchanges the code, stores the key and compares its policy. In a batch the
+    /// caller adds the key to the inventory later, together with others.
     pub async fn finish(
         self,
         auth_method: AuthMethod,
         services: &ServiceContext,
-        unlisted: Option<&mut UnlistedKeys>,
+        batch: Option<BatchItem<'_>>,
         controls: &mut ProvisioningControls,
         report: &(dyn Fn(ProvisioningEvent) + Sync),
     ) -> ProvisioningOutcome {
-        let Self { request, pkce, attempt_guard: mut guard, reserve } = self;
+        let Self { request, pkce, attempt_guard: mut guard, reserve, .. } = self;
+        let reserve = match reserve.map_or_else(|| services.location.reserve_space_again(), Ok) {
+            Ok(reserve) => reserve,
+            Err(error) => {
+                abandon_attempt(guard, services).await;
+                return ProvisioningOutcome::Failed(error.to_user_error());
+            }
+        };
         let mut created_with = None;
         let issued = if let AuthMethod::ManagementKey(management) = auth_method {
             let management = &*created_with.insert(management);
@@ -224,7 +209,7 @@ impl PreparedAttempt {
             Ok(issued) => {
                 let cancel = &mut controls.cancel;
                 let naming = created_with.as_ref().map(|management| (management, &request.label));
-                store::store_received_key(guard, issued, naming, services, unlisted, cancel, report)
+                store::store_received_key(guard, issued, naming, services, batch, cancel, report)
                     .await
             }
             Err(Error::UnexpectedResponse {
@@ -251,11 +236,6 @@ impl PreparedAttempt {
             }
         }
     }
-
-    /// Ends the attempt before anything was sent.
-    pub async fn discard(self, services: &ServiceContext) {
-        abandon_attempt(self.attempt_guard, services).await;
-    }
 }
 
 /// Completes when the user cancels.
@@ -263,100 +243,6 @@ pub(crate) async fn wait_for_cancel(cancel: &mut watch::Receiver<bool>) {
     // Without a sender nobody can cancel any more.
     if cancel.wait_for(|left| *left).await.is_err() {
         std::future::pending::<()>().await;
-    }
-}
-
-/// Checks that no key with this label is stored.
-///
-/// # Errors
-/// Returns an error if there is one, or if the inventory cannot be read.
-pub fn check_label(services: &ServiceContext, label: &Label) -> Result<(), Error> {
-    if inventory::find_key(&services.location, &services.server, label.as_str())?.is_some() {
-        return Err(Error::LabelTaken(label.clone()));
-    }
-    Ok(())
-}
-
-/// Checks what can fail before a browser opens: that the label is free, the proxy and certificate
-/// settings can be used, the data directory is writable and the secret store returns what was stored.
-async fn preflight(
-    request: &KeyRequest,
-    replacement: Option<&Replacement>,
-    services: &ServiceContext,
-    report: &(dyn Fn(ProvisioningEvent) + Sync),
-) -> Result<PreparedAttempt, Error> {
-    let pkce = Pkce::new();
-    let label = replacement.map_or(&request.label, |replacement| &replacement.label);
-    check_label(services, label)?;
-    services.connection().map_err(Error::ExchangeFailed)?;
-    let reserve = services.location.reserve_space()?;
-
-    let attempt = Attempt {
-        id: generate_attempt_id(),
-        started_at: Timestamp::now(),
-        label: label.clone(),
-        server: services.server.clone(),
-        stage: AttemptStage::Prepared,
-        store: Some(services.secret_store.kind()),
-        local_store: (!services.secret_store.kind().is_local())
-            .then(|| services.local_store().kind()),
-        send_count: 0,
-        has_saved_response: false,
-        code_received_at: None,
-        requested: RequestedPolicy::from(request),
-        replaces: replacement.map(|replacement| replacement.replaces.clone()),
-        received_key: None,
-        management_key: None,
-        unknown: serde_json::Map::default(),
-    };
-    // Journal first: secrets without a journal entry would never be deleted.
-    let guard = AttemptGuard::begin(&services.location, attempt)?;
-    let work = async {
-        let entry_id = services.entry_id(label.as_str());
-        match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await
-        {
-            Err(secret_store::Error::NoEntry) => {}
-            Ok(_) => return Err(Error::LabelInSecretStore(label.clone())),
-            Err(error) => return Err(error.into()),
-        }
-        // The keychain and the file are tried with the attempt's own secrets.
-        if !services.secret_store.kind().is_local() {
-            let (service, entry_id) =
-                (services.keychain_service.clone(), services.entry_id(label.as_str()));
-            services
-                .call_secret_store(move |store, timeout| {
-                    store.check_storable(&service, &entry_id, timeout)
-                })
-                .await?;
-        }
-        store_attempt_secrets(&guard, &pkce.verifier, None, services).await.map_err(|error| {
-            match guard.attempt().local_store {
-                Some(_) => Error::NoLocalStore(error),
-                None => Error::SecretStore(error),
-            }
-        })
-    };
-    let slow = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        report(ProvisioningEvent::Notice(match services.secret_store.kind().is_local() {
-            true => "waiting for the keychain: an unlock prompt may be open".into(),
-            false => format!("waiting for {}", services.secret_store.display_name()),
-        }));
-        std::future::pending::<()>().await;
-    };
-    let result = tokio::select! {
-        result = work => result,
-        () = slow => Ok(()),
-    };
-    match result {
-        Ok(()) => {
-            Ok(PreparedAttempt { request: request.clone(), pkce, attempt_guard: guard, reserve })
-        }
-        Err(error) => {
-            // The secret stores failed, so they have no secrets of this attempt.
-            let _ = guard.complete();
-            Err(error)
-        }
     }
 }
 
@@ -397,10 +283,6 @@ async fn delete_attempt_secrets(guard: &AttemptGuard, services: &ServiceContext)
 
 fn attempt_entry_id(guard: &AttemptGuard) -> EntryId {
     EntryId { service: ATTEMPTS_SERVICE.into(), account: guard.attempt().id.clone() }
-}
-
-fn generate_attempt_id() -> String {
-    encode_hex(&oauth::generate_nonce().as_bytes()[..16])
 }
 
 #[cfg(test)]

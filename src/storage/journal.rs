@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::{
-    Label, PendingReplacement, RequestedPolicy, StoreKind, StoredKey, UnresolvedAttempt,
+    Label, ManagementKey, PendingReplacement, RequestedPolicy, StoreKind, StoredKey, UnresolvedAttempt,
     deserialize_sanitized,
 };
 use crate::storage::json_store::{Error, LockGuard, SchemaVersion, StoreLocation};
@@ -108,6 +108,13 @@ impl Attempt {
         self.management_key.is_some() && name.ends_with(&self.name_suffix())
     }
 
+    /// Records that the request is sent for the `send_count`th time.
+    pub fn mark_sent(&mut self, send_count: u32, management_key: Option<String>) {
+        self.stage = AttemptStage::RequestSent;
+        self.send_count = send_count;
+        self.management_key = management_key;
+    }
+
     fn name_suffix(&self) -> String {
         format!("[kw:{}]", self.id)
     }
@@ -151,21 +158,40 @@ struct Journal {
     unknown: serde_json::Map<String, serde_json::Value>,
 }
 
+impl Journal {
+    fn put(&mut self, attempt: &Attempt) {
+        match self.attempts.iter_mut().find(|row| row.id == attempt.id) {
+            Some(row) => *row = attempt.clone(),
+            None => self.attempts.push(attempt.clone()),
+        }
+    }
+}
+
 /// An attempt locked by this process: no other process can recover it while this value exists.
 #[derive(Debug)]
 pub struct AttemptGuard {
     location: StoreLocation,
     attempt: Attempt,
+    is_announced: bool,
     _lock: LockGuard,
 }
 
 impl AttemptGuard {
-    /// Records a new attempt and locks it.
-    pub fn begin(location: &StoreLocation, attempt: Attempt) -> Result<Self, Error> {
+    /// Records new attempts in one transaction and locks them.
+    pub fn begin_all(location: &StoreLocation, attempts: Vec<Attempt>) -> Result<Vec<Self>, Error> {
+        let guards: Vec<Self> = attempts
+            .into_iter()
+            .map(|attempt| Self::lock(location, attempt))
+            .collect::<Result<_, _>>()?;
+        location.update(FILE_NAME, |journal: &mut Journal| {
+            journal.attempts.extend(guards.iter().map(|guard| guard.attempt.clone()));
+        })?;
+        Ok(guards)
+    }
+
+    fn lock(location: &StoreLocation, attempt: Attempt) -> Result<Self, Error> {
         let lock = location.try_lock(&lock_file_name(&attempt.id))?;
-        location
-            .update(FILE_NAME, |journal: &mut Journal| journal.attempts.push(attempt.clone()))?;
-        Ok(Self { location: location.clone(), attempt, _lock: lock })
+        Ok(Self { location: location.clone(), attempt, is_announced: false, _lock: lock })
     }
 
     /// Returns the attempt as last written.
@@ -175,16 +201,43 @@ impl AttemptGuard {
 
     /// Updates the attempt; the change is on disk when this returns.
     pub fn update(&mut self, change: impl FnOnce(&mut Attempt)) -> Result<(), Error> {
-        let mut next = self.attempt.clone();
-        change(&mut next);
+        self.update_and_announce(change, None)
+    }
+
+    /// Updates the attempt, and records in the same transaction that the request of `next` is being
+    /// sent, which is done soon afterwards: a write for each would take twice as long.
+    pub fn update_and_announce(
+        &mut self,
+        change: impl FnOnce(&mut Attempt),
+        next: Option<(&mut Self, &ManagementKey)>,
+    ) -> Result<(), Error> {
+        let mut changed = self.attempt.clone();
+        change(&mut changed);
+        let announced = next.map(|(guard, management)| {
+            let mut attempt = guard.attempt.clone();
+            attempt.mark_sent(1, Some(management.fingerprint()));
+            (guard, attempt)
+        });
+        if announced.is_none() && changed == self.attempt {
+            return Ok(());
+        }
         self.location.update(FILE_NAME, |journal: &mut Journal| {
-            match journal.attempts.iter_mut().find(|attempt| attempt.id == next.id) {
-                Some(row) => *row = next.clone(),
-                None => journal.attempts.push(next.clone()),
+            journal.put(&changed);
+            if let Some((_, attempt)) = &announced {
+                journal.put(attempt);
             }
         })?;
-        self.attempt = next;
+        self.attempt = changed;
+        if let Some((guard, attempt)) = announced {
+            guard.attempt = attempt;
+            guard.is_announced = true;
+        }
         Ok(())
+    }
+
+    /// Returns whether the journal says that the request was sent, and it was not; then it is sent now.
+    pub fn take_announcement(&mut self) -> bool {
+        std::mem::take(&mut self.is_announced)
     }
 
     /// Removes the attempt, which has ended with a known result.
@@ -284,7 +337,9 @@ pub fn lock_interrupted_attempts(
                 // Its own process may have completed it before this one got the lock.
                 let now = list_all_attempts(location)?;
                 if let Some(attempt) = now.into_iter().find(|other| other.id == attempt.id) {
-                    guards.push(AttemptGuard { location: location.clone(), attempt, _lock: lock });
+                    let location = location.clone();
+                    let is_announced = false;
+                    guards.push(AttemptGuard { location, attempt, is_announced, _lock: lock });
                 }
             }
             Err(Error::LockHeld(_)) => {}

@@ -270,8 +270,17 @@ impl StoreLocation {
             Self::Memory(_) => Ok(SpaceReserve::none()),
             Self::Directory(dir) => {
                 let _lock = self.lock_document("inventory.json")?;
-                SpaceReserve::in_dir(dir)
+                SpaceReserve::in_dir(dir, true)
             }
+        }
+    }
+
+    /// Reserves space like [`Self::reserve_space`] where that proved just now that documents can be
+    /// written, and does not wait for the disk.
+    pub fn reserve_space_again(&self) -> Result<SpaceReserve, Error> {
+        match self {
+            Self::Memory(_) => Ok(SpaceReserve::none()),
+            Self::Directory(dir) => SpaceReserve::in_dir(dir, false),
         }
     }
 

@@ -236,7 +236,7 @@ fn a_key_stored_under_a_numbered_label_is_found_after_a_crash() {
         received_key: Some(received),
         ..interrupted_attempt(&account, "other", AttemptStage::KeyReceived)
     };
-    drop(AttemptGuard::begin(&account.services.location, attempt).unwrap());
+    drop(AttemptGuard::begin_all(&account.services.location, vec![attempt]).unwrap());
     let report = block_on(recover_interrupted(&account.services)).unwrap();
     assert!(report.unresolved.is_empty(), "{report:?}");
     assert_eq!(report.stored[0].label.as_str(), "other 2");
@@ -257,7 +257,7 @@ fn an_attempt_whose_secrets_were_not_copied_stays_in_its_store() {
         ..interrupted_attempt(&account, name, AttemptStage::Unresolved)
     });
     for attempt in [&moved, &kept] {
-        drop(AttemptGuard::begin(location, attempt.clone()).unwrap());
+        drop(AttemptGuard::begin_all(location, vec![attempt.clone()]).unwrap());
         account.services.secret_store.set(&entry(attempt), &secret("a"), TIMEOUT).unwrap();
     }
     let to = SecretStore::memory_with_entries(vec![(entry(&kept), secret("b"))]);

@@ -25,7 +25,7 @@ fn attempt(world: &TestAccount, name: &str, minutes_ago: i64, stage: AttemptStag
         management_key: None,
         unknown: serde_json::Map::default(),
     };
-    drop(AttemptGuard::begin(&world.services.location, attempt.clone()).unwrap());
+    drop(AttemptGuard::begin_all(&world.services.location, vec![attempt.clone()]).unwrap());
     attempt
 }
 
@@ -139,12 +139,12 @@ fn attempts_of_running_processes_and_other_stores_are_not_recovered() {
         ..attempt(&world, "x", 1, AttemptStage::Unresolved)
     };
     keywright::services::provision::dismiss_attempt(&world.services, &alive.id).unwrap();
-    let open = AttemptGuard::begin(&world.services.location, alive).unwrap();
+    let open = AttemptGuard::begin_all(&world.services.location, vec![alive]).unwrap();
     let elsewhere = attempt(&world, "y", 1, AttemptStage::Unresolved);
     keywright::services::provision::dismiss_attempt(&world.services, &elsewhere.id).unwrap();
     let elsewhere =
         Attempt { stage: AttemptStage::RequestSent, store: Some(StoreKind::Keychain), ..elsewhere };
-    drop(AttemptGuard::begin(&world.services.location, elsewhere).unwrap());
+    drop(AttemptGuard::begin_all(&world.services.location, vec![elsewhere]).unwrap());
     let left = look(&world);
     assert!(left.unresolved.is_empty(), "{left:?}");
     assert_eq!(
@@ -242,7 +242,7 @@ fn attempt_is_kept_while_the_secret_store_fails() {
         attempt.stage = stage;
         attempt.code_received_at = Some(Timestamp::now());
         attempt.received_key = (stage == AttemptStage::KeyReceived).then(|| world.stored_key("ci"));
-        drop(AttemptGuard::begin(&world.services.location, attempt.clone()).unwrap());
+        drop(AttemptGuard::begin_all(&world.services.location, vec![attempt.clone()]).unwrap());
         let left = look(&world);
         assert_eq!((left.unresolved.len(), left.errors.len()), (1, 1), "{stage:?}: {left:?}");
         assert_eq!(

@@ -30,7 +30,7 @@ fn record_attempt(home: &SandboxHome, label: &str, received: Option<&ApiKey>) {
         management_key: None,
         unknown: serde_json::Map::default(),
     };
-    drop(AttemptGuard::begin(&StoreLocation::Directory(home.data()), attempt).unwrap());
+    drop(AttemptGuard::begin_all(&StoreLocation::Directory(home.data()), vec![attempt]).unwrap());
 }
 
 #[test]

@@ -190,7 +190,7 @@ pub async fn create_keys(
             continue;
         }
         report(Progress::ItemStarted { number: at + 1, total: requests.len(), label: &label });
-        let (outcome, stop) = runner.run_item(request, requests.get(at + 1)).await;
+        let (outcome, stop) = runner.run_item(&requests[at..]).await;
         let (result, warning) = match outcome {
             // Whoever answered may answer the next sign-in as well.
             Ok((stored_key, warning)) if stored_key.is_of_unconfirmed_account() => {

@@ -140,9 +140,11 @@ pub(super) async fn send_with_retries(
     cancel: &mut watch::Receiver<bool>,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<CreatedKey, Error> {
-    let mut ambiguous = guard.attempt().stage == AttemptStage::RequestSent;
+    let is_announced = guard.take_announcement();
+    let mut ambiguous = !is_announced && guard.attempt().stage == AttemptStage::RequestSent;
     // Requests of a previous run count: after a crash the code is sent once more at most.
-    let earlier_sends = guard.attempt().send_count.max(u32::from(ambiguous));
+    let earlier_sends =
+        if is_announced { 0 } else { guard.attempt().send_count.max(u32::from(ambiguous)) };
     let max_sends = request.max_sends(earlier_sends, services, ambiguous);
     if earlier_sends >= max_sends {
         return Err(Error::Unresolved(openrouter::Error::OutcomeUnknown {
@@ -154,11 +156,8 @@ pub(super) async fn send_with_retries(
     // Requests without any response. A rejected request does not count.
     let mut unanswered_sends = earlier_sends;
     loop {
-        guard.update(|attempt| {
-            attempt.stage = AttemptStage::RequestSent;
-            attempt.send_count = unanswered_sends + 1;
-            attempt.management_key = request.management_fingerprint();
-        })?;
+        let send_count = unanswered_sends + 1;
+        guard.update(|attempt| attempt.mark_sent(send_count, request.management_fingerprint()))?;
         let error = match request.send_once(client).await {
             Ok(CreateKeyResponse::Key(exchanged)) => return Ok(exchanged),
             Ok(CreateKeyResponse::Unexpected { body, truncated }) => {

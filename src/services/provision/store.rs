@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
-use super::unlisted_keys::{UnlistedKeys, known_accounts, log_error, move_aside, not_listed_error};
+use super::unlisted_keys::{BatchItem, known_accounts, log_error, move_aside, not_listed_error};
 use super::{ServiceContext, delete_attempt_secrets, shared, unreceived, wait_for_cancel};
 use crate::api::openrouter::{self, Client, CreatedKey};
 use crate::domain::{
@@ -25,21 +25,24 @@ use crate::storage::secret_store::{self, SecretStore};
 /// The lock of changes of labels.
 const STORING_LOCK: &str = "storing.lock";
 
-/// Stores the received key, adds it to the inventory, ends the attempt and compares the policy. With
-/// `unlisted` the inventory is left to [`UnlistedKeys::add_to_inventory`]. A key with the name of its
+/// Stores the received key, adds it to the inventory, ends the attempt and compares the policy. In a
+/// batch the inventory is left to [`UnlistedKeys::add_to_inventory`]. A key with the name of its
 /// attempt gets the label that `naming` has, with its management key.
 pub(super) async fn store_received_key(
     mut guard: AttemptGuard,
     issued: CreatedKey,
     naming: Option<(&ManagementKey, &Label)>,
     services: &ServiceContext,
-    unlisted: Option<&mut UnlistedKeys>,
+    batch: Option<BatchItem<'_>>,
     cancel: &mut watch::Receiver<bool>,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> ProvisioningOutcome {
     report(ProvisioningEvent::StepStarted(ProvisioningStep::StoreKey));
     let attempt = guard.attempt();
-    let mut unlisted = unlisted;
+    let (mut unlisted, next) = match batch {
+        Some(BatchItem { unlisted, next }) => (Some(unlisted), next),
+        None => (None, None),
+    };
     let accounts = known_accounts(unlisted.as_deref_mut(), services);
     let mut stored_key = StoredKey {
         requested: attempt.requested.clone(),
@@ -58,10 +61,14 @@ pub(super) async fn store_received_key(
         move_aside(&mut stored_key);
     }
     // Even if the journal cannot be written, the key must be stored.
-    log_error(guard.update(|attempt| {
-        attempt.stage = AttemptStage::KeyReceived;
-        attempt.received_key = Some(stored_key.clone());
-    }));
+    let next = next.zip(naming).map(|(next, naming)| (&mut next.attempt_guard, naming.0));
+    log_error(guard.update_and_announce(
+        |attempt| {
+            attempt.stage = AttemptStage::KeyReceived;
+            attempt.received_key = Some(stored_key.clone());
+        },
+        next,
+    ));
     // Held until the key is in the inventory, so that no other process takes the label.
     let storing_lock = lock_storing(services).await.ok();
     let stored = match store_under_free_label(&mut stored_key, &issued.key, services).await {
@@ -82,17 +89,23 @@ pub(super) async fn store_received_key(
             };
         }
     };
-    log_error(guard.update(|attempt| {
-        attempt.stage = AttemptStage::Stored;
-        attempt.received_key = Some(stored_key.clone());
-    }));
-    let listed = match &unlisted {
-        Some(_) => Ok(()),
-        None => inventory::upsert_keys(&services.location, vec![stored_key.clone()]),
+    // In a batch the attempt ends with the next write of the inventory; until then the hash in the
+    // journal finds the key in the secret store.
+    let listed = if unlisted.is_some() {
+        Ok(())
+    } else {
+        log_error(guard.update(|attempt| {
+            attempt.stage = AttemptStage::Stored;
+            attempt.received_key = Some(stored_key.clone());
+        }));
+        inventory::upsert_keys(&services.location, vec![stored_key.clone()])
     };
     drop(storing_lock);
     services.remember_provider().await;
-    delete_attempt_secrets(&guard, services).await;
+    // With the management key there is no code and no verifier.
+    if naming.is_none() {
+        delete_attempt_secrets(&guard, services).await;
+    }
     // The attempt of a key that is not in the inventory stays in the journal for the next start, and
     // so does that of a key which has the name of its attempt at the server.
     let mut guard = Some(guard);

@@ -1,6 +1,6 @@
 //! The keys of a batch that are stored and not yet in the inventory.
 
-use super::ServiceContext;
+use super::{PreparedAttempt, ServiceContext};
 use crate::domain::{ErrorKind, KnownAccounts, StoredKey, UserError};
 use crate::storage::inventory;
 use crate::storage::journal::AttemptGuard;
@@ -14,6 +14,14 @@ pub struct UnlistedKeys {
     keys: Vec<(Option<AttemptGuard>, StoredKey)>,
     /// The accounts of the stored keys, once they were read.
     accounts: Option<KnownAccounts>,
+}
+
+/// What a key of a batch needs to know of the others.
+pub struct BatchItem<'a> {
+    /// The keys that are stored and not yet in the inventory.
+    pub unlisted: &'a mut UnlistedKeys,
+    /// The attempt that follows.
+    pub next: Option<&'a mut PreparedAttempt>,
 }
 
 impl UnlistedKeys {

@@ -55,6 +55,8 @@ pub async fn settle_attempts(
     let (stored, lost): (Vec<_>, Vec<_>) = guards
         .into_iter()
         .filter(|guard| guard.attempt().management_key.is_some())
+        // Whether a received key is stored is known only when the secret store can be read.
+        .filter(|guard| guard.attempt().stage != AttemptStage::KeyReceived)
         .partition(|guard| guard.attempt().stage == AttemptStage::Stored);
     let client = match services.build_client() {
         Ok(client) => client,

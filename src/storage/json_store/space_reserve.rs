@@ -26,12 +26,18 @@ impl SpaceReserve {
         Self { _file: None }
     }
 
-    /// Reserves space in `dir`.
-    pub(super) fn in_dir(dir: &Path) -> Result<Self, Error> {
+    /// Reserves space in `dir`. With `sync` the file is on disk when this returns.
+    pub(super) fn in_dir(dir: &Path, sync: bool) -> Result<Self, Error> {
         create_private_dir(dir)?;
         let size = largest_document(dir).map_err(io_error(dir, "read"))? + GROWTH;
         let file = tempfile::tempfile_in(dir)
-            .and_then(|file| allocate(&file, size).map(|()| file))
+            .and_then(|file| {
+                allocate(&file, size)?;
+                if sync {
+                    file.sync_all()?;
+                }
+                Ok(file)
+            })
             .map_err(io_error(dir, "written"))?;
         Ok(Self { _file: Some(file) })
     }
@@ -53,17 +59,14 @@ fn largest_document(dir: &Path) -> io::Result<u64> {
     Ok(largest)
 }
 
-/// Takes `size` bytes of the disk for `file`, and proves that it can be written and synced.
+/// Takes `size` bytes of the disk for `file`, and proves that it can be written.
 fn allocate(mut file: &File, size: u64) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{FallocateFlags, fallocate};
         use rustix::io::Errno;
         match fallocate(file, FallocateFlags::empty(), 0, size) {
-            Ok(()) => {
-                io::Write::write_all(&mut file, b"reserved")?;
-                return file.sync_all();
-            }
+            Ok(()) => return io::Write::write_all(&mut file, b"reserved"),
             // This file system reserves nothing, so the bytes are written.
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
             Err(error) => return Err(error.into()),
@@ -77,5 +80,5 @@ fn allocate(mut file: &File, size: u64) -> io::Result<()> {
         io::Write::write_all(&mut file, &block)?;
         written += block.len() as u64;
     }
-    file.sync_all()
+    Ok(())
 }

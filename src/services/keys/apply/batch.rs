@@ -1,5 +1,6 @@
 //! Runs the items of a batch: prepares the next one in advance and handles the user's commands.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use crate::domain::{
     ApiKey, ErrorKind, KeyRequest, ProvisioningEvent, ProvisioningOutcome, StoredKey, UserError,
 };
 use crate::services::provision::{
-    self, AuthMethod, PreparedAttempt, ProvisioningControls, ServiceContext, UnlistedKeys,
+    self, AuthMethod, BatchItem, PreparedAttempt, ProvisioningControls, ServiceContext, UnlistedKeys,
 };
 use crate::storage::secret_store;
 
@@ -20,8 +21,11 @@ const KEYCHAIN_TIMEOUT: Duration = Duration::from_secs(120);
 /// The maximum number of keys that are added to the inventory at once.
 const INVENTORY_BATCH_SIZE: usize = 32;
 
+/// The number of attempts with the management key that are recorded with one write to the journal.
+const GROUP_SIZE: usize = 16;
+
 type PrepareFuture<'a> =
-    Pin<Box<dyn Future<Output = Result<PreparedAttempt, provision::Error>> + Send + 'a>>;
+    Pin<Box<dyn Future<Output = Result<Vec<PreparedAttempt>, provision::Error>> + Send + 'a>>;
 type KeyResult = Result<(StoredKey, Option<UserError>), UserError>;
 
 pub(super) struct BatchRunner<'a> {
@@ -30,7 +34,9 @@ pub(super) struct BatchRunner<'a> {
     commands: mpsc::Receiver<BatchCommand>,
     controls: ProvisioningControls,
     report: &'a (dyn Fn(ProvisioningEvent) + Sync),
-    /// The preparation of the next key.
+    /// The next keys, which are prepared.
+    prepared: VecDeque<PreparedAttempt>,
+    /// The preparation of the keys after these.
     next_preparation: Option<PrepareFuture<'a>>,
     /// Whether a key was stored, which shows that the secret store works.
     has_stored_key: bool,
@@ -56,6 +62,7 @@ impl<'a> BatchRunner<'a> {
             commands,
             controls,
             report,
+            prepared: VecDeque::new(),
             next_preparation: None,
             has_stored_key: false,
             unlisted_keys: UnlistedKeys::default(),
@@ -63,28 +70,56 @@ impl<'a> BatchRunner<'a> {
         }
     }
 
-    fn start_preparing(&self, request: &'a KeyRequest) -> PrepareFuture<'a> {
-        Box::pin(provision::prepare_attempt(request, self.services, self.report))
+    /// Prepares the first of the requests, and others with it where nobody has to consent to each.
+    fn start_preparing(&self, requests: &'a [KeyRequest]) -> PrepareFuture<'a> {
+        let size = match self.auth_method {
+            AuthMethod::ManagementKey(_) => GROUP_SIZE,
+            AuthMethod::Browser
+            | AuthMethod::OpenManually
+            | AuthMethod::PasteCode
+            | AuthMethod::ExistingKey(..) => 1,
+        };
+        let group = &requests[..size.min(requests.len())];
+        let (auth_method, services, report) =
+            (self.auth_method.clone(), self.services, self.report);
+        Box::pin(async move {
+            provision::prepare_attempts(group, &auth_method, services, report).await
+        })
     }
 
-    /// Creates one key. Returns its result and whether to stop the batch.
-    pub(super) async fn run_item(
-        &mut self,
-        request: &'a KeyRequest,
-        next: Option<&'a KeyRequest>,
-    ) -> (KeyResult, bool) {
-        let mut preparing =
-            self.next_preparation.take().unwrap_or_else(|| self.start_preparing(request));
+    /// Creates the first of the keys. Returns its result and whether to stop the batch.
+    pub(super) async fn run_item(&mut self, mut requests: &'a [KeyRequest]) -> (KeyResult, bool) {
+        let next_requests = &requests[1..];
+        let mut prepared = self.prepared.pop_front();
+        let mut preparing = self.next_preparation.take_if(|_| prepared.is_none());
         let mut may_retry = self.has_stored_key;
         loop {
-            let prepared = match self.wait_until_prepared(request, preparing).await {
-                Ok(prepared) => prepared,
-                Err((error, command)) => return (Err(error), command == Some(BatchCommand::Stop)),
+            let attempt = match prepared.take() {
+                Some(attempt) => attempt,
+                None => {
+                    let preparing =
+                        preparing.take().unwrap_or_else(|| self.start_preparing(requests));
+                    match self.wait_until_prepared(requests, preparing).await {
+                        // Before those that follow, if it is prepared again.
+                        Ok(attempts) => attempts
+                            .into_iter()
+                            .rev()
+                            .for_each(|attempt| self.prepared.push_front(attempt)),
+                        Err((error, command)) => {
+                            return (Err(error), command == Some(BatchCommand::Stop));
+                        }
+                    }
+                    prepared = self.prepared.pop_front();
+                    continue;
+                }
             };
-            if self.next_preparation.is_none() {
-                self.next_preparation = next.map(|next| self.start_preparing(next));
+            if self.prepared.is_empty()
+                && self.next_preparation.is_none()
+                && !next_requests.is_empty()
+            {
+                self.next_preparation = Some(self.start_preparing(next_requests));
             }
-            let (outcome, command) = self.provision_item(prepared).await;
+            let (outcome, command) = self.provision_item(attempt).await;
             let stop = command == Some(BatchCommand::Stop);
             match outcome {
                 ProvisioningOutcome::Stored { stored_key, warning, .. } => {
@@ -107,16 +142,17 @@ impl<'a> BatchRunner<'a> {
                     _ => return (Err(error), stop),
                 },
             }
-            preparing = self.start_preparing(request);
+            // The others are prepared already.
+            requests = &requests[..1];
         }
     }
 
     /// Waits for the preparation. Retries it for a while if the keychain worked before.
     async fn wait_until_prepared(
         &mut self,
-        request: &'a KeyRequest,
+        requests: &'a [KeyRequest],
         mut preparing: PrepareFuture<'a>,
-    ) -> Result<PreparedAttempt, (UserError, Option<BatchCommand>)> {
+    ) -> Result<Vec<PreparedAttempt>, (UserError, Option<BatchCommand>)> {
         let since = Instant::now();
         let mut notified = false;
         loop {
@@ -142,9 +178,10 @@ impl<'a> BatchRunner<'a> {
                     "{error}: waiting for it for at most two minutes"
                 )));
             }
+            let again = self.start_preparing(requests);
             preparing = Box::pin(async {
                 tokio::time::sleep(RETRY_INTERVAL).await;
-                provision::prepare_attempt(request, self.services, self.report).await
+                again.await
             });
         }
     }
@@ -165,9 +202,15 @@ impl<'a> BatchRunner<'a> {
         let mut command = None;
         let mut next_prepared = self.next_preparation.is_none();
         let outcome = {
-            let (auth_method, unlisted) = (self.auth_method.clone(), Some(&mut self.unlisted_keys));
-            let run =
-                prepared.finish(auth_method, self.services, unlisted, &mut self.controls, &report);
+            let batch =
+                BatchItem { unlisted: &mut self.unlisted_keys, next: self.prepared.front_mut() };
+            let run = prepared.finish(
+                self.auth_method.clone(),
+                self.services,
+                Some(batch),
+                &mut self.controls,
+                &report,
+            );
             let mut run = Box::pin(run);
             loop {
                 let next = async {
@@ -253,13 +296,15 @@ impl<'a> BatchRunner<'a> {
         self.unlisted_keys.add_to_inventory(self.services)
     }
 
-    /// Discards the preparation of the next key.
+    /// Discards the preparation of the next keys.
     pub(super) async fn discard_next(&mut self) {
+        let mut attempts = Vec::from(std::mem::take(&mut self.prepared));
         if let Some(next) = self.next_preparation.take()
             && let Ok(Ok(prepared)) = tokio::time::timeout(provision::ABANDON_TIMEOUT, next).await
         {
-            prepared.discard(self.services).await;
+            attempts.extend(prepared);
         }
+        provision::discard_attempts(attempts, self.services).await;
     }
 }
 

@@ -1,0 +1,193 @@
+//! What is checked and recorded before the first request of an attempt.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    ABANDON_TIMEOUT, AuthMethod, Error, Replacement, ServiceContext, delete_attempt_secrets,
+    store_attempt_secrets,
+};
+use crate::api::oauth::{self, Pkce};
+use crate::domain::{
+    KeyRequest, Label, PendingReplacement, ProvisioningEvent, RequestedPolicy, encode_hex,
+};
+use crate::storage::inventory;
+use crate::storage::journal::{Attempt, AttemptGuard, AttemptStage};
+use crate::storage::json_store::SpaceReserve;
+use crate::storage::secret_store;
+
+/// An attempt whose preflight has succeeded. In a batch the next attempt is prepared while the user
+/// still confirms the current one.
+pub struct PreparedAttempt {
+    pub(super) request: KeyRequest,
+    pub(super) pkce: Pkce,
+    pub(super) attempt_guard: AttemptGuard,
+    /// Space for the inventory and the journal once the key was received. The later attempts of a group
+    /// reserve it when they begin.
+    pub(super) reserve: Option<SpaceReserve>,
+    /// Whether the verifier is in the secret store.
+    has_secrets: bool,
+}
+
+/// Runs the preflight of [`super::run`] for several keys, with one write to the journal;
+/// [`PreparedAttempt::finish`] does the rest. A request that fails ends the group before it; if it is the
+/// first, its error is returned.
+pub async fn prepare_attempts(
+    requests: &[KeyRequest],
+    auth_method: &AuthMethod,
+    services: &ServiceContext,
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
+) -> Result<Vec<PreparedAttempt>, Error> {
+    let items = requests.iter().map(|request| (request, &request.label)).collect();
+    preflight(items, None, auth_method, services, report).await
+}
+
+/// Runs the preflight of [`super::run`] for one key.
+pub(super) async fn prepare_attempt(
+    request: &KeyRequest,
+    replacement: Option<&Replacement>,
+    auth_method: &AuthMethod,
+    services: &ServiceContext,
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
+) -> Result<PreparedAttempt, Error> {
+    let label = replacement.map_or(&request.label, |replacement| &replacement.label);
+    let replaces = replacement.map(|replacement| &replacement.replaces);
+    let group = preflight(vec![(request, label)], replaces, auth_method, services, report).await?;
+    group.into_iter().next().ok_or(Error::Cancelled)
+}
+
+/// Ends attempts before anything was sent.
+pub async fn discard_attempts(attempts: Vec<PreparedAttempt>, services: &ServiceContext) {
+    let delete_secrets = async {
+        for attempt in attempts.iter().filter(|attempt| attempt.has_secrets) {
+            delete_attempt_secrets(&attempt.attempt_guard, services).await;
+        }
+    };
+    // Cancelling must not wait for a keychain that hangs; the next start deletes what remains.
+    if tokio::time::timeout(ABANDON_TIMEOUT, delete_secrets).await.is_ok() {
+        end_attempts(attempts.into_iter().map(|attempt| attempt.attempt_guard).collect());
+    }
+}
+
+/// Checks that no key with this label is stored.
+///
+/// # Errors
+/// Returns an error if there is one, or if the inventory cannot be read.
+pub fn check_label(services: &ServiceContext, label: &Label) -> Result<(), Error> {
+    if inventory::find_key(&services.location, &services.server, label.as_str())?.is_some() {
+        return Err(Error::LabelTaken(label.clone()));
+    }
+    Ok(())
+}
+
+/// Checks what can fail before a browser opens: that the label is free, the proxy and certificate
+/// settings can be used, the data directory is writable and the secret store returns what was stored.
+async fn preflight(
+    mut items: Vec<(&KeyRequest, &Label)>,
+    replaces: Option<&PendingReplacement>,
+    auth_method: &AuthMethod,
+    services: &ServiceContext,
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
+) -> Result<Vec<PreparedAttempt>, Error> {
+    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let is_taken =
+        |label: &Label| stored_keys.iter().any(|key| key.label.is_same(label.as_str()));
+    match items.iter().position(|(_, label)| is_taken(label)) {
+        Some(0) => return Err(Error::LabelTaken(items[0].1.clone())),
+        Some(taken) => items.truncate(taken),
+        None => {}
+    }
+    services.connection().map_err(Error::ExchangeFailed)?;
+    let mut reserve = Some(services.location.reserve_space()?);
+
+    let attempts = items.iter().map(|(request, label)| Attempt {
+        id: encode_hex(&oauth::generate_nonce().as_bytes()[..16]),
+        started_at: Timestamp::now(),
+        label: (*label).clone(),
+        server: services.server.clone(),
+        stage: AttemptStage::Prepared,
+        store: Some(services.secret_store.kind()),
+        send_count: 0,
+        has_saved_response: false,
+        code_received_at: None,
+        requested: RequestedPolicy::from(*request),
+        replaces: replaces.cloned(),
+        received_key: None,
+        management_key: None,
+        unknown: serde_json::Map::default(),
+    });
+    // Journal first: secrets without a journal entry would never be deleted.
+    let mut guards = AttemptGuard::begin_all(&services.location, attempts.collect())?;
+    let pkces: Vec<Pkce> = guards.iter().map(|_| Pkce::new()).collect();
+    let has_secrets = !matches!(auth_method, AuthMethod::ManagementKey(_));
+    let work = check_secret_store(&guards, &pkces, has_secrets, services);
+    let slow = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        report(ProvisioningEvent::Notice(
+            "waiting for the keychain: an unlock prompt may be open".into(),
+        ));
+        std::future::pending::<()>().await;
+    };
+    let checked = tokio::select! {
+        checked = work => checked,
+        () = slow => Ok(0),
+    };
+    let prepared_count = match checked {
+        Ok(count) => count,
+        Err(error) => {
+            // The secret store failed, so it has no secrets of these attempts.
+            end_attempts(guards);
+            return Err(error);
+        }
+    };
+    let unprepared = guards.split_off(prepared_count);
+    if !unprepared.is_empty() {
+        end_attempts(unprepared);
+    }
+    Ok(items
+        .into_iter()
+        .zip(guards.into_iter().zip(pkces))
+        .map(|((request, _), (attempt_guard, pkce))| PreparedAttempt {
+            request: request.clone(),
+            pkce,
+            attempt_guard,
+            reserve: reserve.take(),
+            has_secrets,
+        })
+        .collect())
+}
+
+/// Checks that the secret store has no keys with the labels of the attempts, and that it can be written:
+/// stores the verifiers if they `keep_secrets`. Returns how many attempts are prepared.
+async fn check_secret_store(
+    guards: &[AttemptGuard],
+    pkces: &[Pkce],
+    keep_secrets: bool,
+    services: &ServiceContext,
+) -> Result<usize, Error> {
+    let mut count = 0;
+    for guard in guards {
+        let label = &guard.attempt().label;
+        let entry_id = services.entry_id(label.as_str());
+        match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await
+        {
+            Err(secret_store::Error::NoEntry) => count += 1,
+            Ok(_) if count == 0 => return Err(Error::LabelInSecretStore(label.clone())),
+            Ok(_) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    for (guard, pkce) in guards.iter().zip(pkces).take(if keep_secrets { count } else { 1 }) {
+        store_attempt_secrets(guard, &pkce.verifier, None, services).await?;
+        if !keep_secrets {
+            delete_attempt_secrets(guard, services).await;
+        }
+    }
+    Ok(count)
+}
+
+/// Removes attempts from the journal. One that stays there is removed by the next start.
+fn end_attempts(guards: Vec<AttemptGuard>) {
+    let _ = AttemptGuard::complete_all(guards);
+}
