@@ -7,6 +7,8 @@
 mod existing_key;
 #[path = "apply/failures.rs"]
 mod failures;
+#[path = "apply/groups.rs"]
+mod groups;
 #[path = "account/proxy.rs"]
 mod proxy;
 

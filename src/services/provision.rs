@@ -161,7 +161,11 @@ impl PreparedAttempt {
         report: &(dyn Fn(ProvisioningEvent) + Sync),
     ) -> ProvisioningOutcome {
         let Self { request, pkce, attempt_guard: mut guard, reserve, .. } = self;
-        let reserve = match reserve.map_or_else(|| services.location.reserve_space_again(), Ok) {
+        let reserve = match reserve {
+            Some(reserve) => Ok(reserve),
+            None => preflight::check_again(&guard, services).await,
+        };
+        let reserve = match reserve {
             Ok(reserve) => reserve,
             Err(error) => {
                 abandon_attempt(guard, services).await;

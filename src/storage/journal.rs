@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::{
-    Label, ManagementKey, PendingReplacement, RequestedPolicy, StoreKind, StoredKey, UnresolvedAttempt,
-    deserialize_sanitized,
+    Label, ManagementKey, PendingReplacement, RequestedPolicy, StoreKind, StoredKey,
+    UnresolvedAttempt, deserialize_sanitized,
 };
 use crate::storage::json_store::{Error, LockGuard, SchemaVersion, StoreLocation};
 

@@ -101,6 +101,22 @@ def apply_waits_for_a_keychain_that_locks_meanwhile(world):
 
 
 @test
+def apply_with_a_management_key_syncs_the_disk_three_times_a_key_at_most(world):
+    """Nine times a key would cost more than the server and the keychain together."""
+    world.keyring()
+    server, management = world.sandbox()
+    count, trace = 48, world.path("trace")
+    strace = ["strace", "-f", "-qqq", "-e", "trace=fsync,fdatasync", "-o", trace]
+    env = {**world.env, "OPENROUTER_MANAGEMENT_KEY": management}
+    apply = [KEYWRIGHT, "--server", server, "apply", plan(world, count), "--yes"]
+    equal(world.spawn([*strace, *apply], "apply.log", env=env).wait(timeout=120), 0)
+    contains(world.read("apply.log"), f"{count} created")
+    syncs = len(world.read("trace").splitlines())
+    print(f"        {syncs} syncs for {count} keys", flush=True)
+    assert 2 * count <= syncs <= 3 * count, syncs
+
+
+@test
 def two_applies_at_once_run_one_after_the_other(world):
     world.keyring()
     server, management = world.sandbox()

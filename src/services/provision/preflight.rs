@@ -31,8 +31,9 @@ pub struct PreparedAttempt {
 }
 
 /// Runs the preflight of [`super::run`] for several keys, with one write to the journal;
-/// [`PreparedAttempt::finish`] does the rest. A request that fails ends the group before it; if it is the
-/// first, its error is returned.
+/// [`PreparedAttempt::finish`] does the rest. A label that is taken ends the group before it; if it is the
+/// first, that is an error. The secret store is checked for the first key now, for the others when they
+/// begin.
 pub async fn prepare_attempts(
     requests: &[KeyRequest],
     auth_method: &AuthMethod,
@@ -91,8 +92,7 @@ async fn preflight(
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<Vec<PreparedAttempt>, Error> {
     let stored_keys = inventory::list_keys(&services.location, &services.server)?;
-    let is_taken =
-        |label: &Label| stored_keys.iter().any(|key| key.label.is_same(label.as_str()));
+    let is_taken = |label: &Label| stored_keys.iter().any(|key| key.label.is_same(label.as_str()));
     match items.iter().position(|(_, label)| is_taken(label)) {
         Some(0) => return Err(Error::LabelTaken(items[0].1.clone())),
         Some(taken) => items.truncate(taken),
@@ -118,10 +118,15 @@ async fn preflight(
         unknown: serde_json::Map::default(),
     });
     // Journal first: secrets without a journal entry would never be deleted.
-    let mut guards = AttemptGuard::begin_all(&services.location, attempts.collect())?;
+    let guards = AttemptGuard::begin_all(&services.location, attempts.collect())?;
     let pkces: Vec<Pkce> = guards.iter().map(|_| Pkce::new()).collect();
     let has_secrets = !matches!(auth_method, AuthMethod::ManagementKey(_));
-    let work = check_secret_store(&guards, &pkces, has_secrets, services);
+    let work = async {
+        for (guard, pkce) in guards.iter().zip(&pkces).take(1) {
+            check_secret_store(guard, pkce, has_secrets, services).await?;
+        }
+        Ok(())
+    };
     let slow = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         report(ProvisioningEvent::Notice(
@@ -131,19 +136,12 @@ async fn preflight(
     };
     let checked = tokio::select! {
         checked = work => checked,
-        () = slow => Ok(0),
+        () = slow => Ok(()),
     };
-    let prepared_count = match checked {
-        Ok(count) => count,
-        Err(error) => {
-            // The secret store failed, so it has no secrets of these attempts.
-            end_attempts(guards);
-            return Err(error);
-        }
-    };
-    let unprepared = guards.split_off(prepared_count);
-    if !unprepared.is_empty() {
-        end_attempts(unprepared);
+    if let Err(error) = checked {
+        // The secret store failed, so it has no secrets of these attempts.
+        end_attempts(guards);
+        return Err(error);
     }
     Ok(items
         .into_iter()
@@ -158,33 +156,41 @@ async fn preflight(
         .collect())
 }
 
-/// Checks that the secret store has no keys with the labels of the attempts, and that it can be written:
-/// stores the verifiers if they `keep_secrets`. Returns how many attempts are prepared.
+/// Checks that the secret store has no key with the label of the attempt, and that it can be written:
+/// stores the verifier, and deletes it again unless it is needed.
 async fn check_secret_store(
-    guards: &[AttemptGuard],
-    pkces: &[Pkce],
+    guard: &AttemptGuard,
+    pkce: &Pkce,
     keep_secrets: bool,
     services: &ServiceContext,
-) -> Result<usize, Error> {
-    let mut count = 0;
-    for guard in guards {
-        let label = &guard.attempt().label;
-        let entry_id = services.entry_id(label.as_str());
-        match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await
-        {
-            Err(secret_store::Error::NoEntry) => count += 1,
-            Ok(_) if count == 0 => return Err(Error::LabelInSecretStore(label.clone())),
-            Ok(_) => break,
-            Err(error) => return Err(error.into()),
-        }
+) -> Result<(), Error> {
+    check_entry(guard, services).await?;
+    store_attempt_secrets(guard, &pkce.verifier, None, services).await?;
+    if !keep_secrets {
+        delete_attempt_secrets(guard, services).await;
     }
-    for (guard, pkce) in guards.iter().zip(pkces).take(if keep_secrets { count } else { 1 }) {
-        store_attempt_secrets(guard, &pkce.verifier, None, services).await?;
-        if !keep_secrets {
-            delete_attempt_secrets(guard, services).await;
-        }
+    Ok(())
+}
+
+/// Checks again, for a later attempt of a group, what may have changed since the group was prepared, and
+/// reserves its space.
+pub(super) async fn check_again(
+    guard: &AttemptGuard,
+    services: &ServiceContext,
+) -> Result<SpaceReserve, Error> {
+    let reserve = services.location.reserve_space_again()?;
+    check_entry(guard, services).await?;
+    Ok(reserve)
+}
+
+async fn check_entry(guard: &AttemptGuard, services: &ServiceContext) -> Result<(), Error> {
+    let label = &guard.attempt().label;
+    let entry_id = services.entry_id(label.as_str());
+    match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await {
+        Err(secret_store::Error::NoEntry) => Ok(()),
+        Ok(_) => Err(Error::LabelInSecretStore(label.clone())),
+        Err(error) => Err(error.into()),
     }
-    Ok(count)
 }
 
 /// Removes attempts from the journal. One that stays there is removed by the next start.

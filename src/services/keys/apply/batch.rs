@@ -12,7 +12,8 @@ use crate::domain::{
     ApiKey, ErrorKind, KeyRequest, ProvisioningEvent, ProvisioningOutcome, StoredKey, UserError,
 };
 use crate::services::provision::{
-    self, AuthMethod, BatchItem, PreparedAttempt, ProvisioningControls, ServiceContext, UnlistedKeys,
+    self, AuthMethod, BatchItem, PreparedAttempt, ProvisioningControls, ServiceContext,
+    UnlistedKeys,
 };
 use crate::storage::secret_store;
 
@@ -82,9 +83,9 @@ impl<'a> BatchRunner<'a> {
         let group = &requests[..size.min(requests.len())];
         let (auth_method, services, report) =
             (self.auth_method.clone(), self.services, self.report);
-        Box::pin(async move {
-            provision::prepare_attempts(group, &auth_method, services, report).await
-        })
+        Box::pin(
+            async move { provision::prepare_attempts(group, &auth_method, services, report).await },
+        )
     }
 
     /// Creates the first of the keys. Returns its result and whether to stop the batch.
