@@ -188,6 +188,16 @@ impl Cli {
 
 /// Runs a command, except those of [`run_without_config`] and `sandbox`, which `main` runs.
 pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Result<(), UserError> {
+    let result = run_command(command, config, services);
+    services.skipped_rows.take_errors().iter().for_each(output::print_warning);
+    result
+}
+
+fn run_command(
+    command: &Command,
+    config: &Config,
+    services: &ServiceContext,
+) -> Result<(), UserError> {
     match command {
         Command::New(args) => args.run(services),
         Command::Apply(args) => args.run(services),

@@ -57,7 +57,7 @@ pub use daily_spending::{
 };
 pub use exec_program::ExecProgram;
 pub use forecast::{Forecast, PeriodEnd, SpentEstimate, forecast_spending};
-pub use key_defaults::{KeyDefaults, PartialPolicy};
+pub use key_defaults::{ConfiguredName, KeyDefaults, PartialPolicy};
 pub use key_edit::{
     EditableKey, FieldDifference, GuardrailChange, KeyEdit, KeyUpdate, KeyUpdateOutcome,
 };

@@ -96,6 +96,7 @@ impl TestAccount {
             is_store_fixed: false,
             local_store: None,
             pending_attempts: PendingAttempts::default(),
+            skipped_rows: keywright::services::provision::SkippedRows::default(),
             attribution: Attribution {
                 url: "https://example.com".into(),
                 title: "Keywright".into(),

@@ -26,7 +26,9 @@ use keywright::domain::{
 use keywright::sandbox::{self, Options, Sandbox};
 use keywright::services::keys::{self, BatchCommand, BatchControls, ItemResult, Progress};
 use keywright::services::plan::{self, KeyDiff};
-use keywright::services::provision::{self, AuthMethod, PendingAttempts, ServiceContext};
+use keywright::services::provision::{
+    self, AuthMethod, PendingAttempts, ServiceContext, SkippedRows,
+};
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
 use keywright::storage::secret_store::{EntryId, SecretStore};
@@ -65,6 +67,7 @@ impl TestAccount {
             is_store_fixed: false,
             local_store: None,
             pending_attempts: PendingAttempts::default(),
+            skipped_rows: SkippedRows::default(),
             attribution: Attribution {
                 url: "https://example.com".into(),
                 title: "Keywright".into(),

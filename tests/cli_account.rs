@@ -10,6 +10,8 @@ mod edit;
 mod home;
 #[path = "cli_account/leak.rs"]
 mod leak;
+#[path = "cli_account/new_defaults.rs"]
+mod new_defaults;
 #[path = "cli_account/other_account.rs"]
 mod other_account;
 #[path = "cli_account/other_profiles.rs"]

@@ -68,6 +68,7 @@ fn services(server: &str) -> ServiceContext {
         is_store_fixed: false,
         local_store: None,
         pending_attempts: PendingAttempts::default(),
+        skipped_rows: keywright::services::provision::SkippedRows::default(),
         attribution: Attribution {
             url: "https://example.com".into(),
             title: "Keywright".into(),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Cents, DefaultedFields, Expiry, KeyRequest, Label, ResetInterval};
+use super::{Cents, DefaultedFields, Expiry, KeyRequest, Label, ResetInterval, UserError};
 
 /// The policy that the form, `new` and plans start from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +13,28 @@ pub struct KeyDefaults {
     pub limit_reset: Option<ResetInterval>,
     /// The expiry as [`Expiry::parse`] takes it.
     pub expires: String,
-    /// The workspace; `None` is the account's default workspace.
+    /// The workspace's UUID; `None` is the account's default workspace.
     pub workspace_id: Option<String>,
+    /// The workspace's name or slug, where that is configured in place of the UUID.
+    pub workspace_name: Option<ConfiguredName>,
+    /// The guardrail.
+    pub guardrail: Option<ConfiguredName>,
+}
+
+/// A workspace or a guardrail of the configuration, which the account's list explains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfiguredName {
+    /// A slug, a name or an id.
+    pub name: String,
+    /// Where it is set, such as `new.workspace (configuration file, line 3)`.
+    pub place: String,
+}
+
+impl ConfiguredName {
+    /// Returns the error with the place of the name that caused it.
+    pub fn explain(&self, error: UserError) -> UserError {
+        UserError { message: format!("{}: {}", self.place, error.message), ..error }
+    }
 }
 
 /// Enough to work with, and little to lose if the key leaks.
@@ -24,7 +44,7 @@ impl Default for KeyDefaults {
             limit: Cents::parse_limit("10").unwrap_or_default(),
             limit_reset: Some(ResetInterval::Monthly),
             expires: "90d".into(),
-            workspace_id: None,
+            ..Self::none()
         }
     }
 }
@@ -45,17 +65,25 @@ pub struct PartialPolicy {
 impl KeyDefaults {
     /// Returns no policy: no limit, and no expiry.
     pub fn none() -> Self {
-        Self { limit: None, limit_reset: None, expires: "never".into(), workspace_id: None }
+        Self {
+            limit: None,
+            limit_reset: None,
+            expires: "never".into(),
+            workspace_id: None,
+            workspace_name: None,
+            guardrail: None,
+        }
     }
 
     /// Returns the request for a key with the fields of `requested` and, for all others, these
-    /// defaults. A default reset is left out for a key without a limit.
+    /// defaults, without those that are names. A default reset is left out for a key without a limit.
     pub fn complete(&self, label: Label, requested: PartialPolicy, now: Timestamp) -> KeyRequest {
         let defaulted = DefaultedFields {
             limit: requested.limit.is_none(),
             limit_reset: requested.limit_reset.is_none(),
             expiry: requested.expiry.is_none(),
             workspace_id: requested.workspace_id.is_none(),
+            guardrail: false,
         };
         let limit = requested.limit.unwrap_or(self.limit);
         let default_reset = self.limit_reset.filter(|_| limit.is_some());

@@ -320,6 +320,8 @@ pub struct DefaultedFields {
     pub expiry: bool,
     /// The workspace.
     pub workspace_id: bool,
+    /// The guardrail.
+    pub guardrail: bool,
 }
 
 impl DefaultedFields {

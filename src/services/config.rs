@@ -14,7 +14,7 @@ use url::{Host, Url};
 use crate::api::openrouter::{self, Attribution, Route};
 use crate::domain::{ErrorKind, KeyInputError, ManagementKey, ProfileName, StoreKind, UserError};
 use crate::platform::browser;
-use crate::services::provision::{PendingAttempts, ServiceContext};
+use crate::services::provision::{PendingAttempts, ServiceContext, SkippedRows};
 use crate::storage::json_store::StoreLocation;
 use crate::storage::secret_store::bao::{BaoOptions, BaoStore};
 use crate::storage::secret_store::{self, SecretStore};
@@ -296,6 +296,7 @@ impl Config {
             secret_store_timeout: secret_store::keychain_timeout(),
             location,
             pending_attempts: PendingAttempts::default(),
+            skipped_rows: SkippedRows::default(),
             attribution: self.attribution.clone(),
             request_timeout: self.request_timeout,
             max_retries: self.max_retries,

@@ -43,8 +43,8 @@ pub use migrate::{MigratedEntry, Migration, migrate_entries};
 pub use missing::missing_error;
 pub use name_lookup::{Named, find_by_name};
 pub use new_key_names::{
-    NameResolver, WorkspaceText, assign_requested_guardrail, create_key, parse_workspace,
-    resume_guardrail,
+    NameResolver, WorkspaceText, assign_requested_guardrail, create_key,
+    missing_workspace_list_error, parse_workspace, resume_guardrail,
 };
 pub use recovery::{
     AttemptKey, RecoveryReport, find_attempt_key, recover_and_reconcile, recover_attempts,

@@ -24,5 +24,5 @@ mod parser;
 
 pub use diff::{Difference, KeyDiff, compare};
 pub use file::read_plan_file;
-pub use names::{NameField, NamesError, Plan, PlanName, resolve_names};
+pub use names::{NameField, NamePlace, NamesError, Plan, PlanName, resolve_names};
 pub use parser::parse;

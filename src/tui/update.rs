@@ -246,6 +246,13 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             form::set_choices(model, ticket, choices);
             Vec::new()
         }
+        // The account is read again and again, and the same is said once.
+        Msg::RowsSkipped(error) => {
+            if model.messages.iter().all(|logged| logged.message.as_ref().err() != Some(&error)) {
+                model.notify(Err(error));
+            }
+            Vec::new()
+        }
         Msg::OtherProfilesRead(copies) => {
             model.dashboard.other_profiles = copies;
             Vec::new()

@@ -49,6 +49,35 @@ fn each_workspace_is_listed_or_else_the_default_one() {
 }
 
 #[test]
+fn rows_that_cannot_be_read_are_counted_in_all_workspaces() {
+    let world = TestAccount::new();
+    world.proxy.rule(move |request| {
+        let rows = match request {
+            _ if !request.contains("offset=0") => json!([]),
+            _ if request.contains("/workspaces") => {
+                json!([{"id": "w1"}, {"id": "w2"}, {"slug": "?"}])
+            }
+            _ if request.contains("workspace_id=w1") => {
+                json!([{"hash": "a".repeat(64)}, {"hash": "../keys"}])
+            }
+            _ => json!([7, null]),
+        };
+        Fault::Say(200, json!({"data": rows}).to_string())
+    });
+    assert_eq!(list(&world).unwrap(), 1);
+    let errors = world.services.skipped_rows.take_errors();
+    let messages: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "3 of 4 keys in the account's list could not be read",
+            "1 of 3 workspaces in the account's list could not be read"
+        ]
+    );
+    assert_eq!(world.services.skipped_rows.take_errors(), [], "it is said once");
+}
+
+#[test]
 fn failed_key_list_is_an_error_and_not_an_empty_list() {
     let world = TestAccount::new();
     let html = || "<html>proxy</html>".to_owned();

@@ -215,6 +215,32 @@ fn interrupted_migration_continues_and_overwrites_no_other_secret() {
 }
 
 #[test]
+fn an_attempt_stays_unresolved_while_a_row_of_the_account_cannot_be_read() {
+    let mut world = TestAccount::new();
+    world.services.management_key = Some(world.management.clone());
+    is_ours(&world);
+    attempt(&world, "never", 31, AttemptStage::Unresolved);
+    let mut managed = attempt(&world, "managed", 31, AttemptStage::Unresolved);
+    journal::dismiss_attempt(&world.services.location, &managed.id).unwrap();
+    managed.management_key = Some(world.management.fingerprint());
+    drop(AttemptGuard::begin_all(&world.services.location, vec![managed]).unwrap());
+    world.proxy.rule(|request| {
+        if request.starts_with("GET /api/v1/keys?") {
+            let rows = if request.contains("offset=0") { r#"[{"hash":"new form"}]"# } else { "[]" };
+            Fault::Say(200, format!(r#"{{"data":{rows}}}"#))
+        } else {
+            Fault::Pass
+        }
+    });
+    let left = look(&world);
+    assert_eq!((left.unresolved.len(), left.dismissed.len()), (2, 0), "{left:?}");
+    assert!(advice(&left, "never").contains("2 rows of it could not be read"), "{left:?}");
+    world.proxy.rule(|_| Fault::Pass);
+    let left = look(&world);
+    assert_eq!((left.unresolved.len(), left.dismissed.len()), (0, 1), "{left:?}");
+}
+
+#[test]
 fn migration_fails_while_an_attempt_is_open() {
     let world = TestAccount::new();
     attempt(&world, "x", 1, AttemptStage::RequestSent);

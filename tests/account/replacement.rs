@@ -226,6 +226,30 @@ fn a_leaked_key_is_disabled_before_anything_else_whatever_fails() {
 }
 
 #[test]
+fn an_assignment_that_cannot_be_read_is_not_taken_for_no_guardrail() {
+    let case = Case::new(Surroundings { guardrail: true, byok: true, workspace: false });
+    case.account.proxy.rule(|request| {
+        let is_list = request.starts_with("GET /api/v1/guardrails/assignments")
+            || request.starts_with("GET /api/v1/byok?");
+        if !is_list {
+            Fault::Pass
+        } else if request.contains("offset=0") {
+            Fault::Say(200, r#"{"data":[{"new":"form"}],"total_count":1}"#.into())
+        } else {
+            Fault::Say(200, r#"{"data":[],"total_count":1}"#.into())
+        }
+    });
+    let preview = block_on(keys::preview_replacement(
+        &case.account.services,
+        &case.account.stored_key(KEY),
+        Some(&case.account.management),
+    ));
+    assert_eq!(names(&preview, false), ["guardrail", "allowed_api_key_hashes"]);
+    let text = preview[0].to_string();
+    assert!(text.contains("a list whose rows can all be read"), "{text}");
+}
+
+#[test]
 fn without_a_management_key_the_key_itself_says_whether_provider_key_spending_counts() {
     let case = Case::new(Surroundings { guardrail: false, byok: true, workspace: false });
     let stored_key = case.account.stored_key(KEY);

@@ -117,6 +117,7 @@ async fn missing_inventory_entries_are_restored_from_the_keychain() {
         is_store_fixed: false,
         local_store: None,
         pending_attempts: PendingAttempts::default(),
+        skipped_rows: keywright::services::provision::SkippedRows::default(),
         attribution: Attribution {
             url: "https://example.com".into(),
             title: "Keywright".into(),

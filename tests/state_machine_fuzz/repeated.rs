@@ -58,6 +58,7 @@ pub fn is_applied_once(msg: &Msg) -> bool {
         | Msg::AccountConfirmed { .. }
         | Msg::RecoveryFinished { .. }
         | Msg::KeyDisabledSet { .. }
+        | Msg::RowsSkipped(_)
         | Msg::OtherProfilesRead(_)
         | Msg::KeyRevoked { .. }
         | Msg::KeyRemoved { .. }

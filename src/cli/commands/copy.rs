@@ -12,6 +12,7 @@ use clap::Args;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::cli::other_account::warn_about_other_accounts;
 use crate::cli::output::{find_key, print, print_result};
 use crate::cli::signals::add_signal_handler;
 use crate::domain::{ApiKey, ErrorKind, UserError, io_error_text};
@@ -52,6 +53,7 @@ impl CopyArgs {
         let stored_key = find_key(services, &self.label)?;
         let key =
             keys::load_key(services, &stored_key.label).map_err(|error| error.to_user_error())?;
+        warn_about_other_accounts([&stored_key]);
         let label = &stored_key.label;
         let description = if clipboard::is_terminal_copy(select_copy_method(self.osc52)) {
             None

@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::cli::output::{find_key, print, usage_error};
+use crate::cli::other_account::warn_about_other_accounts;
+use crate::cli::output::{find_key, find_stored_key, print, usage_error};
 use crate::domain::UserError;
 use crate::services::keys::missing_error;
 use crate::services::provision::ServiceContext;
@@ -35,16 +36,18 @@ impl GetArgs {
     }
 }
 
-/// Returns the key stored under `label`, from the store that the inventory records. Reads the inventory
-/// only where there is another store, or the secret store has no entry of this name: for another spelling
-/// of the label, or to explain why there is none.
+/// Returns the key stored under `label`, from the store that the inventory records. A damaged inventory
+/// does not prevent that. Warns about a key of another account.
 pub(in crate::cli) fn load_secret(
     services: &ServiceContext,
     label: &str,
 ) -> Result<SecretString, UserError> {
     let services = &services.for_label(label);
     match services.secret_store.get(&services.entry_id(label), services.secret_store_timeout) {
-        Ok(secret) => Ok(secret),
+        Ok(secret) => {
+            warn_about_other_accounts(&find_stored_key(services, label));
+            Ok(secret)
+        }
         Err(secret_store::Error::NoEntry) => {
             let key = find_key(services, label)?;
             if key.label.as_str() != label {

@@ -15,8 +15,9 @@ use crate::cli::sign_in::{SignInArgs, is_browser_unavailable, run_with_prompts};
 use crate::cli::unstored_keys::{key_lost_error, retry_store_interactively};
 use crate::cli::{json, run_async};
 use crate::domain::{
-    ApiKey, Cents, ErrorKind, Expiry, KeyDefaults, KeyRequest, Label, ManagementKey, PartialPolicy,
-    ProvisioningOutcome, ResetInterval, StoreKind, StoredKey, UserError, format_command,
+    ApiKey, Cents, ConfiguredName, ErrorKind, Expiry, KeyDefaults, KeyRequest, Label,
+    ManagementKey, PartialPolicy, ProvisioningOutcome, ResetInterval, StoreKind, StoredKey,
+    UserError, format_command,
 };
 use crate::services::keys::{self, NameResolver, WorkspaceText, management_key};
 use crate::services::provision::{self, ServiceContext};
@@ -40,9 +41,9 @@ pub struct NewArgs {
     /// The key's workspace: its UUID, or with a management key its slug or name [default: the configuration's, else the account's default workspace]
     #[arg(long, value_name = "WORKSPACE")]
     workspace: Option<String>,
-    /// Put the key under this guardrail, by name or id, or under none; needs a management key
-    #[arg(long, value_name = "NAME", default_value = "none", hide_default_value = true)]
-    guardrail: String,
+    /// Put the key under this guardrail, by name or id, or under none; needs a management key [default: the configuration's, else none]
+    #[arg(long, value_name = "NAME")]
+    guardrail: Option<String>,
     #[command(flatten)]
     sign_in: SignInArgs,
     /// Print JSON
@@ -130,32 +131,42 @@ impl NewArgs {
         request: &mut KeyRequest,
         services: &ServiceContext,
     ) -> Result<(), UserError> {
-        let guardrail = Some(self.guardrail.trim()).filter(|it| !it.eq_ignore_ascii_case("none"));
-        // Without a label the workspace was a question.
-        let workspace = self.workspace.as_deref().filter(|_| self.label.is_some());
-        let workspace_name = match workspace.map(keys::parse_workspace) {
-            Some(WorkspaceText::Id(id)) => {
-                request.workspace_id = Some(id.to_owned());
-                None
-            }
-            Some(WorkspaceText::Name(name)) => Some(name),
-            Some(WorkspaceText::Default) | None => None,
+        let defaults = &services.key_defaults;
+        let option = |name: &str| ConfiguredName { name: name.to_owned(), place: String::new() };
+        let guardrail = match self.guardrail.as_deref().map(str::trim) {
+            Some(name) => (!name.eq_ignore_ascii_case("none")).then(|| option(name)),
+            None => defaults.guardrail.clone(),
         };
-        if guardrail.is_none() && workspace_name.is_none() {
+        let workspace = match (&self.workspace, &self.label) {
+            // Without a label the workspace was a question.
+            (_, None) => None,
+            (None, Some(_)) => defaults.workspace_name.clone(),
+            (Some(text), Some(_)) => match keys::parse_workspace(text) {
+                WorkspaceText::Id(id) => {
+                    request.workspace_id = Some(id.to_owned());
+                    None
+                }
+                WorkspaceText::Name(name) => Some(option(name)),
+                WorkspaceText::Default => None,
+            },
+        };
+        if guardrail.is_none() && workspace.is_none() {
             return Ok(());
         }
         services.unlock().map_err(|error| error.to_user_error())?;
         run_async(async {
-            let names = NameResolver::load(services).await?;
-            if let Some(name) = workspace_name {
-                request.workspace_id = Some(names.find_workspace(name).await?);
+            let names =
+                NameResolver::load(services).await.map_err(|error| error.to_user_error())?;
+            if let Some(name) = workspace {
+                let found = names.find_workspace(&name.name).await;
+                request.workspace_id = Some(found.map_err(|error| explain(&name, &error))?);
             }
             if let Some(name) = guardrail {
-                request.guardrail = Some(names.find_guardrail(name).await?);
+                let found = names.find_guardrail(&name.name).await;
+                request.guardrail = Some(found.map_err(|error| explain(&name, &error))?);
             }
             Ok(())
         })?
-        .map_err(|error: keys::Error| error.to_user_error())
     }
 
     fn defaults(&self, defaults: &KeyDefaults) -> Defaults {
@@ -166,7 +177,10 @@ impl NewArgs {
             limit: or(&self.limit, &defaults.limit_text()),
             reset: or(&self.reset, defaults.reset_text()),
             expires: or(&self.expires, &defaults.expires),
-            workspace: self.workspace.clone().or_else(|| defaults.workspace_id.clone()),
+            workspace: self.workspace.clone().or_else(|| {
+                let name = defaults.workspace_name.as_ref().map(|name| name.name.clone());
+                name.or_else(|| defaults.workspace_id.clone())
+            }),
         }
     }
 
@@ -273,4 +287,10 @@ impl NewArgs {
         }
         Err(key_lost_error(entry, error))
     }
+}
+
+/// Says where the configuration has the name; an option needs no place.
+fn explain(name: &ConfiguredName, error: &keys::Error) -> UserError {
+    let error = error.to_user_error();
+    if name.place.is_empty() { error } else { name.explain(error) }
 }

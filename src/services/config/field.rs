@@ -3,9 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{DashboardNames, parse_server};
-use crate::domain::{
-    Cents, Expiry, KeyRequest, LowThreshold, ResetInterval, StoreKind, ValidationError,
-};
+use crate::domain::{Cents, Expiry, LowThreshold, ResetInterval, StoreKind, ValidationError};
+
+/// The maximum length of the name of a workspace or a guardrail, in characters.
+const MAX_ACCOUNT_NAME: usize = 200;
 
 /// A field of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +39,8 @@ pub enum Field {
     NewExpires,
     /// The workspace of new keys.
     NewWorkspace,
+    /// The guardrail of new keys.
+    NewGuardrail,
     /// The remaining budget at which a key is low.
     Low,
     /// The time before its expiry at which a key is expiring.
@@ -68,11 +71,12 @@ impl Field {
     ];
 
     /// The fields of all sections, in the order of the example.
-    pub const OF_SECTIONS: [Self; 10] = [
+    pub const OF_SECTIONS: [Self; 11] = [
         Self::NewLimit,
         Self::NewReset,
         Self::NewExpires,
         Self::NewWorkspace,
+        Self::NewGuardrail,
         Self::Low,
         Self::Expiring,
         Self::DormantDays,
@@ -98,6 +102,7 @@ impl Field {
             Self::NewReset => ("new", "reset"),
             Self::NewExpires => ("new", "expires"),
             Self::NewWorkspace => ("new", "workspace"),
+            Self::NewGuardrail => ("new", "guardrail"),
             Self::Low => ("thresholds", "low"),
             Self::Expiring => ("thresholds", "expiring"),
             Self::DormantDays => ("thresholds", "dormant_days"),
@@ -136,6 +141,7 @@ impl Field {
             | Self::BaoKubernetesRole
             | Self::BaoAuthMount
             | Self::NewWorkspace
+            | Self::NewGuardrail
             | Self::Low
             | Self::Expiring => None,
         }
@@ -192,8 +198,12 @@ impl Field {
                 ("When a key expires: 12h, 30d, 6w, 3mo, 1y, a date, or never.", "\"90d\"")
             }
             Self::NewWorkspace => (
-                "The UUID of the workspace; leave it out for the account's default workspace.",
-                "\"00000000-0000-4000-8000-000000000000\"",
+                "The workspace: its UUID, or its slug or name, which needs a management key.\n# Without it: the account's default workspace.",
+                "\"default\"",
+            ),
+            Self::NewGuardrail => (
+                "The guardrail of new keys, by name or id, or \"none\"; needs a management key.",
+                "\"none\"",
             ),
             Self::Low => (
                 "A key is low when less than this remains: a share, or an amount in USD.\n# Without it: a fifth of the limit, or the spending of a day.",
@@ -265,7 +275,12 @@ impl Field {
             Self::NewLimit => Cents::parse_limit(text).map(drop),
             Self::NewReset => ResetInterval::parse(text).map(drop),
             Self::NewExpires => Expiry::parse(text, now).map(drop),
-            Self::NewWorkspace => KeyRequest::validate_workspace_id(text.trim()),
+            Self::NewWorkspace => {
+                check_account_name(text, "the slug, the name or the UUID of a workspace")
+            }
+            Self::NewGuardrail => {
+                check_account_name(text, "the name or the id of a guardrail, or none")
+            }
             Self::Low => text.parse::<LowThreshold>().map(drop),
             Self::Expiring => parse_duration(text).map(drop).map_err(ValidationError),
             Self::DormantDays => number(1, 3_650),
@@ -300,6 +315,14 @@ fn check_engine_path(text: &str) -> Result<(), ValidationError> {
         return Ok(());
     }
     Err(ValidationError("write names of letters, digits, - and _ between slashes".into()))
+}
+
+/// Checks a name that only the account's list explains.
+fn check_account_name(text: &str, expected: &str) -> Result<(), ValidationError> {
+    if text.trim().is_empty() || text.chars().count() > MAX_ACCOUNT_NAME {
+        return Err(ValidationError(format!("write {expected}")));
+    }
+    Ok(())
 }
 
 fn join_names(names: &[&str]) -> String {

@@ -7,7 +7,9 @@ use std::fmt;
 use jiff::SignedDuration;
 
 use super::{ConfigFile, Field, parse_duration};
-use crate::domain::{Cents, KeyDefaults, ProfileName, ResetInterval, Thresholds};
+use crate::domain::{
+    Cents, ConfiguredName, KeyDefaults, KeyRequest, ProfileName, ResetInterval, Thresholds,
+};
 use crate::storage::json_store::StoreLocation;
 
 /// Names of the dashboard that the file may contain. The field of an empty list does not exist.
@@ -133,12 +135,32 @@ impl Settings {
     pub fn key_defaults(&self) -> KeyDefaults {
         // Only valid text is stored, so no default stands in for an error here.
         let text = |field| self.text(field).unwrap_or_default();
+        let workspace = self.name(Field::NewWorkspace, "default");
         KeyDefaults {
             limit: Cents::parse_limit(text(Field::NewLimit)).unwrap_or_default(),
             limit_reset: ResetInterval::parse(text(Field::NewReset)).unwrap_or_default(),
             expires: text(Field::NewExpires).to_owned(),
-            workspace_id: self.text(Field::NewWorkspace).map(str::to_owned),
+            workspace_id: workspace
+                .filter(|text| KeyRequest::validate_workspace_id(text).is_ok())
+                .map(str::to_owned),
+            workspace_name: workspace
+                .filter(|text| KeyRequest::validate_workspace_id(text).is_err())
+                .map(|name| self.configured_name(Field::NewWorkspace, name)),
+            guardrail: self
+                .name(Field::NewGuardrail, "none")
+                .map(|name| self.configured_name(Field::NewGuardrail, name)),
         }
+    }
+
+    /// Returns the name in a field; `None` where nothing is set, or `nothing`.
+    fn name(&self, field: Field, nothing: &str) -> Option<&str> {
+        self.text(field).map(str::trim).filter(|text| !text.eq_ignore_ascii_case(nothing))
+    }
+
+    fn configured_name(&self, field: Field, name: &str) -> ConfiguredName {
+        let origin = self.get(field).map_or(&Origin::BuiltIn, |value| &value.origin);
+        let place = format!("{} ({origin})", field.dotted_name());
+        ConfiguredName { name: name.to_owned(), place }
     }
 
     /// Returns the lines at which a key is low, expiring or dormant.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::error::is_not_found;
-use super::paging::{ListBudget, fetch_all_pages, keys_page_url};
+use super::paging::{List, ListBudget, fetch_all_pages, keys_page_url};
 use super::{Error, retry_request, surroundings};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{AccountKey, ManagementKey, ProfileCopies, ProfileCopy, StoredKey, Workspace};
@@ -66,6 +66,8 @@ pub struct AccountKeyList {
     pub keys: Vec<AccountKey>,
     /// Why other workspaces than the default one could not be listed.
     pub unlisted_workspaces: Option<openrouter::Error>,
+    /// The number of rows that could not be read.
+    pub skipped_rows: usize,
 }
 
 /// Like [`list_account_keys`], and says whether the list is complete.
@@ -90,6 +92,7 @@ pub async fn list_keys_with(
     let workspaces = match fetch_all_pages(
         services,
         &mut budget,
+        List::of_account("workspaces"),
         |one: &Workspace| one.id.clone(),
         async |offset| client.list_workspaces(management, offset).await,
     )
@@ -116,7 +119,7 @@ pub async fn list_keys_with(
                 .await;
         keys.extend(found.map_err(failed)?.into_iter().filter(|key| seen.insert(key.hash.clone())));
     }
-    Ok(AccountKeyList { keys, unlisted_workspaces })
+    Ok(AccountKeyList { keys, unlisted_workspaces, skipped_rows: budget.skipped_rows() })
 }
 
 async fn list_workspace_keys(
@@ -127,7 +130,8 @@ async fn list_workspace_keys(
     workspace: Option<&str>,
 ) -> Result<Vec<AccountKey>, openrouter::Error> {
     let hash = |key: &AccountKey| key.hash.clone();
-    fetch_all_pages(services, budget, hash, async |offset| {
+    let list = List { noun: "keys", workspace };
+    fetch_all_pages(services, budget, list, hash, async |offset| {
         client.list_keys(management, workspace, offset).await
     })
     .await

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::management_key::{AccountAccess, NO_MANAGEMENT_KEY};
-use super::paging::{ListBudget, fetch_all_pages};
+use super::paging::{List, fetch_complete_list};
 use super::same_policy::fetch_policy;
 use super::{retry_request, secret_for};
 use crate::api::openrouter::{self, Client};
@@ -315,7 +315,8 @@ async fn list_byok_access(
     hash: &str,
 ) -> Result<Vec<ByokAccess>, String> {
     let id = |one: &ByokCredential| one.id.clone();
-    let all = fetch_all_pages(services, &mut ListBudget::new(), id, async |offset| {
+    let list = List { noun: "provider keys", workspace };
+    let all = fetch_complete_list(services, list, id, async |offset| {
         client.list_byok_credentials(management, workspace, offset).await
     })
     .await
@@ -336,7 +337,8 @@ async fn list_assignments(
     management: &ManagementKey,
 ) -> Result<Vec<GuardrailAssignment>, String> {
     let id = |one: &GuardrailAssignment| one.key_hash.clone();
-    fetch_all_pages(services, &mut ListBudget::new(), id, async |offset| {
+    let list = List::of_account("guardrail assignments");
+    fetch_complete_list(services, list, id, async |offset| {
         client.list_guardrail_assignments(management, None, offset).await
     })
     .await

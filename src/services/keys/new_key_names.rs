@@ -27,21 +27,26 @@ impl<'a> NameResolver<'a> {
 
     /// Returns the UUID of the workspace with this slug or name.
     pub async fn find_workspace(&self, text: &str) -> Result<String, Error> {
-        let management = self.management.as_ref().ok_or(SurroundingsError::NoManagementKey {
-            option: "a workspace by its name",
-            alternative: ", or give the workspace's UUID",
-        })?;
+        let management = self.management.as_ref().ok_or_else(missing_workspace_list_error)?;
         Ok(find_workspace(self.services, management, text).await?.id)
     }
 
     /// Returns the guardrail with this name or id.
     pub async fn find_guardrail(&self, text: &str) -> Result<GuardrailRef, Error> {
-        let management = self
-            .management
-            .as_ref()
-            .ok_or(SurroundingsError::NoManagementKey { option: "a guardrail", alternative: "" })?;
+        let management = self.management.as_ref().ok_or(SurroundingsError::NoManagementKey {
+            option: "a guardrail",
+            alternative: ", or leave it out: --guardrail none",
+        })?;
         let found = find_guardrail(self.services, management, text).await?;
         Ok(GuardrailRef { id: found.id, name: found.name })
+    }
+}
+
+/// Returns the error of a workspace that is written as a name, without a management key.
+pub const fn missing_workspace_list_error() -> SurroundingsError {
+    SurroundingsError::NoManagementKey {
+        option: "a workspace by its name",
+        alternative: ", give its UUID, or take the account's default workspace: --workspace default",
     }
 }
 

@@ -154,7 +154,8 @@ pub async fn recover_and_reconcile(
         let found: Vec<_> =
             account.keys.iter().filter(|key| is_from_attempt(key, attempt, &stored_keys)).collect();
         let closed = now.duration_since(attempt.started_at) > ATTEMPT_WINDOW;
-        if found.is_empty() && closed && is_same_account && account.unlisted_workspaces.is_none() {
+        let is_complete = account.unlisted_workspaces.is_none() && account.skipped_rows == 0;
+        if found.is_empty() && closed && is_same_account && is_complete {
             match dismiss_attempt(services, &unresolved.id).await {
                 Ok(()) => report.dismissed.push(unresolved),
                 Err(error) => {
@@ -174,6 +175,10 @@ pub async fn recover_and_reconcile(
             ),
             ([], Some(error)) => format!(
                 "the default workspace has no such key, and the others could not be listed ({error}); {advice}"
+            ),
+            ([], None) if !is_complete => format!(
+                "the account's list has no such key, but {} of it could not be read; {advice}",
+                count_rows(account.skipped_rows)
             ),
             ([], None) => format!(
                 "the account of the management key has no such key. If you signed in to that account, run {}; otherwise {advice}",
@@ -260,6 +265,10 @@ fn is_from_attempt(key: &AccountKey, attempt: &Attempt, stored_keys: &[StoredKey
         -MAX_CLOCK_SKEW <= after && after <= ATTEMPT_WINDOW
     });
     named && in_time
+}
+
+fn count_rows(count: usize) -> String {
+    if count == 1 { "1 row".into() } else { format!("{count} rows") }
 }
 
 fn dismiss_command(unresolved: &UnresolvedAttempt) -> String {

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::name_lookup::find_by_name;
-use super::paging::{ListBudget, fetch_all_pages, keys_page_url};
+use super::paging::{List, ListBudget, fetch_all_pages, fetch_complete_list, keys_page_url};
 use super::surroundings_error::SurroundingsError;
 use super::{Error, retry_request};
 use crate::api::openrouter::{self, Client, Page};
@@ -24,6 +24,7 @@ pub async fn list_workspaces(
     fetch_all_pages(
         services,
         &mut budget,
+        List::of_account("workspaces"),
         |one: &Workspace| one.id.clone(),
         async |offset| client.list_workspaces(management, offset).await,
     )
@@ -52,6 +53,7 @@ pub async fn list_guardrails(
         services,
         &client,
         management,
+        "guardrails",
         |one: &Guardrail| one.id.clone(),
         async |workspace, offset| client.list_guardrails(management, workspace, offset).await,
     )
@@ -68,6 +70,7 @@ pub async fn list_byok_credentials(
         services,
         &client,
         management,
+        "provider keys",
         |one: &ByokCredential| one.id.clone(),
         async |workspace, offset| client.list_byok_credentials(management, workspace, offset).await,
     )
@@ -83,7 +86,8 @@ pub async fn list_assigned_guardrails(
     let client = build_client(services)?;
     let mut budget = ListBudget::new();
     let key = |one: &GuardrailAssignment| one.key_hash.clone();
-    let assignments = fetch_all_pages(services, &mut budget, key, async |offset| {
+    let list = List::of_account("guardrail assignments");
+    let assignments = fetch_all_pages(services, &mut budget, list, key, async |offset| {
         client.list_guardrail_assignments(management, None, offset).await
     })
     .await
@@ -206,7 +210,8 @@ async fn fetch_assigned_id(
     key_hash: &str,
 ) -> Result<Option<String>, Error> {
     let id = |one: &GuardrailAssignment| one.key_hash.clone();
-    let assignments = fetch_all_pages(services, &mut ListBudget::new(), id, async |offset| {
+    let list = List::of_account("guardrail assignments");
+    let assignments = fetch_complete_list(services, list, id, async |offset| {
         client.list_guardrail_assignments(management, None, offset).await
     })
     .await
@@ -259,6 +264,7 @@ async fn list_of_all_workspaces<T>(
     services: &ServiceContext,
     client: &Client,
     management: &ManagementKey,
+    noun: &'static str,
     id: impl Fn(&T) -> String + Copy,
     fetch: impl AsyncFn(Option<&str>, usize) -> Result<Page<T>, openrouter::Error>,
 ) -> Result<Vec<T>, Error> {
@@ -266,6 +272,7 @@ async fn list_of_all_workspaces<T>(
     let workspaces = fetch_all_pages(
         services,
         &mut budget,
+        List::of_account("workspaces"),
         |one: &Workspace| one.id.clone(),
         async |offset| client.list_workspaces(management, offset).await,
     )
@@ -279,7 +286,8 @@ async fn list_of_all_workspaces<T>(
     };
     let (mut all, mut seen) = (Vec::new(), HashSet::new());
     for workspace in workspaces {
-        let found = fetch_all_pages(services, &mut budget, id, async |offset| {
+        let list = List { noun, workspace: workspace.as_deref() };
+        let found = fetch_all_pages(services, &mut budget, list, id, async |offset| {
             fetch(workspace.as_deref(), offset).await
         })
         .await

@@ -97,7 +97,7 @@ pub fn compare(
 /// Returns the policy that the plan has for a stored key. A field that the plan does not have stays as
 /// it is: the defaults, which may change, are for new keys.
 fn planned_policy(request: &KeyRequest, stored: &StoredKey) -> RequestedPolicy {
-    let DefaultedFields { limit, limit_reset, expiry, workspace_id } = request.defaulted;
+    let DefaultedFields { limit, limit_reset, expiry, workspace_id, guardrail } = request.defaulted;
     let mut planned = RequestedPolicy {
         expires_at: resolve_expiry(request, stored),
         ..RequestedPolicy::from(request)
@@ -114,6 +114,9 @@ fn planned_policy(request: &KeyRequest, stored: &StoredKey) -> RequestedPolicy {
     }
     if workspace_id {
         planned.workspace_id.clone_from(&stored.requested.workspace_id);
+    }
+    if guardrail {
+        planned.guardrail.clone_from(&stored.guardrail);
     }
     planned
 }

@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::domain::{GuardrailRef, KeyRequest, UserError};
+use crate::domain::{
+    ConfiguredName, DefaultedFields, GuardrailRef, KeyDefaults, KeyRequest, UserError,
+};
 use crate::services::diagnostic::{Diagnostic, Position};
 use crate::services::keys::{Error, NameResolver, SurroundingsError};
 use crate::services::provision::ServiceContext;
@@ -25,8 +27,34 @@ pub struct PlanName {
     pub field: NameField,
     /// The name, or the id of a guardrail.
     pub name: String,
-    /// Where it is in the file.
-    pub position: Position,
+    /// Where it is written.
+    pub place: NamePlace,
+}
+
+/// Where a name is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamePlace {
+    /// In the plan.
+    Plan(Position),
+    /// In the configuration, whose policy a key without any field has.
+    Configuration(ConfiguredName),
+}
+
+/// Returns the configured names for a key of a plan that takes the configuration's policy.
+pub(super) fn of_defaults(
+    key: usize,
+    request: &KeyRequest,
+    defaults: &KeyDefaults,
+) -> impl Iterator<Item = PlanName> {
+    let name = |field, is_defaulted: bool, name: &Option<ConfiguredName>| {
+        let name = name.clone().filter(|_| is_defaulted)?;
+        let place = NamePlace::Configuration(name.clone());
+        Some(PlanName { key, field, name: name.name, place })
+    };
+    let DefaultedFields { workspace_id, guardrail, .. } = request.defaulted;
+    let workspace = name(NameField::Workspace, workspace_id, &defaults.workspace_name);
+    let guardrail = name(NameField::Guardrail, guardrail, &defaults.guardrail);
+    workspace.into_iter().chain(guardrail)
 }
 
 /// What a plan may name.
@@ -66,7 +94,7 @@ pub async fn resolve_names(
     let unavailable = |error: Error| NamesError::Unavailable(error.to_user_error());
     let resolver = NameResolver::load(services).await.map_err(unavailable)?;
     let (mut found, mut wrong, mut diagnostics) = (HashMap::new(), HashSet::new(), Vec::new());
-    for PlanName { key, field, name, position } in names {
+    for PlanName { key, field, name, place } in names {
         let id = (field, name);
         if !found.contains_key(&id) && !wrong.contains(&id) {
             let result = match field {
@@ -77,13 +105,18 @@ pub async fn resolve_names(
                 Ok(one) => {
                     found.insert(id.clone(), one);
                 }
+                Err(error) if let NamePlace::Configuration(name) = &place => {
+                    return Err(NamesError::Unavailable(name.explain(error.to_user_error())));
+                }
                 Err(Error::Surroundings(error @ SurroundingsError::NoManagementKey { .. })) => {
                     return Err(unavailable(error.into()));
                 }
                 Err(Error::Surroundings(error)) => {
                     let UserError { message, advice, .. } = error.to_user_error();
                     let message = format!("{message} ({advice})");
-                    diagnostics.push(Diagnostic { position, message });
+                    if let NamePlace::Plan(position) = place {
+                        diagnostics.push(Diagnostic { position, message });
+                    }
                     wrong.insert(id.clone());
                 }
                 Err(error) => return Err(unavailable(error)),

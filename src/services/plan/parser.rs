@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::names::{NameField, Plan, PlanName};
+use super::names::{self, NameField, NamePlace, Plan, PlanName};
 use crate::domain::{
     Cents, DefaultedFields, Expiry, KeyDefaults, KeyRequest, Label, PartialPolicy, ResetInterval,
     find_keys,
@@ -46,13 +46,18 @@ pub fn parse(
         Err(error) => {
             let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
             let position = LineIndex::new(&valid).position(valid.len());
-            return Err(vec![Diagnostic {
-                position,
-                message: "the file is not UTF-8 text: save it as UTF-8".into(),
-            }]);
+            let message = "the file is not UTF-8 text: save it as UTF-8".into();
+            return Err(vec![Diagnostic { position, message }]);
         }
     };
-    let mut parser = Parser { text, key_defaults, now, diagnostics: Vec::new(), names: Vec::new() };
+    let mut parser = Parser {
+        text,
+        key_defaults,
+        now,
+        diagnostics: Vec::new(),
+        names: Vec::new(),
+        configured_names: Vec::new(),
+    };
     for (offset, key) in find_keys(text) {
         parser.report(offset, format!("this is a key ({key}): a plan must not contain secrets; remove it, and revoke the key if others may have seen it"));
     }
@@ -66,13 +71,13 @@ pub fn parse(
         return Err(parser.into_diagnostics());
     }
     let lines = LineIndex::new(text);
-    let names = parser.names.into_iter().map(|(key, field, name, offset)| PlanName {
+    let planned = parser.names.into_iter().map(|(key, field, name, offset)| PlanName {
         key,
         field,
         name,
-        position: lines.position(offset),
+        place: NamePlace::Plan(lines.position(offset)),
     });
-    Ok(Plan { requests, names: names.collect() })
+    Ok(Plan { requests, names: planned.chain(parser.configured_names).collect() })
 }
 
 /// An error before its offsets are converted to lines and columns.
@@ -90,6 +95,8 @@ struct Parser<'a> {
     diagnostics: Vec<RawDiagnostic>,
     /// Each with the index of its key and its offset.
     names: Vec<(usize, NameField, String, usize)>,
+    /// Those of the configuration, for keys that take its policy.
+    configured_names: Vec<PlanName>,
 }
 
 /// The value of a field (`None` for `"none"` and `"never"`) and its offset.
@@ -215,6 +222,7 @@ impl Parser<'_> {
             None
         });
         let guardrail = fields.guardrail.or_else(|| defaults.guardrail.clone());
+        let has_guardrail = guardrail.is_some();
         if let Some((Some(name), offset)) = guardrail {
             self.names.push((at, NameField::Guardrail, name, offset));
         }
@@ -232,7 +240,10 @@ impl Parser<'_> {
             let request = KeyDefaults::none().complete(label, requested, self.now);
             KeyRequest { defaulted: DefaultedFields::default(), ..request }
         } else {
-            self.key_defaults.complete(label, requested, self.now)
+            let mut request = self.key_defaults.complete(label, requested, self.now);
+            request.defaulted.guardrail = !has_guardrail;
+            self.configured_names.extend(names::of_defaults(at, &request, self.key_defaults));
+            request
         };
         if let Err(error) = request.validate() {
             let offset = fields.reset.map_or(table_offset, |(_, offset)| offset);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use url::Url;
 
+use super::SkippedRows;
 use crate::api::openrouter::{Attribution, Client, Connection, Error};
 use crate::domain::{KeyDefaults, KeyLocation, ManagementKey, ProfileName, StoreKind, StoredKey};
 use crate::platform::blocking_call::run_blocking;
@@ -67,6 +68,8 @@ pub struct ServiceContext {
     pub location: StoreLocation,
     /// Attempts whose key could not be stored and is still shown.
     pub pending_attempts: PendingAttempts,
+    /// Rows of the account's lists that could not be read.
+    pub skipped_rows: SkippedRows,
     /// The app attribution sent to OpenRouter.
     pub attribution: Attribution,
     /// The timeout of one request.

@@ -108,6 +108,8 @@ async fn preflight(
         server: services.server.clone(),
         stage: AttemptStage::Prepared,
         store: Some(services.secret_store.kind()),
+        local_store: (!services.secret_store.kind().is_local())
+            .then(|| services.local_store().kind()),
         send_count: 0,
         has_saved_response: false,
         code_received_at: None,
@@ -129,9 +131,10 @@ async fn preflight(
     };
     let slow = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        report(ProvisioningEvent::Notice(
-            "waiting for the keychain: an unlock prompt may be open".into(),
-        ));
+        report(ProvisioningEvent::Notice(match services.secret_store.kind().is_local() {
+            true => "waiting for the keychain: an unlock prompt may be open".into(),
+            false => format!("waiting for {}", services.secret_store.display_name()),
+        }));
         std::future::pending::<()>().await;
     };
     let checked = tokio::select! {
@@ -139,7 +142,7 @@ async fn preflight(
         () = slow => Ok(()),
     };
     if let Err(error) = checked {
-        // The secret store failed, so it has no secrets of these attempts.
+        // The secret stores failed, so they have no secrets of these attempts.
         end_attempts(guards);
         return Err(error);
     }
@@ -165,7 +168,22 @@ async fn check_secret_store(
     services: &ServiceContext,
 ) -> Result<(), Error> {
     check_entry(guard, services).await?;
-    store_attempt_secrets(guard, &pkce.verifier, None, services).await?;
+    // The keychain and the file are tried with the attempt's own secrets.
+    if !services.secret_store.kind().is_local() {
+        let (service, entry_id) =
+            (services.keychain_service.clone(), services.entry_id(guard.attempt().label.as_str()));
+        services
+            .call_secret_store(move |store, timeout| {
+                store.check_storable(&service, &entry_id, timeout)
+            })
+            .await?;
+    }
+    store_attempt_secrets(guard, &pkce.verifier, None, services).await.map_err(
+        |error| match guard.attempt().local_store {
+            Some(_) => Error::NoLocalStore(error),
+            None => Error::SecretStore(error),
+        },
+    )?;
     if !keep_secrets {
         delete_attempt_secrets(guard, services).await;
     }

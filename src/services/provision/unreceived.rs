@@ -27,6 +27,15 @@ pub(super) struct AttemptKeys {
     in_use: Vec<String>,
     /// Other keys with the labels of the attempts, which were not created here.
     foreign: Vec<AccountKey>,
+    /// The number of rows of the account's list that could not be read: each may be a key of an attempt.
+    skipped_rows: usize,
+}
+
+impl AttemptKeys {
+    /// Whether every row of the account's list was read.
+    pub(super) const fn is_complete(&self) -> bool {
+        self.skipped_rows == 0
+    }
 }
 
 /// The result of [`settle_attempts`].
@@ -99,6 +108,7 @@ async fn settle_lost(
                 settled.deleted.push(attempt.label.clone());
                 abandon_attempt(guard, services).await;
             } else if found.in_use.contains(&attempt.id)
+                || !found.is_complete()
                 || attempt.management_key.as_ref() != Some(&fingerprint)
             {
                 // The attempt stays unresolved.
@@ -140,7 +150,8 @@ pub(super) async fn delete_keys_of_attempts(
     workspaces.sort_unstable();
     workspaces.dedup();
     for workspace in workspaces {
-        for key in find_keys(attempts, services, client, management, workspace).await? {
+        let keys = find_keys(attempts, services, client, management, workspace, &mut found).await?;
+        for key in keys {
             let name = key.name.as_deref().unwrap_or_default();
             let attempt = attempts.iter().copied().find(|attempt| attempt.is_key_name(name));
             if is_stored(attempt, &key.hash) {
@@ -168,15 +179,19 @@ async fn find_keys(
     client: &Client,
     management: &ManagementKey,
     workspace: Option<&str>,
+    found: &mut AttemptKeys,
 ) -> Result<Vec<AccountKey>, openrouter::Error> {
-    let (mut keys, mut offset) = (Vec::new(), 0);
+    let (mut keys, mut offset, mut skipped) = (Vec::new(), 0, 0);
     for _ in 0..MAX_PAGES {
         let list = || client.list_keys(management, workspace, offset);
         let page = retry_request(services, list).await?;
         if page.row_count == 0 {
+            services.skipped_rows.record("keys", workspace, skipped, offset);
+            found.skipped_rows += skipped;
             return Ok(keys);
         }
         offset += page.row_count;
+        skipped += page.unreadable_count();
         // Only these are kept: the list may be long.
         keys.extend(page.items.into_iter().filter(|key| {
             let name = key.name.as_deref().unwrap_or_default();

@@ -106,7 +106,7 @@ pub async fn fetch_summary(
             summary.spent_today = keys
                 .map(|key| key.info.usage_daily.map(round_to_cents))
                 .sum::<Option<f64>>()
-                .filter(|_| list.unlisted_workspaces.is_none());
+                .filter(|_| list.unlisted_workspaces.is_none() && list.skipped_rows == 0);
             summary.account_keys = list.keys;
         }
         let known: HashSet<&str> =

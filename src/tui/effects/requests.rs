@@ -121,7 +121,14 @@ impl EffectRunner {
     ) {
         let responder = self.responder(ticket);
         let task = task(self.services.clone(), responder.clone());
-        spawn_task(async move { responder.send(task.await) });
+        let skipped_rows = self.services.skipped_rows.clone();
+        spawn_task(async move {
+            let response = task.await;
+            for error in skipped_rows.take_errors() {
+                send_message(&responder.results, Msg::RowsSkipped(error));
+            }
+            responder.send(response);
+        });
     }
 
     /// Runs a blocking call on a thread for blocking calls.

@@ -8,7 +8,8 @@ mod validation;
 use super::text_field::TextField;
 use super::ticket::Ticket;
 use crate::domain::{
-    AccountKey, GuardrailRef, KeyDefaults, KeyUpdate, Label, ResetInterval, StoredKey, UserError,
+    AccountKey, ConfiguredName, ErrorKind, GuardrailRef, KeyDefaults, KeyUpdate, Label,
+    ProfileCopies, ResetInterval, StoredKey, UserError, sanitize,
 };
 pub use picker::{FormChoices, Picker, PickerOption};
 pub(in crate::tui) use submit::Submission;
@@ -153,6 +154,11 @@ pub struct Form {
     /// The change that was submitted last.
     pub submitted_update: Option<Box<KeyUpdate>>,
     used_labels: Vec<String>,
+    /// The configured workspace and guardrail of a new key, until the account's list explains them.
+    default_workspace: Option<ConfiguredName>,
+    default_guardrail: Option<ConfiguredName>,
+    /// The keys of other profiles, one of which may be imported.
+    other_profiles: ProfileCopies,
 }
 
 impl Form {
@@ -163,6 +169,8 @@ impl Form {
             workspace.select_id(Some(id), id);
         }
         Self {
+            default_workspace: defaults.workspace_name.clone(),
+            default_guardrail: defaults.guardrail.clone(),
             limit: TextField::prefilled(&defaults.limit_text()),
             limit_reset: defaults.limit_reset.filter(|_| defaults.limit.is_some()),
             expiry: TextField::prefilled(&defaults.expires),
@@ -194,6 +202,9 @@ impl Form {
             submit_ticket: None,
             submitted_update: None,
             used_labels: stored_keys.iter().map(|key| key.label.as_str().to_owned()).collect(),
+            default_workspace: None,
+            default_guardrail: None,
+            other_profiles: ProfileCopies::new(),
         }
     }
 
@@ -212,8 +223,8 @@ impl Form {
     }
 
     /// Returns the form that imports a key.
-    pub fn for_import(stored_keys: &[StoredKey]) -> Self {
-        Self::empty(FormKind::Import, stored_keys)
+    pub fn for_import(stored_keys: &[StoredKey], other_profiles: ProfileCopies) -> Self {
+        Self { other_profiles, ..Self::empty(FormKind::Import, stored_keys) }
     }
 
     /// Returns the form that edits `key`, filled in with its current values.
@@ -276,7 +287,52 @@ impl Form {
             self.workspace.set_workspaces(&choices.workspaces);
             let workspaces = choices.workspaces.as_deref().unwrap_or_default();
             self.guardrail.set_guardrails(&choices.guardrails, workspaces);
+            let lists = (choices.workspaces.is_ok(), choices.guardrails.is_ok());
+            self.select_defaults(lists);
         }
+    }
+
+    /// Chooses the configured workspace and guardrail in the lists that the account has.
+    fn select_defaults(&mut self, (has_workspaces, has_guardrails): (bool, bool)) {
+        for (noun, is_listed, default, picker) in [
+            ("workspace", has_workspaces, &mut self.default_workspace, &mut self.workspace),
+            ("guardrail", has_guardrails, &mut self.default_guardrail, &mut self.guardrail),
+        ] {
+            let Some(default) = default.take_if(|_| is_listed) else { continue };
+            if !picker.select_by_name(&default.name) {
+                let name = sanitize(&default.name, 100);
+                let error = UserError::new(
+                    ErrorKind::InvalidInput,
+                    format!("the account has no {noun} '{name}'"),
+                    format!("choose the {noun} here, and correct the configuration file"),
+                );
+                self.error = Some(default.explain(error));
+            }
+        }
+    }
+
+    /// Returns an error, once, if the configured workspace or guardrail is not known without the account's
+    /// list. Submitted again, the key is created without it.
+    pub(super) fn take_unknown_default(&mut self) -> Option<UserError> {
+        let (workspace, guardrail) = (self.default_workspace.take(), self.default_guardrail.take());
+        let (noun, default, without) = match (workspace, guardrail) {
+            (Some(workspace), None) => {
+                ("workspace", workspace, "in the account's default workspace")
+            }
+            (None, Some(guardrail)) => ("guardrail", guardrail, "under no guardrail"),
+            (Some(workspace), Some(_)) => {
+                ("workspace", workspace, "in the account's default workspace, under no guardrail")
+            }
+            (None, None) => return None,
+        };
+        let name = sanitize(&default.name, 100);
+        let error = UserError::new(
+            ErrorKind::InvalidInput,
+            format!("the {noun} '{name}' is not known without the account's list"),
+            "press esc, then M to give a management key, or submit again to create the key so",
+        )
+        .with_meaning(format!("nothing was sent; the key would be {without}"));
+        Some(default.explain(error))
     }
 
     /// Returns the fields of the form, in their order.

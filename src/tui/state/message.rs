@@ -237,6 +237,8 @@ pub enum Msg {
         /// Whether it succeeded.
         result: Result<(), UserError>,
     },
+    /// Rows of one of the account's lists could not be read.
+    RowsSkipped(UserError),
     /// The copies of keys in other profiles were found.
     OtherProfilesRead(ProfileCopies),
     /// A key was removed from this machine, or that failed.

@@ -30,7 +30,10 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         }
         Intent::ImportKey => {
             model.dashboard.hide_revealed_key();
-            model.screen = Screen::Form(Form::for_import(model.dashboard.stored_keys()));
+            model.screen = Screen::Form(Form::for_import(
+                model.dashboard.stored_keys(),
+                model.dashboard.other_profiles.clone(),
+            ));
             Vec::new()
         }
         Intent::OpenPlan => {

@@ -10,7 +10,7 @@ use crate::cli::run_async;
 use crate::domain::{
     Cents, Expiry, KeyRequest, Label, ManagementKey, ResetInterval, UserError, sanitize,
 };
-use crate::services::keys::{self, management_key};
+use crate::services::keys::{self, WorkspaceText, management_key};
 use crate::services::provision::ServiceContext;
 
 /// The values for empty answers.
@@ -68,7 +68,13 @@ pub(super) fn ask_for_request(
             ask_for_workspace(defaults.workspace.as_deref(), services, &management)?
         }
         // An error matters only if the management key is needed.
-        Ok(None) | Err(_) => defaults.workspace.clone(),
+        Ok(None) | Err(_) => match defaults.workspace.as_deref().map(keys::parse_workspace) {
+            Some(WorkspaceText::Id(id)) => Some(id.to_owned()),
+            Some(WorkspaceText::Default) | None => None,
+            Some(WorkspaceText::Name(_)) => {
+                return Err(no_workspace_error(services));
+            }
+        },
     };
     Ok(KeyRequest {
         label,
@@ -79,6 +85,15 @@ pub(super) fn ask_for_request(
         guardrail: None,
         defaulted: crate::domain::DefaultedFields::default(),
     })
+}
+
+/// Returns the error of a default workspace that is a name, without a management key.
+fn no_workspace_error(services: &ServiceContext) -> UserError {
+    let error = keys::missing_workspace_list_error().to_user_error();
+    match &services.key_defaults.workspace_name {
+        Some(name) => name.explain(error),
+        None => error,
+    }
 }
 
 fn ask_for_workspace(

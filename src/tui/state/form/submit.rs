@@ -35,6 +35,10 @@ impl Form {
             return None;
         }
         let label = self.parse_label().ok()?;
+        if let Some(error) = self.take_unknown_default() {
+            self.error = Some(error);
+            return None;
+        }
         match &self.kind {
             FormKind::New => Some(Submission::CreateKey(KeyRequest {
                 label,

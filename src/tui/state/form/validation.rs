@@ -123,7 +123,14 @@ impl Form {
                 "spending at your own providers does not count".into()
             }),
             FormField::ApiKey => match ApiKey::parse_input(self.api_key.text()) {
-                Ok(_) => Ok("the key is checked at OpenRouter before it is stored".into()),
+                Ok(key) => {
+                    Ok(match self.other_profiles.get(&key.hash()).and_then(|all| all.first()) {
+                        Some(copy) => {
+                            format!("{copy}: disabling or deleting it at OpenRouter ends both")
+                        }
+                        None => "the key is checked at OpenRouter before it is stored".into(),
+                    })
+                }
                 Err(KeyInputError::Empty) => Err(ValidationError("paste the key".into())),
                 Err(error) => Err(ValidationError(error.to_string())),
             },
