@@ -191,6 +191,7 @@ mod tests {
             secret_store_timeout: Duration::from_secs(1),
             location,
             pending_attempts: PendingAttempts::default(),
+            skipped_rows: crate::services::provision::SkippedRows::default(),
             attribution: Attribution {
                 url: String::new(),
                 title: String::new(),
