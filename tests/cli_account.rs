@@ -16,6 +16,8 @@ mod new_defaults;
 mod other_account;
 #[path = "cli_account/other_profiles.rs"]
 mod other_profiles;
+#[path = "account/proxy.rs"]
+mod proxy;
 #[path = "cli_account/recover.rs"]
 mod recover;
 #[path = "cli_account/replacement.rs"]

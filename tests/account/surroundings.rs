@@ -11,6 +11,7 @@ use keywright::domain::{
 };
 use keywright::services::keys;
 use keywright::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
+use keywright::storage::{inventory, journal};
 use tokio::sync::watch;
 
 use super::proxy::Fault;
@@ -202,6 +203,73 @@ fn a_new_key_that_does_not_get_its_guardrail_is_reported() {
         warning.advice.ends_with("keywright edit --guardrail research 'new two'"),
         "{warning:?}"
     );
+}
+
+#[test]
+fn a_recovered_key_is_put_under_the_guardrail_that_was_requested_for_it() {
+    let account = TestAccount::new();
+    let (services, research) = with_guardrail(&account);
+    account.spoil("POST /api/v1/guardrails/", Fault::Say(403, String::new()));
+    let request = KeyRequest {
+        label: "new one".parse().unwrap(),
+        limit: None,
+        limit_reset: None,
+        expiry: None,
+        workspace_id: None,
+        guardrail: Some(research.clone()),
+        defaulted: DefaultedFields::default(),
+    };
+    let mut controls = ProvisioningControls {
+        cancel: watch::channel(false).1,
+        pasted_codes: tokio::sync::mpsc::channel(1).1,
+    };
+    let method = AuthMethod::ManagementKey(account.management.clone());
+    block_on(keys::create_key(&request, method, &services, &mut controls, &|_| {}));
+    let key = account.stored_key("new one");
+    assert_eq!((&key.guardrail, &key.requested.guardrail), (&None, &Some(research.clone())));
+    // As if the program had ended before it wrote the inventory.
+    let interrupted = journal::Attempt {
+        id: key.hash[..32].to_owned(),
+        started_at: Timestamp::now(),
+        label: key.label.clone(),
+        server: services.server.clone(),
+        stage: journal::AttemptStage::KeyReceived,
+        store: Some(services.secret_store.kind()),
+        local_store: None,
+        send_count: 1,
+        has_saved_response: false,
+        code_received_at: None,
+        requested: key.requested.clone(),
+        replaces: None,
+        received_key: Some(key.clone()),
+        management_key: Some(account.management.fingerprint()),
+        unknown: serde_json::Map::default(),
+    };
+    let interrupt = || {
+        drop(
+            journal::AttemptGuard::begin_all(&services.location, vec![interrupted.clone()])
+                .unwrap(),
+        );
+        inventory::update_keys(&services.location, |keys| {
+            keys.retain(|one| one.label != key.label);
+        })
+        .unwrap();
+    };
+    interrupt();
+    let recovered = block_on(keys::recover_attempts(&services)).unwrap();
+    let error = recovered.error.unwrap();
+    assert!(error.meaning.contains("is not under the guardrail 'research'"), "{error:?}");
+    assert!(error.advice.ends_with("keywright edit --guardrail research 'new one'"), "{error:?}");
+
+    account.proxy.rule(|_| Fault::Pass);
+    interrupt();
+    let recovered = block_on(keys::recover_attempts(&services)).unwrap();
+    assert_eq!((recovered.error, recovered.stored.len()), (None, 1));
+    assert_eq!(account.stored_key("new one").guardrail, Some(research.clone()));
+    let assigned =
+        block_on(keys::get_assigned_guardrail(&services, &account.management, &key.hash));
+    assert_eq!(assigned.unwrap(), Some(research));
+    assert_eq!(journal::list_all_attempts(&services.location).unwrap(), []);
 }
 
 #[test]

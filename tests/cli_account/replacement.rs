@@ -1,5 +1,6 @@
 //! What `rotate` and `panic` say about a new key that lacks something of the old one.
 
+use super::proxy::{Fault, Proxy};
 use super::*;
 
 /// A home with two stored keys, of which `ci` was last seen under a guardrail.
@@ -58,6 +59,43 @@ fn a_loss_is_confirmed_before_a_rotation_and_reported_after_it_with_code_1() {
     let inventory: Value = serde_json::from_str(&inventory).unwrap();
     let old = inventory["keys"].as_array().unwrap().iter().find(|key| key["label"] == "ci (old)");
     assert_eq!(old.unwrap()["retiring"]["delete"], false);
+}
+
+#[test]
+fn what_the_management_key_may_not_read_is_asked_about_before_a_rotation() {
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 1 }).unwrap();
+    let proxy = Proxy::before(sandbox.url());
+    let home = Home::new();
+    fs::write(home.path().join("passphrase"), "pass").unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = home.command(arguments);
+        command
+            .args(["--server", &proxy.url, "--store", "file"])
+            .env("KEYWRIGHT_PASSPHRASE_FILE", home.path().join("passphrase"))
+            .env("OPENROUTER_MANAGEMENT_KEY", sandbox.management_key());
+        decode_output(&command.output().unwrap())
+    };
+    assert_eq!(run(&["new", "ci", "--limit", "10"]).0, 0);
+    proxy.rule(|request| match request.starts_with("GET /api/v1/guardrails/assignments") {
+        true => Fault::Say(403, String::new()),
+        false => Fault::Pass,
+    });
+    let created = || proxy.count("POST /api/v1/keys");
+    let before = created();
+    let unknown = "guardrail: this management key may not read it (403)";
+    let (code, out, err) = run(&["rotate", "ci"]);
+    assert_eq!((code, out.as_str(), created()), (2, "", before), "{err}");
+    assert!(err.contains(unknown) && err.contains("pass --yes"), "{err}");
+    let (_, out, err) = run(&["rotate", "ci", "--yes", "--json"]);
+    assert!(err.contains(unknown), "{err}");
+    assert_eq!(created(), before + 1);
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["not_carried"][0]["what"], "guardrail", "{out}");
+    // A leaked key is disabled and replaced without waiting for an answer.
+    let (_, out, err) = run(&["panic", "ci", "--yes", "--json"]);
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["results"][0]["disabled"], true, "{err}");
+    assert_eq!(created(), before + 2);
 }
 
 #[test]

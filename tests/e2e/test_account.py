@@ -167,6 +167,38 @@ with OpenRouter(api_key=sys.argv[2], server_url=sys.argv[1] + "/api/v1") as clie
 
 
 @test
+def a_replacement_under_a_guardrail_is_under_it_too(world):
+    server, management = set_up(world)
+    key = bare(server, management, "found", limit=5, limit_reset="weekly")
+    equal(piped(world, key, "import", "found")[0], 0)
+    equal(world.keywright("edit", "found", "--guardrail", "research", "--yes")[0], 0)
+
+    def assigned():
+        code, out, err = world.run(SDK_PYTHON, "-c", ASSIGNED, server, management)
+        equal((code, err), (0, ""))
+        return json.loads(out)
+
+    for command in (["rotate", "found", "--yes"], ["panic", "found", "--yes"]):
+        old = world.lookup(server, "found")
+        code, out, err = world.keywright(*command)
+        equal((command, code), (command, 0))
+        new = world.lookup(server, "found")
+        assert new not in ("", old), f"{command}: no replacement is stored"
+        contains(json.dumps(assigned()), hashlib.sha256(new.encode()).hexdigest())
+        equal((whoami(server, new)["limit"], whoami(server, new)["limit_reset"]), (5, "weekly"))
+        shown = json.loads(world.keywright("show", "found", "--json")[1])
+        equal((command, shown["guardrail"]), (command, "research"))
+        assert "not carried" not in out + err, out + err
+    # Without the management key nothing of that can be carried, which is said before anything is done.
+    old = world.lookup(server, "found")
+    equal(world.keywright("management", "forget")[0], 0)
+    code, _, err = world.keywright("rotate", "found")
+    assert code != 0, "nobody confirmed it"
+    contains(err, "guardrail 'research'")
+    equal((world.lookup(server, "found"), whoami(server, old)["limit"]), (old, 5))
+
+
+@test
 def a_key_is_edited_and_put_under_a_guardrail(world):
     server, management = set_up(world)
     key = bare(server, management, "found", limit=5, limit_reset="weekly")
