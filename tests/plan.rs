@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use keywright::domain::{Cents, DefaultedFields, Expiry, KeyDefaults, KeyRequest, ResetInterval};
 use keywright::services::diagnostic::Diagnostic;
-use keywright::services::plan::{self, NameField};
+use keywright::services::plan::{self, NameField, NamePlace};
 use proptest::prelude::*;
 
 const KEY: &str = "sk-or-v1-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -65,7 +65,10 @@ fn names_of_workspaces_and_guardrails_are_kept_for_a_look_up_and_a_uuid_is_taken
     let names: Vec<_> = plan
         .names
         .iter()
-        .map(|it| (it.key, it.field, it.name.as_str(), it.position.line))
+        .map(|it| {
+            let NamePlace::Plan(position) = &it.place else { panic!("{it:?}") };
+            (it.key, it.field, it.name.as_str(), position.line)
+        })
         .collect();
     assert_eq!(
         names,

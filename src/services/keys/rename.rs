@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use crate::api::openrouter::Attribution;
     use crate::domain::{ApiKey, KeyDefaults, ProfileName, StoreKind};
-    use crate::services::provision::PendingAttempts;
+    use crate::services::provision::{PendingAttempts, SkippedRows};
     use crate::storage::json_store::{self, StoreLocation};
     use crate::storage::secret_store::{EntryId, SecretStore};
 
@@ -191,7 +191,7 @@ mod tests {
             secret_store_timeout: Duration::from_secs(1),
             location,
             pending_attempts: PendingAttempts::default(),
-            skipped_rows: crate::services::provision::SkippedRows::default(),
+            skipped_rows: SkippedRows::default(),
             attribution: Attribution {
                 url: String::new(),
                 title: String::new(),
