@@ -48,6 +48,8 @@ pub struct PlacedColumn {
 pub const MARK_WIDTH: u16 = 1;
 /// The empty cells between two columns.
 const COLUMN_GAP: u16 = 1;
+/// The columns left over from which on each day of a row's chart has two cells.
+const MIN_COLUMNS_WIDE_DAYS: u16 = 30;
 /// The widest label that is shown in full.
 pub const MAX_LABEL_WIDTH: u16 = 40;
 
@@ -61,7 +63,7 @@ const COLUMNS: [(Column, u16, u16, u16); 13] = [
     (Column::Limit, 9, 9, 0),
     (Column::Used, 6, 40, 58),
     (Column::History, 14, 28, 74),
-    (Column::Today, 8, 8, 90),
+    (Column::Today, 8, 8, 96),
     (Column::Reset, 6, 6, 84),
     (Column::Expiry, 5, 5, 0),
     (Column::LastUsed, 4, 4, 100),
@@ -111,11 +113,14 @@ pub fn place_columns(width: u16, longest_label: u16, with_location: bool) -> Vec
     let least: u16 = shown.iter().map(|(_, least, _)| least).sum();
     let mut left = width.saturating_sub(least + COLUMN_GAP * count.saturating_sub(1));
     let mut widths: Vec<u16> = shown.iter().map(|(_, least, _)| *least).collect();
-    // The label comes first, because it is what a row is found by.
-    for wanted in [Column::Label, Column::Used, Column::History] {
+    // The label comes first, because it is what a row is found by. The days have one cell or two each.
+    for wanted in [Column::Label, Column::History, Column::Used] {
         if let Some(at) = shown.iter().position(|(column, ..)| *column == wanted) {
-            let share = if wanted == Column::Used { left - left / 4 } else { left };
-            let more = share.min(shown[at].2 - widths[at]);
+            let room = shown[at].2 - widths[at];
+            let more = match wanted {
+                Column::History if left < MIN_COLUMNS_WIDE_DAYS => 0,
+                _ => left.min(room),
+            };
             widths[at] += more;
             left -= more;
         }

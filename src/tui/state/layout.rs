@@ -6,6 +6,8 @@ const MIN_COLUMNS_BESIDE: u16 = 140;
 const MIN_ROWS_BELOW: u16 = 24;
 /// The width of the list beside the pane; a wider row is hard to follow.
 const LIST_COLUMNS: std::ops::RangeInclusive<u16> = 84..=150;
+/// The width of a pane in which the bars of 30 days have gaps between them.
+const PANE_COLUMNS: u16 = 68;
 /// The width of a list without a pane beside it.
 const MAX_LIST_COLUMNS: u16 = 200;
 /// The minimum width at which the keys that need attention stand in rows of their own, with what to
@@ -135,7 +137,8 @@ impl DashboardLayout {
             urgent > 0 && size.0 >= MIN_ATTENTION_SIZE.0 && size.1 >= MIN_ATTENTION_SIZE.1;
         let mut list_heading = None;
         let (list, pane) = if is_pane_beside {
-            let width = (size.0 * 23 / 40).clamp(*LIST_COLUMNS.start(), *LIST_COLUMNS.end());
+            let width = (size.0 * 23 / 40).min(size.0 - PANE_COLUMNS);
+            let width = width.clamp(*LIST_COLUMNS.start(), *LIST_COLUMNS.end());
             let (mut list, mut pane) = rest.split_columns(width);
             if has_rows {
                 let heading;
@@ -156,8 +159,8 @@ impl DashboardLayout {
         };
         let (list, totals) = if is_pane_beside && list.height >= MIN_ROWS_TOTALS {
             let least = (list.height / 3).min(18);
-            let most = (list.height * 3 / 5).clamp(least, 30);
-            let height = list.height.saturating_sub(needed).clamp(least, most);
+            let most = list.height * 3 / 4;
+            let height = list.height.saturating_sub(needed + 1).clamp(least, most);
             let (list, totals) = list.split_rows(list.height - height);
             (list, Some(totals))
         } else {

@@ -27,18 +27,71 @@ const MODIFIER_CODES: [(Modifier, &str); 6] = [
 pub(super) struct FrameBackend<W> {
     out: W,
     is_cursor_visible: bool,
+    /// The rows on screen. Cells that are not there are blank.
+    shown: Vec<Vec<ShownCell>>,
+}
+
+/// The longest gap between two changed cells that is written rather than skipped; a longer one takes
+/// more bytes than a move.
+const MAX_WRITTEN_GAP: u16 = 3;
+
+/// A cell on screen that may be written again.
+#[derive(Clone, Copy)]
+struct ShownCell {
+    /// `None` for a character of several bytes, which is not shorter than a move.
+    ascii: Option<u8>,
+    pen: Pen,
 }
 
 impl<W: Write> FrameBackend<W> {
     /// Creates a backend for a terminal whose cursor is hidden.
     pub(super) fn new(out: W) -> Self {
-        Self { out, is_cursor_visible: false }
+        Self { out, is_cursor_visible: false, shown: Vec::new() }
     }
 
     /// The writer, for sequences between the frames.
     pub(super) fn writer(&mut self) -> &mut W {
         &mut self.out
     }
+
+    /// Moves along a row to the column `to`, in fewer bytes where the cells between look the same when
+    /// they are written again.
+    fn move_right(&mut self, (column, row): (u16, u16), to: u16, pen: Pen) -> io::Result<()> {
+        let gap = to - column;
+        let between = |x| {
+            let cell = self.shown.get(usize::from(row)).and_then(|row| row.get(usize::from(x)));
+            let cell = cell.copied().unwrap_or(ShownCell::BLANK);
+            cell.ascii.filter(|ascii| cell.pen.looks_like(pen, *ascii == b' '))
+        };
+        if gap <= MAX_WRITTEN_GAP && (column..to).all(|x| between(x).is_some()) {
+            let mut text = [0; MAX_WRITTEN_GAP as usize];
+            for (byte, cell) in text.iter_mut().zip((column..to).filter_map(between)) {
+                *byte = cell;
+            }
+            return self.out.write_all(&text[..usize::from(gap)]);
+        }
+        // The shortest form, which crossterm does not have.
+        if gap == 1 { self.out.write_all(b"\x1b[C") } else { queue!(self.out, MoveRight(gap)) }
+    }
+
+    fn remember(&mut self, (x, y): (u16, u16), cell: ShownCell) {
+        let (x, y) = (usize::from(x), usize::from(y));
+        if self.shown.len() <= y {
+            self.shown.resize(y + 1, Vec::new());
+        }
+        let row = &mut self.shown[y];
+        if row.len() <= x {
+            row.resize(x + 1, ShownCell::BLANK);
+        }
+        row[x] = cell;
+    }
+}
+
+impl ShownCell {
+    const BLANK: Self = Self {
+        ascii: Some(b' '),
+        pen: Pen { fg: Color::Reset, bg: Color::Reset, modifiers: Modifier::empty() },
+    };
 }
 
 /// The style that the terminal uses for the next cell.
@@ -52,6 +105,14 @@ struct Pen {
 impl Pen {
     fn of(cell: &Cell) -> Self {
         Self { fg: cell.fg, bg: cell.bg, modifiers: cell.modifier }
+    }
+
+    /// Returns whether a cell looks the same in both styles. A blank cell shows only its background.
+    fn looks_like(self, other: Self, is_blank: bool) -> bool {
+        const VISIBLE_ON_BLANKS: Modifier =
+            Modifier::REVERSED.union(Modifier::UNDERLINED).union(Modifier::CROSSED_OUT);
+        let is_plain = !(self.modifiers | other.modifiers).intersects(VISIBLE_ON_BLANKS);
+        self == other || is_blank && is_plain && self.bg == other.bg
     }
 
     /// Writes one sequence that changes the style to `next`.
@@ -96,21 +157,19 @@ impl<W: Write> Backend for FrameBackend<W> {
         for (x, y, cell) in content {
             match place {
                 Some(at) if at == (x, y) => {}
-                // The shortest form, which crossterm does not have.
-                Some((column, row)) if row == y && column + 1 == x => {
-                    self.out.write_all(b"\x1b[C")?;
-                }
-                Some((column, row)) if row == y && column < x => {
-                    queue!(self.out, MoveRight(x - column))?;
+                Some(at @ (column, row)) if row == y && column < x => {
+                    self.move_right(at, x, pen)?;
                 }
                 _ => queue!(self.out, MoveTo(x, y))?,
             }
             let next = Pen::of(cell);
-            if next != pen {
+            let symbol = cell.symbol();
+            if !pen.looks_like(next, symbol == " ") {
                 pen.change_to(next, &mut self.out)?;
             }
-            let symbol = cell.symbol();
             self.out.write_all(symbol.as_bytes())?;
+            let ascii = <[u8; 1]>::try_from(symbol.as_bytes()).ok().map(|[byte]| byte);
+            self.remember((x, y), ShownCell { ascii, pen: next });
             // Terminals do not agree about the width of some characters.
             place = (symbol.width() == 1).then_some((x + 1, y));
         }
@@ -143,6 +202,8 @@ impl<W: Write> Backend for FrameBackend<W> {
     }
 
     fn clear_region(&mut self, region: ClearType) -> io::Result<()> {
+        // ratatui clears from the first cell of the screen, or each row of it.
+        self.shown.clear();
         let region = match region {
             ClearType::All => CrosstermClearType::All,
             ClearType::AfterCursor => CrosstermClearType::FromCursorDown,
@@ -209,10 +270,28 @@ mod tests {
     }
 
     #[test]
-    fn gaps_in_a_row_are_relative_and_absolute_after_a_wide_character() {
-        let before = vec![Line::from("a b c"), Line::from("日 x")];
-        let after = vec![Line::from("A B C"), Line::from("月 y")];
+    fn a_short_gap_is_written_again_where_it_looks_the_same() {
+        let before = vec![Line::from("abcd efghij"), Line::from(vec!["a".red(), "b".blue()])];
+        let after = vec![Line::from("AbcD EfghiJ"), Line::from(vec!["A".red(), "b".blue()])];
         let written = write_frames(&[before, after]);
-        assert_eq!(written[1], "\x1b[1;1HA\x1b[CB\x1b[CC\x1b[2;1H月\x1b[2;4Hy");
+        assert_eq!(written[1], "\x1b[1;1HAbcD E\x1b[4CJ\x1b[2;1H\x1b[38;5;1mA\x1b[0m");
+    }
+
+    #[test]
+    fn a_blank_keeps_the_colour_of_the_text_but_not_another_background() {
+        let spans = vec!["a".red(), " ".into(), "b".red(), " ".on_blue(), "c".red()];
+        let written = write_frames(&[vec![Line::from(spans)]]);
+        assert_eq!(
+            written[0],
+            "\x1b[1;1H\x1b[38;5;1ma b\x1b[39;48;5;4m \x1b[38;5;1;49mc\x1b[0m"
+        );
+    }
+
+    #[test]
+    fn gaps_in_a_row_are_relative_and_absolute_after_a_wide_character() {
+        let before = vec![Line::from("a–b    c"), Line::from("日 x")];
+        let after = vec![Line::from("A–B    C"), Line::from("月 y")];
+        let written = write_frames(&[before, after]);
+        assert_eq!(written[1], "\x1b[1;1HA\x1b[CB\x1b[4CC\x1b[2;1H月\x1b[2;4Hy");
     }
 }

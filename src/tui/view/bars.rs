@@ -20,7 +20,7 @@ const EIGHTHS: [&str; 9] = [
     symbols::block::FULL,
 ];
 /// A bar from the bottom to the top, in eighths.
-const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+pub const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// Returns the filled cells and the number of empty ones of a bar of `width` cells. A share above zero
 /// shows at least one step, and only a share of 1 or more fills the bar.

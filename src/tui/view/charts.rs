@@ -4,14 +4,13 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Alignment, Rect};
-use ratatui::style::Color;
-use ratatui::symbols;
+use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Bar, BarChart, BarGroup, Widget};
+use ratatui::widgets::Widget;
 use unicode_width::UnicodeWidthStr;
 
 use super::Theme;
-use super::bars::format_track;
+use super::bars::{LEVELS, format_track};
 use super::text::truncate;
 use crate::domain::format_usd_short;
 
@@ -26,15 +25,49 @@ pub struct DayChart<'a> {
 }
 
 /// The steps of a bar in one cell.
-const STEPS_PER_CELL: f64 = 8.0;
+const STEPS_PER_CELL: u16 = 8;
+/// The columns of the amounts and of the axis.
+const AXIS_COLUMNS: u16 = 7;
+/// The rows from which on half of the amount at the top stands at the axis.
+const MIN_ROWS_HALF: u16 = 12;
+/// The empty columns right of the bars that are not worth uneven gaps between them.
+const MAX_SPARE_COLUMNS: u16 = 4;
 
 impl DayChart<'_> {
+    /// Returns the width that the chart takes of `width` columns.
+    pub fn fit_width(days: u16, width: u16) -> u16 {
+        let bars = place_bars(days, width.saturating_sub(AXIS_COLUMNS));
+        bars.last().map_or(width, |(x, columns)| AXIS_COLUMNS + x + columns).min(width)
+    }
+
+    /// Returns the largest amount, the amount at the top and the row of the limit in a chart of `height`
+    /// rows. A limit far above the bars would press them to the floor, and one in the lowest row would
+    /// lie among them; neither is drawn.
+    fn scale(&self, height: u16) -> (f64, f64, Option<u16>) {
+        let most = self.days.iter().flatten().copied().fold(0.0, f64::max);
+        let limit = self.limit.filter(|limit| *limit > 0.0 && *limit <= most * 3.0);
+        let rows = height.saturating_sub(1);
+        let place = |limit: f64| {
+            let top = round_up(most.max(limit));
+            (top, rows.saturating_sub(cells_for(limit / top, rows).max(1)))
+        };
+        match limit.map(place) {
+            Some((top, row)) if row + 1 < rows => (most, top, Some(row)),
+            _ => (most, round_up(most), None),
+        }
+    }
+
+    /// Returns whether a chart of `height` rows shows the limit.
+    pub fn shows_limit(&self, height: u16) -> bool {
+        self.scale(height).2.is_some()
+    }
+
     /// Draws the chart: amounts on the left, dates below, a bar for each day.
     pub fn draw(&self, theme: Theme, area: Rect, buffer: &mut Buffer) {
-        let most = self.days.iter().flatten().copied().fold(0.0, f64::max);
         if area.height < 3 || area.width < 20 {
             return;
         }
+        let (most, top, limit_row) = self.scale(area.height);
         if most <= 0.0 {
             let text = if self.days.iter().any(Option::is_some) {
                 "Nothing was spent."
@@ -44,20 +77,17 @@ impl DayChart<'_> {
             let text = truncate(text, usize::from(area.width));
             return Line::styled(text, theme.dim()).render(area, buffer);
         }
-        // A limit far above the bars would press them to the floor.
-        let limit = self.limit.filter(|limit| *limit > 0.0 && *limit <= most * 3.0);
-        let top = round_up(most.max(limit.unwrap_or(0.0)));
         let rows = area.height - 1;
-        let limit_row = limit.map(|limit| rows.saturating_sub(cells_for(limit / top, rows).max(1)));
         let labels: Vec<(u16, String)> = [(rows - 1, 0.0)]
             .into_iter()
-            .chain(limit_row.zip(limit))
+            .chain(limit_row.zip(self.limit))
             .chain([(0, top)])
+            .chain((rows >= MIN_ROWS_HALF).then_some((rows / 2, top / 2.0)))
             .map(|(row, usd)| (row, format_axis_amount(usd)))
             .collect();
         // The same for most amounts, so that the bars stay in their columns from key to key.
         let axis = labels.iter().map(|(_, label)| label.width()).max().unwrap_or(0);
-        let axis = u16::try_from(axis).unwrap_or(0).max(5) + 2;
+        let axis = (u16::try_from(axis).unwrap_or(0) + 2).max(AXIS_COLUMNS);
         let plot = Rect { x: area.x + axis, width: area.width - axis, height: rows, ..area };
         for row in 0..rows {
             // Zero comes first: without it the axis cannot be read.
@@ -70,55 +100,65 @@ impl DayChart<'_> {
             ]);
             line.render(Rect { y: area.y + row, height: 1, width: axis, ..area }, buffer);
         }
-        let shown = self.days.len().min(usize::from(plot.width));
-        let days = &self.days[self.days.len() - shown..];
-        let cells = plot.width / u16::try_from(shown).unwrap_or(u16::MAX).max(1);
-        let (width, gap) = if cells > 1 { (cells.min(7) - 1, 1) } else { (1, 0) };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the steps")]
-        let bars: Vec<Bar<'_>> = days
-            .iter()
-            .map(|spent| match spent.unwrap_or(0.0) / top * f64::from(rows) * STEPS_PER_CELL {
-                steps if steps > 0.0 => (steps.round() as u64).max(1),
-                _ => 0,
-            })
-            .map(|steps| Bar::default().value(steps).text_value(""))
-            .collect();
-        let chart = BarChart::default()
-            .data(BarGroup::default().bars(&bars))
-            .max(u64::from(rows) * 8)
-            .bar_width(width)
-            .bar_gap(gap)
-            .bar_style(theme.bar());
-        chart.render(plot, buffer);
-        // A blank cell of any colour looks the same; one colour for a row is written once.
-        if let Some(color) = theme.bar().fg {
-            for position in plot.positions() {
-                if let Some(cell) = buffer.cell_mut(position).filter(|cell| cell.symbol() == " ") {
-                    cell.set_fg(color);
-                }
-            }
-        }
-        let used = (u16::try_from(shown).unwrap_or(0) * (width + gap) - gap).min(plot.width);
+        let bars = place_bars(u16::try_from(self.days.len()).unwrap_or(u16::MAX), plot.width);
+        let used = bars.last().map_or(0, |(x, width)| x + width);
         if let Some(row) = limit_row {
-            let line = Rect { y: plot.y + row, height: 1, width: used, ..plot };
-            for position in line.positions() {
-                if let Some(cell) = buffer.cell_mut(position) {
-                    // Over a bar, the line is drawn on the bar's colour.
-                    let background = match cell.symbol() {
-                        " " => cell.bg,
-                        symbols::block::FULL if cell.fg != Color::Reset => cell.fg,
-                        _ => continue,
-                    };
-                    cell.set_symbol("╌").set_style(theme.warning().bg(background));
-                }
-            }
+            // The bars stand before the line.
+            let line = "╌".repeat(used.into());
+            buffer.set_string(plot.x, plot.y + row, line, theme.warning());
         }
-        let first = self.last.saturating_sub((i64::try_from(shown).unwrap_or(1) - 1).days());
+        let days = &self.days[self.days.len() - bars.len()..];
+        for (spent, (x, width)) in days.iter().zip(&bars) {
+            let bar = Rect { x: plot.x + x, width: *width, ..plot };
+            draw_bar(spent.unwrap_or(0.0) / top, bar, theme, buffer);
+        }
+        let first = i64::try_from(bars.len()).unwrap_or(1) - 1;
+        let first = self.last.saturating_sub(first.days());
         let dates =
             Rect { y: plot.bottom(), height: 1, width: used.max(15).min(plot.width), ..plot };
         let date = |date: Date| Line::styled(date.strftime("%-d %b").to_string(), theme.dim());
         date(first).render(dates, buffer);
         date(self.last).alignment(Alignment::Right).render(dates, buffer);
+    }
+}
+
+/// Returns the first column and the width of the bar of each day, or of the last days that fit. The bars
+/// fill the width; they are equally wide if there is room for gaps between them.
+fn place_bars(days: u16, width: u16) -> Vec<(u16, u16)> {
+    let shown = days.min(width);
+    if shown == 0 {
+        return Vec::new();
+    }
+    let slot = (width + 1) / shown;
+    let (natural, gap) = if slot > 1 { (slot * shown, 1) } else { (shown, 0) };
+    let all = if width + gap - natural <= MAX_SPARE_COLUMNS { natural } else { width + gap };
+    let column = |index: u16| {
+        let at = u32::from(index) * u32::from(all) / u32::from(shown);
+        u16::try_from(at).unwrap_or(u16::MAX)
+    };
+    let place = |index| {
+        let x = column(index);
+        (x, if gap == 1 { slot - 1 } else { column(index + 1) - x })
+    };
+    (0..shown).map(place).collect()
+}
+
+/// Draws a bar from the bottom of `area`, in eighths of a cell. An amount above zero has at least one.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to the steps")]
+fn draw_bar(share: f64, area: Rect, theme: Theme, buffer: &mut Buffer) {
+    let steps = share.clamp(0.0, 1.0) * f64::from(area.height * STEPS_PER_CELL);
+    let mut left = if steps > 0.0 { (steps.round() as u16).max(1) } else { 0 };
+    for y in (area.top()..area.bottom()).rev() {
+        let symbol = match left {
+            0 => return,
+            left => LEVELS[usize::from(left.min(STEPS_PER_CELL)) - 1],
+        };
+        for x in area.left()..area.right() {
+            if let Some(cell) = buffer.cell_mut((x, y)) {
+                cell.set_char(symbol).set_style(theme.bar().remove_modifier(Modifier::BOLD));
+            }
+        }
+        left = left.saturating_sub(STEPS_PER_CELL);
     }
 }
 
@@ -162,14 +202,21 @@ pub fn format_ranking(
     let rest_usd: f64 = rest.iter().map(|(_, usd)| usd).sum();
     let lines = amounts[..shown].iter().copied();
     let lines = lines.chain((!rest.is_empty()).then_some((others.as_str(), rest_usd)));
-    let longest = amounts.iter().map(|(name, _)| name.width()).max().unwrap_or(0);
-    let name_width = longest.min(width.saturating_sub(NUMBERS_WIDTH + 8)).clamp(8, 34);
+    // Room for a short bar stays.
+    let room = width.saturating_sub(NUMBERS_WIDTH + 6).min(34);
+    let widest = |shorten: fn(&str) -> &str| {
+        amounts.iter().map(|(name, _)| shorten(name).width()).max().unwrap_or(0)
+    };
+    // All names in the same form: with the vendor only where that fits.
+    let whole: fn(&str) -> &str = |name| name;
+    let shorten = if widest(whole) > room { model_name } else { whole };
+    let name_width = widest(shorten).min(room).max(8);
     let bar_width = width.saturating_sub(name_width + NUMBERS_WIDTH + 2).min(60);
     lines
         .map(|(name, usd)| {
             let share = if total > 0.0 { usd / total } else { 0.0 };
             let [bar, empty] = format_track(share, bar_width, theme.bar(), theme);
-            let name = truncate(name, name_width);
+            let name = truncate(shorten(name), name_width);
             let pad = name_width - name.width();
             Line::from(vec![
                 Span::raw(format!("{name}{:pad$} ", "")),
@@ -181,9 +228,46 @@ pub fn format_ranking(
         .collect()
 }
 
+/// Returns the name of a model without its vendor.
+fn model_name(name: &str) -> &str {
+    name.rsplit_once('/').map_or(name, |(_, model)| model)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bars_fill_every_width_and_are_equally_wide_where_gaps_fit() {
+        for width in 30..300 {
+            let bars = place_bars(30, width);
+            assert_eq!(bars.len(), 30, "{width}");
+            assert!(bars.is_sorted_by(|(x, columns), (next, _)| x + columns <= *next), "{bars:?}");
+            let (x, columns) = bars[29];
+            assert!(x + columns <= width && width - x - columns <= 10, "{width}: {bars:?}");
+            assert!(width < 59 || bars.iter().all(|(_, wide)| *wide == columns), "{width}");
+        }
+        assert_eq!(place_bars(30, 10).len(), 10);
+        assert!(place_bars(0, 10).is_empty());
+    }
+
+    #[test]
+    fn a_limit_is_drawn_behind_the_bars_and_not_among_the_lowest() {
+        let days = [Some(1.0), Some(4.0), None, Some(2.0)];
+        let chart = |limit| DayChart { days: &days, last: Date::constant(2026, 11, 27), limit };
+        let draw = |limit| {
+            let area = Rect::new(0, 0, 20, 5);
+            let mut buffer = Buffer::empty(area);
+            chart(limit).draw(Theme::NoColor, area, &mut buffer);
+            let rows = buffer.content().chunks(20);
+            rows.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(draw(Some(2.0))[2], "   $2 ┤╌╌╌██╌╌╌╌╌╌██");
+        assert!(!draw(Some(0.5)).concat().contains('╌'));
+        assert!(!draw(Some(100.0)).concat().contains('╌'));
+        assert!(chart(Some(2.0)).shows_limit(5) && !chart(Some(0.5)).shows_limit(5));
+    }
 
     #[test]
     fn the_axis_ends_at_an_amount_that_is_easy_to_read() {

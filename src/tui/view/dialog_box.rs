@@ -110,7 +110,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> u16 {
     let Some((placed, is_dangerous, field)) = place(model, theme, size) else { return 0 };
     dim(ScreenLayout::new(size), theme, frame);
     let area = placed.area;
-    frame.render_widget(Clear, area);
+    clear_below(area, theme, frame);
     let style = if is_dangerous { theme.error() } else { theme.accent() };
     let block = Block::bordered().border_type(BorderType::Rounded).border_style(style);
     frame.render_widget(block.style(theme.base()), area);
@@ -140,6 +140,21 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> u16 {
         frame.render_widget(line, at);
     }
     placed.scroll_end
+}
+
+/// Columns beside a dialog in which the text of the screen cannot be read.
+const MIN_READABLE_COLUMNS: u16 = 12;
+
+/// Clears what a dialog covers, and the rest of its rows where only slivers of text would remain.
+pub fn clear_below(area: Rect, theme: Theme, frame: &mut Frame<'_>) {
+    let screen = frame.area();
+    let cleared = if area.x < MIN_READABLE_COLUMNS {
+        Rect { x: screen.x, width: screen.width, ..area }
+    } else {
+        area
+    };
+    frame.render_widget(Clear, cleared);
+    frame.buffer_mut().set_style(cleared, theme.base());
 }
 
 /// Dims all above the footer.

@@ -47,12 +47,15 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
         frame.render_widget(name, Rect { y, height: 1, width: FIELD_COLUMN, ..area });
         let width = area.width.saturating_sub(FIELD_COLUMN + 1);
         let at = Rect { x: area.x + FIELD_COLUMN, y, width, height: 1 };
+        let at_most = |most: u16| Rect { width: width.min(most), ..at };
         match field {
             FormField::Label => {
-                text::draw_text_field(&form.label, form.label.text(), focused, theme, frame, at);
+                let (field, at) = (&form.label, at_most(50));
+                text::draw_text_field(field, field.text(), focused, theme, frame, at);
             }
             FormField::Limit => {
-                text::draw_text_field(&form.limit, form.limit.text(), focused, theme, frame, at);
+                let (field, at) = (&form.limit, at_most(16));
+                text::draw_text_field(field, field.text(), focused, theme, frame, at);
             }
             FormField::Reset => {
                 let choices =
@@ -83,7 +86,8 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
             FormField::ApiKey => {
                 // A key is never shown while it is typed.
                 let masked = "•".repeat(form.api_key.text().chars().count());
-                text::draw_text_field(&form.api_key, &masked, focused, theme, frame, at);
+                let (field, at) = (&form.api_key, at_most(80));
+                text::draw_text_field(field, &masked, focused, theme, frame, at);
             }
         }
         let (hint, style) = match form.field_hint(field, model.now) {

@@ -29,14 +29,14 @@ pub fn draw_chart(key: &StoredKey, model: &Model, theme: Theme, area: Rect, buff
         }
         (_, None) | (None, _) => (None, ""),
     };
+    let plot = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    let chart = DayChart { days: &days, last, limit: per_day };
     let mut title = vec![Span::styled("USD by day", theme.dim())];
-    if per_day.is_some() {
+    if chart.shows_limit(plot.height) {
         title.push(Span::styled("  ╌╌", theme.warning()));
         title.push(Span::styled(format!(" {words}"), theme.dim()));
     }
     Line::from(title).render(Rect { height: 1.min(area.height), ..area }, buffer);
-    let plot = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-    let chart = DayChart { days: &days, last, limit: per_day };
     chart.draw(theme, plot, buffer);
 }
 

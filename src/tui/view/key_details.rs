@@ -21,6 +21,8 @@ use crate::tui::state::Model;
 
 /// The least height of the chart on the page.
 const MIN_CHART_HEIGHT: u16 = 7;
+/// The greatest height of the chart on the page, in rows.
+const MAX_CHART_HEIGHT: u16 = 40;
 
 /// Draws the page of a key, scrolled by the lines of the dashboard, and returns by how many lines it
 /// can be scrolled.
@@ -37,12 +39,14 @@ pub fn draw_page(
         Span::styled(text::truncate(key.label.as_str(), width.saturating_sub(14)), theme.strong());
     let heading = Line::from(vec![name, Span::raw("  "), format_state(key, model.now, theme)]);
     frame.render_widget(heading, Rect { height: 1.min(area.height), ..inner });
-    let chart_height = (area.height / 3).clamp(MIN_CHART_HEIGHT, 20);
-    let chart_rows = usize::from(chart_height) + 1;
-    let mut lines = vec![Line::default(); chart_rows];
-    lines.extend(key_charts::format_models(key, model, usize::MAX, width.min(100), theme));
+    let mut lines = key_charts::format_models(key, model, usize::MAX, width.min(100), theme);
     lines.push(Line::default());
     lines.extend(format_details(key, model, theme, width));
+    // The chart has what the text leaves of a tall screen, or a third of a small one.
+    let text_rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
+    let free = area.height.saturating_sub(text_rows).min(MAX_CHART_HEIGHT);
+    let chart_height = (area.height / 3).max(free).max(MIN_CHART_HEIGHT);
+    lines.splice(0..0, vec![Line::default(); usize::from(chart_height) + 1]);
     let count = lines.len();
     // Drawn in full and then copied, so that the chart scrolls like the text.
     let size = Rect::new(0, 0, inner.width, u16::try_from(count).unwrap_or(u16::MAX));
@@ -84,7 +88,6 @@ pub fn format_facts(
     lines.extend(format_rejection(key, model, theme, width));
     lines.extend(wrap_property("spent", format_spent(key, now, theme), width, theme));
     lines.extend(usage::format_budget_left(key, now, theme, width));
-    lines.extend(usage::format_history(key, model, theme, width));
     if let Some(at) = key.next_reset(now) {
         let text =
             format!("{}, {}", format_relative_time(now, at), at.strftime("%-d %b %H:%M UTC"));
@@ -92,6 +95,8 @@ pub fn format_facts(
     }
     lines.extend(format_end(key, now, theme, width));
     lines.extend(format_last_use(key, now, theme, width));
+    // What takes several rows comes last, so that the figures stay in their places.
+    lines.extend(usage::format_history(key, model, theme, width));
     lines
 }
 
@@ -141,7 +146,9 @@ fn revealed_until(key: &StoredKey, model: &Model) -> Option<Timestamp> {
 
 fn format_end(key: &StoredKey, now: Timestamp, theme: Theme, width: usize) -> Vec<Line<'static>> {
     let text = key.expires_at().describe("never", |at| {
-        let date = at.strftime("%-d %b %Y %H:%M UTC");
+        // The year is clear from the distance.
+        let is_near = at.duration_since(now).as_hours().abs() < 300 * 24;
+        let date = at.strftime(if is_near { "%-d %b %H:%M UTC" } else { "%-d %b %Y %H:%M UTC" });
         format!("{}, {date}", format_relative_time(now, at))
     });
     wrap_property("ends", Span::raw(text), width, theme)

@@ -22,7 +22,9 @@ pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut F
     let row_area = |y| Rect { y, height: 1, ..layout.rows.into() };
     let titles_area = row_area(layout.titles.y);
     for placed in &columns {
-        let title = Line::styled(format_title(*placed, model), theme.dim());
+        let sorts = placed.column.sort_order() == Some(dashboard.sort_order);
+        let style = if sorts { theme.strong() } else { theme.dim() };
+        let title = Line::styled(format_title(*placed, model), style);
         draw_cell(title, *placed, titles_area, frame);
     }
     for (y, (row, key)) in (layout.rows.y..).zip(model.visible_keys()) {

@@ -1,5 +1,7 @@
 //! What all keys spend together: the figures of the first row, and their chart on a large terminal.
 
+use std::collections::BTreeMap;
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -99,7 +101,12 @@ fn list_figures(model: &Model, theme: Theme, width: usize) -> Vec<Figure> {
     figures
 }
 
-/// Draws the spending of all keys by day and by key.
+/// The least height at which the rankings stand below the chart of all keys.
+const MIN_TALL_ROWS: u16 = 18;
+/// The empty columns between two rankings.
+const COLUMN_GAP: u16 = 3;
+
+/// Draws the spending of all keys by day, by key and by model.
 pub fn draw_totals(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut Frame<'_>) {
     let Some(area) = layout.totals.map(Rect::from) else { return };
     let heading = Line::from(vec![
@@ -107,24 +114,53 @@ pub fn draw_totals(model: &Model, layout: &DashboardLayout, theme: Theme, frame:
         Span::styled("  USD by day", theme.dim()),
     ]);
     let area = text::inset(text::draw_heading(heading, theme, frame, area));
-    let ranking_width = (area.width / 2).min(56);
-    let chart = Rect { width: area.width - ranking_width - 2, ..area };
-    let last = utc_date(model.now);
     let keys = model.dashboard.stored_keys();
+    let month =
+        |key: &crate::domain::StoredKey| key.info.as_ref().and_then(|info| info.usage_monthly);
+    let by_key = keys.iter().filter_map(|key| Some((key.label.as_str(), month(key)?)));
+    let mut rankings = vec![("By key, this month", sort_amounts(by_key))];
+    let models = keys.iter().flat_map(|key| &model.dashboard.key_spending(key).models);
+    let by_model = sort_amounts(models.map(|spent| (spent.model.as_str(), spent.usage)));
+    if !by_model.is_empty() {
+        rankings.push(("By model, completed days", by_model));
+    }
+    // On a tall terminal the chart has the whole width and the rankings stand below it.
+    let is_tall = area.height >= MIN_TALL_ROWS;
+    if !is_tall {
+        rankings.truncate(1);
+    }
+    let columns = u16::try_from(rankings.len()).unwrap_or(1);
+    let longest = rankings.iter().map(|(_, amounts)| amounts.len()).max().unwrap_or(0);
+    let rows = u16::try_from(longest + 2).unwrap_or(u16::MAX).min(area.height / 3);
+    let (chart, below) = if is_tall {
+        let height = area.height - rows;
+        (Rect { height, ..area }, Rect { y: area.y + height + 1, height: rows - 1, ..area })
+    } else {
+        let width = DayChart::fit_width(CHART_DAYS, area.width - (area.width / 2).min(56) - 2);
+        let x = area.x + width + 2;
+        (Rect { width, ..area }, Rect { x, width: area.right() - x, ..area })
+    };
+    let last = utc_date(model.now);
     let days: Vec<_> =
         model.account.days.last_days(last, CHART_DAYS).map(|(_, spent)| spent).collect();
     DayChart { days: &days, last, limit: None }.draw(theme, chart, frame.buffer_mut());
-    let month =
-        |key: &crate::domain::StoredKey| key.info.as_ref().and_then(|info| info.usage_monthly);
-    let mut amounts: Vec<(&str, f64)> = keys
-        .iter()
-        .filter_map(|key| Some((key.label.as_str(), month(key)?)))
-        .filter(|(_, usd)| *usd > 0.0)
-        .collect();
-    amounts.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-    let ranking = Rect { x: chart.right() + 2, width: ranking_width, ..area };
-    let mut lines = vec![Line::styled("By key, this month", theme.dim())];
-    let rows = usize::from(area.height).saturating_sub(1);
-    lines.extend(format_ranking(&amounts, rows, usize::from(ranking_width), theme));
-    text::draw_paragraph(frame, ranking, lines);
+    let width = (below.width + COLUMN_GAP) / columns - COLUMN_GAP;
+    for (index, (title, amounts)) in (0..).zip(&rankings) {
+        let column = Rect { x: below.x + index * (width + COLUMN_GAP), width, ..below };
+        let mut lines = vec![Line::styled(*title, theme.dim())];
+        let rows = usize::from(column.height).saturating_sub(1);
+        lines.extend(format_ranking(amounts, rows, usize::from(width), theme));
+        text::draw_paragraph(frame, column, lines);
+    }
+}
+
+/// Sums up the amounts of each name and returns the largest ones first.
+fn sort_amounts<'a>(amounts: impl Iterator<Item = (&'a str, f64)>) -> Vec<(&'a str, f64)> {
+    let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
+    for (name, usd) in amounts.filter(|(_, usd)| *usd > 0.0) {
+        *sums.entry(name).or_default() += usd;
+    }
+    let mut sums: Vec<_> = sums.into_iter().collect();
+    sums.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    sums
 }

@@ -4,10 +4,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, BorderType, Clear};
+use ratatui::widgets::{Block, BorderType};
 use unicode_width::UnicodeWidthStr;
 
 use super::Theme;
+use super::dialog_box::clear_below;
 use super::text::{draw_text_field, truncate};
 use crate::tui::keymap::{PaletteEntry, palette_entries, run_entry, selected_entry};
 use crate::tui::state::{Intent, Model, Palette};
@@ -52,7 +53,7 @@ pub fn draw(palette: &Palette, model: &Model, theme: Theme, frame: &mut Frame<'_
         .border_style(theme.accent())
         .title(Span::styled(" Commands ", theme.strong()))
         .title_bottom(Line::from(hint).right_aligned());
-    frame.render_widget(Clear, area);
+    clear_below(area, theme, frame);
     frame.render_widget(block, area);
     let field = Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: 1 };
     frame.render_widget(Span::styled(" :", theme.accent()), field);

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders};
 
+use super::charts::DayChart;
 use super::key_table::format_state;
 use super::{Theme, key_charts, key_details, text};
 use crate::domain::StoredKey;
@@ -14,6 +15,14 @@ use crate::tui::state::{DashboardLayout, Model};
 const MIN_CHART_WIDTH: u16 = 36;
 /// The rows of the chart where the models stand below it.
 const CHART_ROWS: u16 = 10;
+/// The least rows of the chart beside the list.
+const MIN_CHART_ROWS: u16 = 7;
+/// The rows of the models beside the list: a heading, at most four of them, and a blank row.
+const MODEL_ROWS: u16 = 6;
+/// The rows that the details of most keys need.
+const DETAILS_ROWS: u16 = 16;
+/// The least width of a pane in which the details and the models stand side by side.
+const MIN_TWO_COLUMNS: u16 = 110;
 /// The least height of a pane in which the models stand below the chart.
 const MIN_ROWS_WITH_MODELS: u16 = CHART_ROWS + 5;
 
@@ -55,6 +64,8 @@ fn draw_below(key: &StoredKey, model: &Model, theme: Theme, frame: &mut Frame<'_
     let facts_width = (area.width * 2 / 5).clamp(36, 64);
     let chart_width = area.width.saturating_sub(facts_width + 2);
     let has_chart = chart_width >= MIN_CHART_WIDTH;
+    // What the bars do not need goes to the facts.
+    let chart_width = DayChart::fit_width(key_charts::CHART_DAYS, chart_width);
     let facts_x = if has_chart { area.x + chart_width + 2 } else { area.x };
     let facts = Rect { x: facts_x, width: area.right() - facts_x, ..area };
     let mut lines = key_details::format_facts(key, model, theme, usize::from(facts.width));
@@ -86,25 +97,29 @@ fn draw_beside(key: &StoredKey, model: &Model, theme: Theme, frame: &mut Frame<'
     // The bars need the last column.
     let area = draw_heading(key, model, theme, frame, area);
     let area = Rect { x: area.x + 1, width: area.width - 1, ..area };
-    let width = usize::from(area.width);
-    let models = key_charts::format_models(key, model, 6, width.min(70), theme);
-    let is_wide = area.width >= 120;
-    let chart_height = (area.height / 3).clamp(7, 16);
-    let (chart_width, models_at) = if is_wide {
-        let chart_width = area.width - 72;
-        (chart_width, Rect { x: area.x + chart_width + 2, width: 70, height: chart_height, ..area })
-    } else {
-        let height = u16::try_from(models.len()).unwrap_or(0).min(area.height - chart_height);
-        (area.width, Rect { y: area.y + chart_height, height, ..area })
-    };
-    let chart = Rect { width: chart_width, height: chart_height, ..area };
+    // The same for every key, so that the figures stay in their places.
+    let below = if area.width >= MIN_TWO_COLUMNS { DETAILS_ROWS } else { DETAILS_ROWS + MODEL_ROWS };
+    let (chart, rest) = split_rows(area, area.height.saturating_sub(below).max(MIN_CHART_ROWS));
     key_charts::draw_chart(key, model, theme, chart, frame.buffer_mut());
+    let (models_at, details_at) = if area.width >= MIN_TWO_COLUMNS {
+        let width = area.width / 2 - 1;
+        let right = Rect { x: area.right() - width, width, ..rest };
+        (right, Rect { width: area.width - width - 2, ..rest })
+    } else {
+        split_rows(rest, MODEL_ROWS)
+    };
+    let rows = MODEL_ROWS - 1;
+    let models_width = usize::from(models_at.width).min(70);
+    let models = key_charts::format_models(key, model, rows.into(), models_width, theme);
     draw_lines(models, theme, frame, models_at);
-    let y = if is_wide { area.y + chart_height } else { models_at.bottom() };
-    let rest = Rect { y, height: area.bottom() - y, ..area };
-    let mut lines = vec![Line::default()];
-    lines.extend(key_details::format_details(key, model, theme, width));
-    draw_lines(lines, theme, frame, rest);
+    let details = key_details::format_details(key, model, theme, details_at.width.into());
+    draw_lines(details, theme, frame, details_at);
+}
+
+fn split_rows(area: Rect, rows: u16) -> (Rect, Rect) {
+    let height = rows.min(area.height);
+    let rest = Rect { y: area.y + height, height: area.height - height, ..area };
+    (Rect { height, ..area }, rest)
 }
 
 /// Draws lines; the last row says where the rest is if they do not fit.

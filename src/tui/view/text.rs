@@ -219,6 +219,7 @@ pub fn draw_text_field(
         (false, _) => Style::new(),
     };
     let columns = u16::try_from(scroll).unwrap_or(u16::MAX);
+    frame.buffer_mut().set_style(area, theme.field());
     let masked = shown.contains(KEY_PREFIX).then(|| "•".repeat(Span::raw(shown).width()));
     let shown = masked.as_deref().unwrap_or(shown);
     frame.render_widget(Paragraph::new(Span::styled(shown, style)).scroll((0, columns)), area);

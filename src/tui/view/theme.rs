@@ -120,6 +120,16 @@ impl Theme {
         }
     }
 
+    /// For the cells of a text field.
+    pub fn field(self) -> Style {
+        match self {
+            Self::Dark => Style::new().bg(Color::Indexed(236)),
+            Self::Light => Style::new().bg(Color::Indexed(254)),
+            Self::HighContrast => Style::new().bg(Color::Indexed(238)),
+            Self::Terminal | Self::NoColor => Style::new().add_modifier(Modifier::UNDERLINED),
+        }
+    }
+
     /// For keys to press and the focused field.
     pub fn accent(self) -> Style {
         self.color(&ACCENT)
