@@ -23,6 +23,7 @@ mod header;
 mod help;
 mod key_charts;
 mod key_details;
+mod key_page;
 mod key_table;
 mod limits;
 mod management;
@@ -197,7 +198,7 @@ fn draw_dashboard(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect
     let keys = &model.dashboard.keys;
     match (keys, model.dashboard.selected_key()) {
         (KeyList::Loaded(_), Some(key)) if model.dashboard.are_details_shown => {
-            return key_details::draw_page(key, model, theme, frame, body);
+            return key_page::draw(key, model, theme, frame, body);
         }
         (KeyList::Loaded(_), Some(key)) => {
             warnings::draw(model, &layout, theme, frame);

@@ -281,10 +281,51 @@ mod tests {
     fn a_blank_keeps_the_colour_of_the_text_but_not_another_background() {
         let spans = vec!["a".red(), " ".into(), "b".red(), " ".on_blue(), "c".red()];
         let written = write_frames(&[vec![Line::from(spans)]]);
-        assert_eq!(
-            written[0],
-            "\x1b[1;1H\x1b[38;5;1ma b\x1b[39;48;5;4m \x1b[38;5;1;49mc\x1b[0m"
-        );
+        assert_eq!(written[0], "\x1b[1;1H\x1b[38;5;1ma b\x1b[39;48;5;4m \x1b[38;5;1;49mc\x1b[0m");
+    }
+
+    #[test]
+    fn changes_lead_to_the_same_screen_as_a_whole_frame() {
+        let mut seed: u32 = 7;
+        let mut next = |below: usize| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            usize::try_from(seed >> 16).unwrap() % below
+        };
+        let texts = ["a", "b", " ", " ", "█", "é"];
+        let styles = [
+            Style::new(),
+            Style::new().red(),
+            Style::new().on_blue(),
+            Style::new().bold().red(),
+            Style::new().reversed(),
+            Style::new().underlined(),
+        ];
+        let mut row = || {
+            let spans = (0..10).map(|_| Span::styled(texts[next(6)], styles[next(6)]));
+            Line::from(spans.collect::<Vec<_>>())
+        };
+        let frames: Vec<Vec<Line<'_>>> = (0..200).map(|_| vec![row(), row()]).collect();
+        let parser = || {
+            let some = |size| std::num::NonZero::new(size).unwrap();
+            vt100::Parser::new(some(4), some(20), 0)
+        };
+        let mut screen = parser();
+        for (written, frame) in write_frames(&frames).iter().zip(&frames) {
+            screen.process(written.as_bytes());
+            let mut whole = parser();
+            whole.process(write_frames(std::slice::from_ref(frame))[0].as_bytes());
+            let look = |parser: &vt100::Parser| {
+                let cells = (0..80).filter_map(|at| parser.screen().cell(at / 20, at % 20));
+                let looks = cells.map(|cell| {
+                    let text = if cell.has_contents() { cell.contents() } else { " " };
+                    let hides_ink = text == " " && !cell.inverse() && !cell.underline();
+                    let ink = (!hides_ink).then(|| (cell.fgcolor(), cell.bold()));
+                    (text.to_owned(), ink, cell.bgcolor(), cell.inverse(), cell.underline())
+                });
+                looks.collect::<Vec<_>>()
+            };
+            assert_eq!(look(&screen), look(&whole));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Amounts as blocks, in eighths of a cell.
 
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 use ratatui::symbols;
 use ratatui::text::Span;
 
@@ -66,7 +66,9 @@ pub fn format_gauge(share: f64, state: KeyState, width: u16, theme: Theme) -> [S
 pub fn format_track(share: f64, width: usize, style: Style, theme: Theme) -> [Span<'static>; 2] {
     let (bar, empty) = format_bar(share, width);
     let track = theme.track();
-    [Span::styled(bar, track.patch(style)), Span::styled("░".repeat(empty), track)]
+    let mut filled = style.remove_modifier(Modifier::BOLD | Modifier::REVERSED);
+    filled.bg = track.bg;
+    [Span::styled(bar, filled), Span::styled("░".repeat(empty), track)]
 }
 
 /// Returns one column for each day, as high as its share of the largest one. A day without spending is

@@ -64,9 +64,6 @@ impl DayChart<'_> {
 
     /// Draws the chart: amounts on the left, dates below, a bar for each day.
     pub fn draw(&self, theme: Theme, area: Rect, buffer: &mut Buffer) {
-        if area.height < 3 || area.width < 20 {
-            return;
-        }
         let (most, top, limit_row) = self.scale(area.height);
         if most <= 0.0 {
             let text = if self.days.iter().any(Option::is_some) {
@@ -76,6 +73,9 @@ impl DayChart<'_> {
             };
             let text = truncate(text, usize::from(area.width));
             return Line::styled(text, theme.dim()).render(area, buffer);
+        }
+        if area.height < 3 || area.width < 20 {
+            return;
         }
         let rows = area.height - 1;
         let labels: Vec<(u16, String)> = [(rows - 1, 0.0)]
@@ -120,6 +120,11 @@ impl DayChart<'_> {
         date(first).render(dates, buffer);
         date(self.last).alignment(Alignment::Right).render(dates, buffer);
     }
+}
+
+/// Returns whether something was spent on a day.
+pub fn has_bars(days: &[Option<f64>]) -> bool {
+    days.iter().flatten().any(|usd| *usd > 0.0)
 }
 
 /// Returns the first column and the width of the bar of each day, or of the last days that fit. The bars
@@ -187,7 +192,7 @@ fn format_axis_amount(usd: f64) -> String {
 }
 
 /// Returns one line for each of the largest amounts: name, bar, amount, share. What does not fit into
-/// `rows` lines is summed up in the last one.
+/// `rows` lines is summed up in the last one, unless there is only one.
 pub fn format_ranking(
     amounts: &[(&str, f64)],
     rows: usize,
@@ -196,12 +201,13 @@ pub fn format_ranking(
 ) -> Vec<Line<'static>> {
     const NUMBERS_WIDTH: usize = 15;
     let total: f64 = amounts.iter().map(|(_, usd)| usd).sum();
-    let shown = if amounts.len() > rows { rows.saturating_sub(1) } else { amounts.len() };
+    let shown = if amounts.len() > rows { rows.max(2) - 1 } else { amounts.len() };
     let rest = &amounts[shown..];
     let others = format!("{} others", rest.len());
     let rest_usd: f64 = rest.iter().map(|(_, usd)| usd).sum();
     let lines = amounts[..shown].iter().copied();
-    let lines = lines.chain((!rest.is_empty()).then_some((others.as_str(), rest_usd)));
+    let has_others = !rest.is_empty() && rows > 1;
+    let lines = lines.chain(has_others.then_some((others.as_str(), rest_usd)));
     // Room for a short bar stays.
     let room = width.saturating_sub(NUMBERS_WIDTH + 6).min(34);
     let widest = |shorten: fn(&str) -> &str| {
@@ -263,7 +269,7 @@ mod tests {
             rows.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>())
                 .collect::<Vec<_>>()
         };
-        assert_eq!(draw(Some(2.0))[2], "   $2 ┤╌╌╌██╌╌╌╌╌╌██");
+        assert_eq!(draw(Some(2.0))[2], "   $2 ┤╌╌╌██╌╌╌╌██  ");
         assert!(!draw(Some(0.5)).concat().contains('╌'));
         assert!(!draw(Some(100.0)).concat().contains('╌'));
         assert!(chart(Some(2.0)).shows_limit(5) && !chart(Some(0.5)).shows_limit(5));
@@ -286,5 +292,7 @@ mod tests {
         assert!(text[0].starts_with("one"), "{text:?}");
         assert!(text[2].starts_with("2 others") && text[2].ends_with("$10.00   10%"), "{text:?}");
         assert!(lines.iter().all(|line| line.width() <= 40), "{text:?}");
+        let largest = format_ranking(&amounts, 1, 40, Theme::NoColor);
+        assert!(largest.len() == 1 && largest[0].to_string().starts_with("one"), "{largest:?}");
     }
 }

@@ -7,26 +7,34 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
 use super::Theme;
-use super::charts::{self, DayChart};
+use super::charts::{self, DayChart, has_bars};
 use crate::domain::{KeySpending, ResetInterval, StoredKey, utc_date};
 use crate::tui::state::Model;
 
 /// The number of days in the charts.
 pub const CHART_DAYS: u16 = 30;
+/// The rows of a chart without bars: what it would show, why it does not, and a blank row.
+const EMPTY_CHART_ROWS: u16 = 4;
+
+/// Returns the spending of each day of the charts, oldest first.
+fn list_days(key: &StoredKey, model: &Model) -> Vec<Option<f64>> {
+    model.dashboard.recent_days(key, utc_date(model.now), CHART_DAYS)
+}
+
+/// Returns the rows of the `most` that the chart needs: few while there is nothing to draw.
+pub fn chart_rows(key: &StoredKey, model: &Model, most: u16) -> u16 {
+    if has_bars(&list_days(key, model)) { most } else { EMPTY_CHART_ROWS.min(most) }
+}
 
 /// Draws the spending of the key by day below a line that says what is drawn.
 pub fn draw_chart(key: &StoredKey, model: &Model, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let last = utc_date(model.now);
-    let days = model.dashboard.recent_days(key, last, CHART_DAYS);
+    let days = list_days(key, model);
     let limit = key.limit().value();
     let (per_day, words) = match (limit, key.reset().value()) {
-        (Some(limit), Some(ResetInterval::Daily)) => (Some(limit), "the daily limit"),
-        (Some(limit), Some(ResetInterval::Weekly)) => {
-            (Some(limit / 7.0), "1/7 of the weekly limit")
-        }
-        (Some(limit), Some(ResetInterval::Monthly)) => {
-            (Some(limit / 30.0), "1/30 of the monthly limit")
-        }
+        (Some(limit), Some(ResetInterval::Daily)) => (Some(limit), "daily limit"),
+        (Some(limit), Some(ResetInterval::Weekly)) => (Some(limit / 7.0), "weekly limit / 7"),
+        (Some(limit), Some(ResetInterval::Monthly)) => (Some(limit / 30.0), "monthly limit / 30"),
         (_, None) | (None, _) => (None, ""),
     };
     let plot = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };

@@ -3,76 +3,23 @@
 mod usage;
 
 use jiff::Timestamp;
-use ratatui::Frame;
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Paragraph, Widget};
 
-use super::key_table::{format_spent, format_state};
+use super::key_table::format_spent;
 use super::text::{format_property, quote_shell_word, wrap_property};
-use super::{Theme, key_charts, text};
+use super::{Theme, text};
 use crate::domain::{
     Cents, GrantedPolicy, Reported, ResetInterval, StoreKind, StoredKey, format_command,
     format_date, format_relative_time, format_usd, format_usd_short, sanitize,
 };
 use crate::tui::state::Model;
 
-/// The least height of the chart on the page.
-const MIN_CHART_HEIGHT: u16 = 7;
-/// The greatest height of the chart on the page, in rows.
-const MAX_CHART_HEIGHT: u16 = 40;
-
-/// Draws the page of a key, scrolled by the lines of the dashboard, and returns by how many lines it
-/// can be scrolled.
-pub fn draw_page(
-    key: &StoredKey,
-    model: &Model,
-    theme: Theme,
-    frame: &mut Frame<'_>,
-    area: Rect,
-) -> u16 {
-    let inner = Rect { width: area.width.saturating_sub(3), x: area.x + 1, ..area };
-    let width = usize::from(inner.width).min(160);
-    let name =
-        Span::styled(text::truncate(key.label.as_str(), width.saturating_sub(14)), theme.strong());
-    let heading = Line::from(vec![name, Span::raw("  "), format_state(key, model.now, theme)]);
-    frame.render_widget(heading, Rect { height: 1.min(area.height), ..inner });
-    let mut lines = key_charts::format_models(key, model, usize::MAX, width.min(100), theme);
-    lines.push(Line::default());
-    lines.extend(format_details(key, model, theme, width));
-    // The chart has what the text leaves of a tall screen, or a third of a small one.
-    let text_rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
-    let free = area.height.saturating_sub(text_rows).min(MAX_CHART_HEIGHT);
-    let chart_height = (area.height / 3).max(free).max(MIN_CHART_HEIGHT);
-    lines.splice(0..0, vec![Line::default(); usize::from(chart_height) + 1]);
-    let count = lines.len();
-    // Drawn in full and then copied, so that the chart scrolls like the text.
-    let size = Rect::new(0, 0, inner.width, u16::try_from(count).unwrap_or(u16::MAX));
-    let mut page = Buffer::empty(size);
-    Paragraph::new(lines).render(size, &mut page);
-    let chart = Rect { height: chart_height, width: size.width.min(240), ..size };
-    key_charts::draw_chart(key, model, theme, chart, &mut page);
-    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..inner };
-    let end = size.height.saturating_sub(body.height);
-    let scroll = model.dashboard.details_scroll.min(end);
-    for position in body.positions() {
-        let source = (position.x - body.x, position.y - body.y + scroll);
-        if let (Some(from), Some(to)) = (page.cell(source), frame.buffer_mut().cell_mut(position)) {
-            to.clone_from(from);
-        }
-    }
-    let bar = Rect { x: area.right() - 1, width: 1, ..body };
-    let visible = usize::from(body.height);
-    text::draw_scrollbar(count, visible, usize::from(scroll), theme, frame, bar);
-    end
-}
-
 /// Returns what fits beside a chart: spending, what ends it, and the last use.
 pub fn format_facts(
     key: &StoredKey,
     model: &Model,
+    with_periods: bool,
     theme: Theme,
     width: usize,
 ) -> Vec<Line<'static>> {
@@ -95,6 +42,20 @@ pub fn format_facts(
     }
     lines.extend(format_end(key, now, theme, width));
     lines.extend(format_last_use(key, now, theme, width));
+    if with_periods && let Some(info) = &key.info {
+        let periods = [
+            ("today", info.usage_daily),
+            ("week", info.usage_weekly),
+            ("month", info.usage_monthly),
+            ("ever", info.usage),
+        ];
+        lines.push(Line::default());
+        for (name, usd) in periods {
+            let usd = usd.map_or_else(|| "–".to_owned(), format_usd_short);
+            lines.push(format_property(name, Span::raw(format!("{usd:>10}")), theme));
+        }
+        lines.push(Line::default());
+    }
     // What takes several rows comes last, so that the figures stay in their places.
     lines.extend(usage::format_history(key, model, theme, width));
     lines
@@ -294,7 +255,7 @@ fn format_usage(
     let known = |amount: Option<f64>| amount.map_or_else(|| "–".to_owned(), format_usd_short);
     let format_periods = |day, week, month, ever| {
         format!(
-            "{} today, {} this week, {} this month, {} ever",
+            "today {} · week {} · month {} · ever {}",
             known(day),
             known(week),
             known(month),

@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::bars::format_track;
-use super::charts::{DayChart, format_ranking};
+use super::charts::{DayChart, format_ranking, has_bars};
 use super::key_charts::CHART_DAYS;
 use super::{Theme, text};
 use crate::domain::{format_usd_short, utc_date};
@@ -132,17 +132,17 @@ pub fn draw_totals(model: &Model, layout: &DashboardLayout, theme: Theme, frame:
     let columns = u16::try_from(rankings.len()).unwrap_or(1);
     let longest = rankings.iter().map(|(_, amounts)| amounts.len()).max().unwrap_or(0);
     let rows = u16::try_from(longest + 2).unwrap_or(u16::MAX).min(area.height / 3);
+    let last = utc_date(model.now);
+    let days: Vec<_> =
+        model.account.days.last_days(last, CHART_DAYS).map(|(_, spent)| spent).collect();
     let (chart, below) = if is_tall {
-        let height = area.height - rows;
+        let height = if has_bars(&days) { area.height - rows } else { 1 };
         (Rect { height, ..area }, Rect { y: area.y + height + 1, height: rows - 1, ..area })
     } else {
         let width = DayChart::fit_width(CHART_DAYS, area.width - (area.width / 2).min(56) - 2);
         let x = area.x + width + 2;
         (Rect { width, ..area }, Rect { x, width: area.right() - x, ..area })
     };
-    let last = utc_date(model.now);
-    let days: Vec<_> =
-        model.account.days.last_days(last, CHART_DAYS).map(|(_, spent)| spent).collect();
     DayChart { days: &days, last, limit: None }.draw(theme, chart, frame.buffer_mut());
     let width = (below.width + COLUMN_GAP) / columns - COLUMN_GAP;
     for (index, (title, amounts)) in (0..).zip(&rankings) {

@@ -13,18 +13,16 @@ use crate::tui::state::{DashboardLayout, Model};
 
 /// The least width of a chart with its axis.
 const MIN_CHART_WIDTH: u16 = 36;
-/// The rows of the chart where the models stand below it.
-const CHART_ROWS: u16 = 10;
 /// The least rows of the chart beside the list.
 const MIN_CHART_ROWS: u16 = 7;
-/// The rows of the models beside the list: a heading, at most four of them, and a blank row.
+/// The rows of the models below the chart: a heading, at most four of them, and a blank row.
 const MODEL_ROWS: u16 = 6;
 /// The rows that the details of most keys need.
 const DETAILS_ROWS: u16 = 16;
 /// The least width of a pane in which the details and the models stand side by side.
 const MIN_TWO_COLUMNS: u16 = 110;
 /// The least height of a pane in which the models stand below the chart.
-const MIN_ROWS_WITH_MODELS: u16 = CHART_ROWS + 5;
+const MIN_ROWS_WITH_MODELS: u16 = 15;
 
 pub fn draw(
     key: &StoredKey,
@@ -68,11 +66,17 @@ fn draw_below(key: &StoredKey, model: &Model, theme: Theme, frame: &mut Frame<'_
     let chart_width = DayChart::fit_width(key_charts::CHART_DAYS, chart_width);
     let facts_x = if has_chart { area.x + chart_width + 2 } else { area.x };
     let facts = Rect { x: facts_x, width: area.right() - facts_x, ..area };
-    let mut lines = key_details::format_facts(key, model, theme, usize::from(facts.width));
+    let with_periods = facts.height >= MIN_ROWS_WITH_MODELS;
+    let mut lines =
+        key_details::format_facts(key, model, with_periods, theme, usize::from(facts.width));
     let models_at = if has_chart {
-        let chart_height =
-            if area.height >= MIN_ROWS_WITH_MODELS { CHART_ROWS } else { area.height };
-        let chart = Rect { width: chart_width, height: chart_height, ..area };
+        let chart_height = if area.height >= MIN_ROWS_WITH_MODELS {
+            area.height - MODEL_ROWS
+        } else {
+            area.height
+        };
+        let height = key_charts::chart_rows(key, model, chart_height);
+        let chart = Rect { width: chart_width, height, ..area };
         key_charts::draw_chart(key, model, theme, chart, frame.buffer_mut());
         let y = chart.bottom() + 1;
         Rect { y, height: area.bottom().saturating_sub(y), ..chart }
@@ -98,19 +102,21 @@ fn draw_beside(key: &StoredKey, model: &Model, theme: Theme, frame: &mut Frame<'
     let area = draw_heading(key, model, theme, frame, area);
     let area = Rect { x: area.x + 1, width: area.width - 1, ..area };
     // The same for every key, so that the figures stay in their places.
-    let below = if area.width >= MIN_TWO_COLUMNS { DETAILS_ROWS } else { DETAILS_ROWS + MODEL_ROWS };
-    let (chart, rest) = split_rows(area, area.height.saturating_sub(below).max(MIN_CHART_ROWS));
+    let below =
+        if area.width >= MIN_TWO_COLUMNS { DETAILS_ROWS } else { DETAILS_ROWS + MODEL_ROWS };
+    let most = area.height.saturating_sub(below).max(MIN_CHART_ROWS);
+    let (chart, rest) = split_rows(area, key_charts::chart_rows(key, model, most));
     key_charts::draw_chart(key, model, theme, chart, frame.buffer_mut());
-    let (models_at, details_at) = if area.width >= MIN_TWO_COLUMNS {
-        let width = area.width / 2 - 1;
-        let right = Rect { x: area.right() - width, width, ..rest };
-        (right, Rect { width: area.width - width - 2, ..rest })
+    let column = if is_wide { area.width / 2 - 1 } else { area.width };
+    let rows = usize::from(MODEL_ROWS - 1);
+    let models = key_charts::format_models(key, model, rows, column.min(70).into(), theme);
+    let (models_at, details_at) = if is_wide {
+        let right = Rect { x: area.right() - column, width: column, ..rest };
+        (right, Rect { width: area.width - column - 2, ..rest })
     } else {
-        split_rows(rest, MODEL_ROWS)
+        // Without models there is only a line that says so.
+        split_rows(rest, if models.len() > 2 { MODEL_ROWS } else { 3 })
     };
-    let rows = MODEL_ROWS - 1;
-    let models_width = usize::from(models_at.width).min(70);
-    let models = key_charts::format_models(key, model, rows.into(), models_width, theme);
     draw_lines(models, theme, frame, models_at);
     let details = key_details::format_details(key, model, theme, details_at.width.into());
     draw_lines(details, theme, frame, details_at);
