@@ -102,6 +102,7 @@ fn draw_beside(key: &StoredKey, model: &Model, theme: Theme, frame: &mut Frame<'
     let area = draw_heading(key, model, theme, frame, area);
     let area = Rect { x: area.x + 1, width: area.width - 1, ..area };
     // The same for every key, so that the figures stay in their places.
+    let is_wide = area.width >= MIN_TWO_COLUMNS;
     let below =
         if area.width >= MIN_TWO_COLUMNS { DETAILS_ROWS } else { DETAILS_ROWS + MODEL_ROWS };
     let most = area.height.saturating_sub(below).max(MIN_CHART_ROWS);
