@@ -158,7 +158,7 @@ fn a_key_that_is_nearly_spent_and_ends_soon_says_both() {
 
 #[test]
 fn the_figure_of_today_is_the_sum_of_the_column() {
-    let mut model = model((160, 50));
+    let mut model = model((120, 40));
     let keys = ["a", "b", "c"].map(|label| read(key(label, None, None, None), None, 12.06));
     update(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Ok(keys.into()))), now());
     let loaded = Response::SpendingLoaded(std::collections::HashMap::new());
