@@ -3,7 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use keywright::domain::ThemeChoice;
 use keywright::tui::keymap::{
-    Safety, footer_items, intent_for_key, key_table, palette_entries, run_entry, screen_bindings,
+    Safety, footer_items, intent_for_key, palette_entries, run_entry, screen_bindings,
     selected_entry,
 };
 use keywright::tui::state::{KeyOverrides, MessageView, Overlay, Palette};
@@ -287,6 +287,8 @@ fn a_click_on_a_title_sorts_and_a_double_click_opens() {
 #[cfg(unix)]
 #[test]
 fn readme_lists_the_built_in_keys() {
+    use keywright::tui::keymap::key_table;
+
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let readme = std::fs::read_to_string(path).unwrap();
     let (start, end) = ("<!-- keys: start -->\n", "<!-- keys: end -->");
