@@ -20,11 +20,14 @@ from prefix import ROOT, Prefix  # noqa: E402
 
 # Programs that are not run, each with the reason. Those that test a Unix are empty on Windows.
 NOT_RUN = {
-    "architecture": "reads the sources, not the program; it runs on this machine",
+    "advice": "reads the sources and needs sh; it runs on this machine",
+    "architecture": "reads the sources; it runs on this machine",
 }
 # Tests that need more than Wine 8 has, each with the reason.
 LEFT_OUT = {
-    "advice::advised_commands_repeat_the_options_that_were_typed_and_can_be_pasted": "needs sh",
+    "doctor::plaintext_keys::a_missing_search_directory_fails_with_its_path": "expects words of a Unix",
+    "doctor::plaintext_keys::plaintext_keys_are_reported_with_their_owner_and_only_masked":
+        "expects files of a home directory of a Unix, such as ~/.zshrc",
     "cli::new::new_and_import_end_with_the_next_command": "needs sh",
     "callback::limits::burst_of_connections_does_not_displace_a_request":
         "100 connections to one port take Wine longer than the 100 ms after which one is replaced",
