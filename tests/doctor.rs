@@ -40,8 +40,9 @@ impl Home {
             .args(arguments)
             .env_clear()
             .env("HOME", self.0.path())
-            // Windows has this name for it.
+            // On Windows it has this name, and programs need the directory of the system.
             .env("USERPROFILE", self.0.path())
+            .envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)))
             .env("KEYWRIGHT_DATA_DIR", self.0.path().join("data"))
             .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus")
             .env("XDG_RUNTIME_DIR", self.0.path())
