@@ -15,8 +15,8 @@ use crate::cli::interactive_batch::BatchPrompter;
 use crate::cli::output::{
     confirm, eprint, eprintln, print, print_result, print_status, print_warning, usage_error,
 };
-use crate::cli::rights::check_may_write;
 use crate::cli::run_async;
+use crate::cli::shared_store::check_may_write;
 use crate::cli::sign_in::SignInArgs;
 use crate::cli::unstored_keys::{print_settled, report_lost_keys, store_recovered_keys};
 use crate::domain::{

@@ -4,8 +4,8 @@ use clap::Args;
 
 use crate::cli::other_profiles::{CopyEffect, print_other_profiles};
 use crate::cli::output::{add_done_keys, find_keys, print_result, set_last_error};
-use crate::cli::rights::check_may_write;
 use crate::cli::run_async;
+use crate::cli::shared_store::check_may_write;
 use crate::domain::UserError;
 use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::output::{confirm, eprintln, find_key, print, print_result, usage_error};
-use crate::cli::rights::check_may_write;
+use crate::cli::shared_store::check_may_write;
 use crate::cli::{json, run_async};
 use crate::domain::{
     Cents, ErrorKind, FieldChange, FieldDifference, KeyEdit, KeyUpdateOutcome, ManagementKey,

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use crate::cli::other_account::OtherAccountArgs;
 use crate::cli::other_profiles::{CopyEffect, print_other_profiles};
 use crate::cli::output::{print_confirmed_key, print_next_command, print_stored_key, usage_error};
-use crate::cli::rights::check_may_write;
+use crate::cli::shared_store::check_may_write;
 use crate::cli::{prompts, run_async};
 use crate::domain::{ApiKey, KeyInputError, Label, UserError};
 use crate::services::keys;

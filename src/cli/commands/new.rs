@@ -10,7 +10,7 @@ use crate::cli::output::{
     print, print_confirmed_key, print_next_command, print_status, print_stored_key, print_warning,
     usage_error,
 };
-use crate::cli::rights::check_may_write;
+use crate::cli::shared_store::check_may_write;
 use crate::cli::sign_in::{SignInArgs, is_browser_unavailable, run_with_prompts};
 use crate::cli::unstored_keys::{key_lost_error, retry_store_interactively};
 use crate::cli::{json, run_async};

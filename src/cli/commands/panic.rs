@@ -14,8 +14,8 @@ use crate::cli::other_profiles::{CopyEffect, print_other_profiles};
 use crate::cli::output::{
     confirm, find_keys, print, print_error, print_result, print_status, print_warning, usage_error,
 };
-use crate::cli::rights::check_may_write;
 use crate::cli::run_async;
+use crate::cli::shared_store::check_may_write;
 use crate::cli::sign_in::{SignInArgs, run_with_prompts};
 use crate::cli::unstored_keys::{key_lost_error, store_replacement};
 use crate::domain::{

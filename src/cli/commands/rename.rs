@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal};
 use clap::Args;
 
 use crate::cli::output::{confirm, find_key, print_result, print_warning, usage_error};
-use crate::cli::rights::check_may_write;
 use crate::cli::run_async;
+use crate::cli::shared_store::check_may_write;
 use crate::domain::{Label, UserError};
 use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;

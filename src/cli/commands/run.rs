@@ -21,8 +21,8 @@ Run a program with the key in its environment only: not in its arguments, not in
 this shell. On Unix the program replaces Keywright's process: signals, exit code and job control \
 work as without Keywright.
 
-The program does not receive OPENROUTER_MANAGEMENT_KEY, BAO_TOKEN, VAULT_TOKEN or a variable whose \
-name starts with KEYWRIGHT_PASSPHRASE, unless --keep-env is given or a key is put into it.
+The program does not receive OPENROUTER_MANAGEMENT_KEY, BAO_TOKEN, VAULT_TOKEN, BAO_SECRET_ID, \
+VAULT_SECRET_ID or a variable whose name starts with KEYWRIGHT_PASSPHRASE, unless --keep-env is given or a key is put into it.
 
 A single label may contain , and = as they are; in a list write \\, for a comma and \\\\ for a \
 backslash. Put a label that starts with - after --, or write it as ENV=LABEL.

@@ -39,6 +39,21 @@ pub struct BaoStore {
 /// The longest time that a call takes.
 const CALL_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// How long after the start the life of the token is looked at: no command pays for it.
+const FIRST_RENEWAL: Duration = Duration::from_secs(60);
+
+/// Extends the life of the token each time when half of it is over, as long as the program runs.
+async fn keep_token(client: Arc<Client>) {
+    tokio::time::sleep(FIRST_RENEWAL).await;
+    match client.lookup_token().await {
+        Ok(token) if token.renewable && token.ttl > 0 => {}
+        _ => return,
+    }
+    while let Ok(seconds) = client.renew_token().await {
+        tokio::time::sleep(Duration::from_secs(seconds / 2).max(FIRST_RENEWAL)).await;
+    }
+}
+
 impl BaoStore {
     /// Returns the store. Does no I/O and starts no thread.
     pub fn new(options: BaoOptions) -> Self {
@@ -274,6 +289,7 @@ impl BaoStore {
             .name("keywright-bao".to_owned())
             .spawn(move || started.block_on(std::future::pending::<()>()))
             .map_err(failed)?;
+        handle.spawn(keep_token(Arc::clone(&self.client)));
         *runtime = Some(handle.clone());
         Ok(handle)
     }
