@@ -35,6 +35,9 @@ pub(super) struct FrameBackend<W> {
 /// more bytes than a move.
 const MAX_WRITTEN_GAP: u16 = 3;
 
+/// The most rows down that are shorter as line feeds.
+const MAX_LINE_FEEDS: u16 = 3;
+
 /// A cell on screen that may be written again.
 #[derive(Clone, Copy)]
 struct ShownCell {
@@ -160,6 +163,14 @@ impl<W: Write> Backend for FrameBackend<W> {
                 Some(at @ (column, row)) if row == y && column < x => {
                     self.move_right(at, x, pen)?;
                 }
+                // A row that is close below needs no numbers.
+                Some((_, row)) if (1..=MAX_LINE_FEEDS).contains(&y.saturating_sub(row)) => {
+                    self.out.write_all(b"\r")?;
+                    self.out.write_all(&b"\n\n\n"[..usize::from(y - row)])?;
+                    if x > 0 {
+                        self.move_right((0, y), x, pen)?;
+                    }
+                }
                 _ => queue!(self.out, MoveTo(x, y))?,
             }
             let next = Pen::of(cell);
@@ -274,7 +285,7 @@ mod tests {
         let before = vec![Line::from("abcd efghij"), Line::from(vec!["a".red(), "b".blue()])];
         let after = vec![Line::from("AbcD EfghiJ"), Line::from(vec!["A".red(), "b".blue()])];
         let written = write_frames(&[before, after]);
-        assert_eq!(written[1], "\x1b[1;1HAbcD E\x1b[4CJ\x1b[2;1H\x1b[38;5;1mA\x1b[0m");
+        assert_eq!(written[1], "\x1b[1;1HAbcD E\x1b[4CJ\r\n\x1b[38;5;1mA\x1b[0m");
     }
 
     #[test]
@@ -333,6 +344,6 @@ mod tests {
         let before = vec![Line::from("a–b    c"), Line::from("日 x")];
         let after = vec![Line::from("A–B    C"), Line::from("月 y")];
         let written = write_frames(&[before, after]);
-        assert_eq!(written[1], "\x1b[1;1HA\x1b[CB\x1b[4CC\x1b[2;1H月\x1b[2;4Hy");
+        assert_eq!(written[1], "\x1b[1;1HA\x1b[CB\x1b[4CC\r\n月\x1b[2;4Hy");
     }
 }

@@ -103,9 +103,10 @@ impl DayChart<'_> {
         let bars = place_bars(u16::try_from(self.days.len()).unwrap_or(u16::MAX), plot.width);
         let used = bars.last().map_or(0, |(x, width)| x + width);
         if let Some(row) = limit_row {
-            // The bars stand before the line.
-            let line = "╌".repeat(used.into());
-            buffer.set_string(plot.x, plot.y + row, line, theme.warning());
+            // The bars stand before the line. Where they have one column each, it fills the gaps.
+            for x in (1..used).step_by(2) {
+                buffer.set_string(plot.x + x, plot.y + row, "╌", theme.warning());
+            }
         }
         let days = &self.days[self.days.len() - bars.len()..];
         for (spent, (x, width)) in days.iter().zip(&bars) {
@@ -269,7 +270,7 @@ mod tests {
             rows.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>())
                 .collect::<Vec<_>>()
         };
-        assert_eq!(draw(Some(2.0))[2], "   $2 ┤╌╌╌██╌╌╌╌██  ");
+        assert_eq!(draw(Some(2.0))[2], "   $2 ┤ ╌ ██╌ ╌ ██  ");
         assert!(!draw(Some(0.5)).concat().contains('╌'));
         assert!(!draw(Some(100.0)).concat().contains('╌'));
         assert!(chart(Some(2.0)).shows_limit(5) && !chart(Some(0.5)).shows_limit(5));
