@@ -39,7 +39,7 @@ mod usage_curve;
 mod user_error;
 
 pub use account::{
-    ActivityRow, ByokCredential, Credits, Guardrail, GuardrailAssignment, Workspace,
+    AccountNames, ActivityRow, ByokCredential, Credits, Guardrail, GuardrailAssignment, Workspace,
     WorkspaceBudget,
 };
 pub use account_key::{

@@ -1,5 +1,6 @@
 //! Stores secrets in a secret store and everything else in JSON files.
 
+pub mod account_names;
 pub mod activity_cache;
 pub mod inventory;
 pub mod journal;

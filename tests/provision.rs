@@ -29,7 +29,7 @@ use keywright::domain::{
 };
 use keywright::sandbox::{self, Options, Sandbox};
 use keywright::services::provision::{
-    self, AuthMethod, PendingAttempts, ProvisioningControls, ServiceContext,
+    self, AuthMethod, PendingAttempts, ProvisioningControls, ServiceContext, SkippedRows,
 };
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
@@ -68,7 +68,7 @@ fn services(server: &str) -> ServiceContext {
         is_store_fixed: false,
         local_store: None,
         pending_attempts: PendingAttempts::default(),
-        skipped_rows: keywright::services::provision::SkippedRows::default(),
+        skipped_rows: SkippedRows::default(),
         attribution: Attribution {
             url: "https://example.com".into(),
             title: "Keywright".into(),

@@ -1,6 +1,8 @@
 //! What an account has besides its keys: credits, activity, workspaces, guardrails and provider keys.
 //! Amounts are in USD. Texts are safe to show.
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
 
 use super::Reported;
@@ -60,6 +62,23 @@ impl Workspace {
     /// Returns its slug, else its name, else its UUID.
     pub fn short_name(&self) -> &str {
         [&self.slug, &self.name].into_iter().find(|name| !name.is_empty()).unwrap_or(&self.id)
+    }
+}
+
+/// The names of the account's workspaces and guardrails by their UUIDs, in small letters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct AccountNames {
+    /// The workspaces, by what [`Workspace::short_name`] returns.
+    pub workspaces: BTreeMap<String, String>,
+    /// The guardrails.
+    pub guardrails: BTreeMap<String, String>,
+}
+
+impl AccountNames {
+    /// Returns the name of a workspace, or its UUID where the name is not known.
+    pub fn workspace_name<'a>(&'a self, id: &'a str) -> &'a str {
+        self.workspaces.get(&id.to_lowercase()).map_or(id, String::as_str)
     }
 }
 

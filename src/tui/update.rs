@@ -253,6 +253,10 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Msg::NamesRead(names) => {
+            model.dashboard.names = names;
+            Vec::new()
+        }
         Msg::OtherProfilesRead(copies) => {
             model.dashboard.other_profiles = copies;
             Vec::new()

@@ -26,6 +26,14 @@ fn new_keys_are_in_the_configured_workspace_and_under_the_configured_guardrail()
     let key = shown(&home, "a");
     assert_eq!(key["guardrail"], json!("research"), "{key:#}");
     let workspace = key["requested"]["workspace_id"].as_str().unwrap().to_owned();
+    // Without a request the names are those of the last list.
+    let (_, out, _) = home.run(&["show", "a"]);
+    assert!(out.contains(&format!("workspace  research ({workspace})")), "{out}");
+    for option in ["--workspace", "--guardrail"] {
+        let (_, out, _) = home.run(&["complete", "--", "new", "x", option]);
+        assert!(out.contains("research\t"), "{option}: {out}");
+        assert!(!out.contains(&workspace), "{option}: {out}");
+    }
 
     let plan = "[[key]]\nlabel = \"b\"\n[[key]]\nlabel = \"c\"\nlimit = 2\n\
                 [[key]]\nlabel = \"d\"\nworkspace = \"default\"\nguardrail = \"none\"\n";

@@ -1,5 +1,6 @@
 //! What `list` and `show` print about stored keys.
 
+use super::proxy::{Fault, Proxy};
 use super::*;
 
 #[test]
@@ -24,6 +25,44 @@ fn refresh_checks_each_key_and_reports_failures() {
     // The memory store of an earlier run is gone: the key is in the inventory only, and nothing is sent.
     assert_eq!((code, out.as_str()), (3, ""), "{err}");
     assert!(err.contains("in the inventory, but not in"), "{err}");
+}
+
+#[test]
+fn refresh_fails_only_if_no_key_could_be_checked() {
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 1 }).unwrap();
+    let proxy = Proxy::before(sandbox.url());
+    let home = Home::new();
+    fs::write(home.path().join("passphrase"), "pass").unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = home.command(arguments);
+        command
+            .args(["--server", &proxy.url, "--store", "file", "--retries", "0"])
+            .env("KEYWRIGHT_PASSPHRASE_FILE", home.path().join("passphrase"))
+            .env("OPENROUTER_MANAGEMENT_KEY", sandbox.management_key());
+        decode_output(&command.output().unwrap())
+    };
+    for label in ["a", "b"] {
+        assert_eq!(run(&["new", label]).0, 0);
+    }
+    let refresh = ["list", "--refresh", "--json"];
+    for (failing, code) in [(0, 0), (1, 0), (2, 6)] {
+        let count = std::sync::atomic::AtomicUsize::new(0);
+        proxy.rule(move |request| {
+            let is_check = request == "GET /api/v1/key";
+            let number =
+                count.fetch_add(usize::from(is_check), std::sync::atomic::Ordering::Relaxed);
+            if is_check && number < failing { Fault::Say(404, String::new()) } else { Fault::Pass }
+        });
+        let (actual, out, err) = run(&refresh);
+        assert_eq!(actual, code, "{failing}: {err}");
+        assert_eq!(err.matches("' could not be checked: ").count(), failing, "{err}");
+        // One document, with the keys or with the error.
+        let json: Value = serde_json::from_str(&out).unwrap();
+        match code {
+            0 => assert_eq!(json.as_array().map(Vec::len), Some(2), "{out}"),
+            code => assert_eq!(json["error"]["code"], code, "{out}"),
+        }
+    }
 }
 
 #[test]

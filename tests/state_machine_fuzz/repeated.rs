@@ -59,6 +59,7 @@ pub fn is_applied_once(msg: &Msg) -> bool {
         | Msg::RecoveryFinished { .. }
         | Msg::KeyDisabledSet { .. }
         | Msg::RowsSkipped(_)
+        | Msg::NamesRead(_)
         | Msg::OtherProfilesRead(_)
         | Msg::KeyRevoked { .. }
         | Msg::KeyRemoved { .. }

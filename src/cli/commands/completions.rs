@@ -11,9 +11,11 @@ use jiff::Timestamp;
 
 use crate::cli::Cli;
 use crate::cli::output::print;
-use crate::domain::{StoredKey, TrashedKey, UserError, format_relative_time, sanitize};
+use crate::domain::{
+    AccountNames, StoredKey, TrashedKey, UserError, format_relative_time, sanitize,
+};
 use crate::services::provision::ServiceContext;
-use crate::storage::inventory;
+use crate::storage::{account_names, inventory};
 use candidates::{Candidate, NameKind, complete_word};
 
 /// Arguments of `completions`.
@@ -72,8 +74,12 @@ impl CompleteArgs {
                 let trash = inventory::list_trash(location, server).unwrap_or_default();
                 list_removed(&trash, Timestamp::now())
             }
-            NameKind::Label | NameKind::Guardrail | NameKind::Workspace => {
-                list_names(&inventory::list_keys(location, server).unwrap_or_default(), kind)
+            NameKind::Label => {
+                list_labels(&inventory::list_keys(location, server).unwrap_or_default())
+            }
+            NameKind::Guardrail | NameKind::Workspace => {
+                let keys = inventory::list_keys(location, server).unwrap_or_default();
+                list_names(&keys, &account_names::read_names(location, server), kind)
             }
         };
         let root = Cli::command();
@@ -101,24 +107,29 @@ fn list_removed(trash: &[TrashedKey], now: Timestamp) -> Vec<Candidate> {
         .collect()
 }
 
-/// Returns the names of the stored keys, each once.
-fn list_names(keys: &[StoredKey], kind: NameKind) -> Vec<Candidate> {
-    let mut found: Vec<Candidate> = keys
-        .iter()
-        .filter_map(|key| match kind {
-            NameKind::Label => Some(Candidate::new(key.label.as_str(), &key.masked)),
-            NameKind::Guardrail => {
-                Some(Candidate::new(&key.guardrail.as_ref()?.name, format!("as of {}", key.label)))
-            }
-            NameKind::Workspace => {
-                Some(Candidate::new(key.workspace_id()?, format!("as of {}", key.label)))
-            }
-            NameKind::RemovedLabel => None,
-        })
+fn list_labels(keys: &[StoredKey]) -> Vec<Candidate> {
+    keys.iter().map(|key| Candidate::new(key.label.as_str(), &key.masked)).collect()
+}
+
+/// Returns the workspaces or guardrails that the account has, as it was last listed, and those of the
+/// stored keys, each once.
+fn list_names(keys: &[StoredKey], names: &AccountNames, kind: NameKind) -> Vec<Candidate> {
+    let (listed, noun) = match kind {
+        NameKind::Guardrail => (&names.guardrails, "guardrail"),
+        _ => (&names.workspaces, "workspace"),
+    };
+    let mut found: Vec<Candidate> = listed
+        .values()
+        .map(|name| Candidate::new(name, format!("{noun} of the account")))
         .collect();
-    if kind != NameKind::Label {
-        found.sort_by(|one, other| one.value.cmp(&other.value));
-        found.dedup_by(|one, other| one.value == other.value);
-    }
+    found.extend(keys.iter().filter_map(|key| {
+        let name = match kind {
+            NameKind::Guardrail => &key.guardrail.as_ref()?.name,
+            _ => names.workspace_name(key.workspace_id()?),
+        };
+        Some(Candidate::new(name, format!("as of {}", key.label)))
+    }));
+    found.sort_by(|one, other| one.value.cmp(&other.value));
+    found.dedup_by(|one, other| one.value == other.value);
     found
 }

@@ -33,7 +33,7 @@ pub struct ListArgs {
     /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
-    /// Check each key at OpenRouter first
+    /// Check each key at OpenRouter first; fails only if none could be checked
     #[arg(long)]
     refresh: bool,
 }

@@ -52,7 +52,7 @@ keywright, user name the label. Data that is not secret is stored in inventory.j
 directory, which is $XDG_DATA_HOME/keywright unless --data-dir is given. Beside it lie journal.json \
 (attempts to create keys that have not ended), samples.json (what the checks of each key said), \
 activity.json (completed days of the account's activity, a cache), watch.json, view.json, profile.json, \
-keychain.json, keywright.log, and with --store file vault.age (keys, encrypted). Another profile than \
+keychain.json, names.json, keywright.log, and with --store file vault.age (keys, encrypted). Another profile than \
 default has the service keywright/PROFILE and the directory profiles/PROFILE in it. The configuration \
 is $XDG_CONFIG_HOME/keywright/config.toml unless --config is given; keywright config example prints \
 one.";

@@ -10,10 +10,11 @@ use crate::cli::json;
 use crate::cli::other_account::warn_about_other_accounts;
 use crate::cli::output::{find_key, print};
 use crate::domain::{
-    Cents, KeyLocation, Reported, StoreKind, StoredKey, UserError, format_relative_time,
-    format_timestamp, format_usd, sanitize,
+    AccountNames, Cents, KeyLocation, Reported, StoreKind, StoredKey, UserError,
+    format_relative_time, format_timestamp, format_usd, sanitize,
 };
 use crate::services::provision::ServiceContext;
+use crate::storage::account_names;
 
 /// Arguments of `show`.
 #[derive(Args, Debug)]
@@ -33,7 +34,8 @@ impl ShowArgs {
         if self.json {
             return print(&format!("{:#}\n", json::key_to_json(&key, now)));
         }
-        print(&format_details(&key, now))
+        let names = account_names::read_names(&services.location, &key.server);
+        print(&format_details(&key, &names, now))
     }
 }
 
@@ -49,7 +51,7 @@ fn describe_location(key: &StoredKey) -> String {
     }
 }
 
-fn format_details(key: &StoredKey, now: Timestamp) -> String {
+fn format_details(key: &StoredKey, names: &AccountNames, now: Timestamp) -> String {
     let usd = |amount: Option<f64>| amount.map_or("unknown".into(), format_usd);
     let when = |at: &Reported<Timestamp>| {
         at.describe("never", |at| {
@@ -127,7 +129,13 @@ fn format_details(key: &StoredKey, now: Timestamp) -> String {
         row("guardrail", &guardrail.name);
     }
     if let Some(id) = info.workspace_id.as_ref().or(requested.workspace_id.as_ref()) {
-        row("workspace", id);
+        row(
+            "workspace",
+            &match names.workspace_name(id) {
+                name if name == id => id.clone(),
+                name => format!("{name} ({id})"),
+            },
+        );
     }
     if !info.allowed_data_regions.iter().all(|region| region == "global") {
         row("regions", &info.allowed_data_regions.join(", "));

@@ -105,6 +105,7 @@ fn is_keywright_file(name: &std::ffi::OsStr) -> bool {
         "activity.json",
         "inventory.json",
         "journal.json",
+        "names.json",
         "samples.json",
         "keywright.log",
         "vault.age",

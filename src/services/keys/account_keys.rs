@@ -99,6 +99,7 @@ pub async fn list_keys_with(
     .await
     {
         Ok(workspaces) if !workspaces.is_empty() => {
+            surroundings::remember_workspaces(services, &workspaces);
             workspaces.into_iter().map(|workspace| Some(workspace.id)).collect()
         }
         // Without workspaces the server still lists the keys of the default one.

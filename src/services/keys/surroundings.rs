@@ -9,10 +9,14 @@ use super::surroundings_error::SurroundingsError;
 use super::{Error, retry_request};
 use crate::api::openrouter::{self, Client, Page};
 use crate::domain::{
-    ActivityRow, ByokCredential, Credits, Guardrail, GuardrailAssignment, GuardrailRef,
-    ManagementKey, Workspace, WorkspaceBudget,
+    AccountNames, ActivityRow, ByokCredential, Credits, Guardrail, GuardrailAssignment,
+    GuardrailRef, ManagementKey, Workspace, WorkspaceBudget, sanitize,
 };
 use crate::services::provision::ServiceContext;
+use crate::storage::account_names;
+
+/// The maximum length of a name that is kept, in characters.
+const MAX_NAME: usize = 100;
 
 /// Returns the account's workspaces.
 pub async fn list_workspaces(
@@ -21,7 +25,7 @@ pub async fn list_workspaces(
 ) -> Result<Vec<Workspace>, Error> {
     let client = build_client(services)?;
     let mut budget = ListBudget::new();
-    fetch_all_pages(
+    let workspaces = fetch_all_pages(
         services,
         &mut budget,
         List::of_account("workspaces"),
@@ -29,7 +33,9 @@ pub async fn list_workspaces(
         async |offset| client.list_workspaces(management, offset).await,
     )
     .await
-    .map_err(|error| failed(services, error))
+    .map_err(|error| failed(services, error))?;
+    remember_workspaces(services, &workspaces);
+    Ok(workspaces)
 }
 
 /// Returns the budgets of one workspace.
@@ -49,7 +55,7 @@ pub async fn list_guardrails(
     management: &ManagementKey,
 ) -> Result<Vec<Guardrail>, Error> {
     let client = build_client(services)?;
-    list_of_all_workspaces(
+    let guardrails = list_of_all_workspaces(
         services,
         &client,
         management,
@@ -57,7 +63,9 @@ pub async fn list_guardrails(
         |one: &Guardrail| one.id.clone(),
         async |workspace, offset| client.list_guardrails(management, workspace, offset).await,
     )
-    .await
+    .await?;
+    remember_guardrails(services, &guardrails);
+    Ok(guardrails)
 }
 
 /// Returns the provider keys of all workspaces.
@@ -295,6 +303,29 @@ async fn list_of_all_workspaces<T>(
         all.extend(found.into_iter().filter(|one| seen.insert(id(one))));
     }
     Ok(all)
+}
+
+/// Keeps the names of the workspaces for what is shown without a request. A failure is not shown.
+pub(super) fn remember_workspaces(services: &ServiceContext, workspaces: &[Workspace]) {
+    let names = workspaces
+        .iter()
+        .map(|one| (one.id.to_lowercase(), sanitize(one.short_name(), MAX_NAME)))
+        .collect();
+    remember(services, |all| all.workspaces = names);
+}
+
+fn remember_guardrails(services: &ServiceContext, guardrails: &[Guardrail]) {
+    let names = guardrails
+        .iter()
+        .map(|one| (one.id.to_lowercase(), sanitize(&one.name, MAX_NAME)))
+        .collect();
+    remember(services, |all| all.guardrails = names);
+}
+
+fn remember(services: &ServiceContext, change: impl FnOnce(&mut AccountNames)) {
+    if let Err(error) = account_names::update_names(&services.location, &services.server, change) {
+        tracing::warn!(%error, "the names of workspaces and guardrails could not be written");
+    }
 }
 
 fn build_client(services: &ServiceContext) -> Result<Client, Error> {

@@ -16,8 +16,9 @@ impl EffectRunner {
 
     pub(super) fn load_account(&self, ticket: Ticket) {
         let clock = self.clock.clone();
-        self.spawn_request(ticket, move |services, _| async move {
+        self.spawn_request(ticket, move |services, responder| async move {
             let summary = usage::fetch_summary(&services, SummaryScope::Figures, clock.now()).await;
+            responder.send_names(&services);
             Response::AccountLoaded(match summary {
                 Ok(summary) => summary.map(|summary| AccountReport {
                     credits: summary.credits,

@@ -185,7 +185,7 @@ impl EffectRunner {
     }
 
     pub(super) fn list_account_keys(&self, ticket: Ticket) {
-        self.spawn_request(ticket, move |services, _| async move {
+        self.spawn_request(ticket, move |services, responder| async move {
             let account = load_account_keys(&services).await.map_err(|error| match error {
                 Error::NoManagementKey { .. } => UserError::new(
                     ErrorKind::Failed,
@@ -194,6 +194,7 @@ impl EffectRunner {
                 ),
                 error => error.to_user_error(),
             });
+            responder.send_names(&services);
             Response::AccountKeysLoaded(account)
         });
     }

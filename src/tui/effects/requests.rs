@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::services::keys::{self, RefreshReport, load_key};
 use crate::services::provision::ServiceContext;
-use crate::storage::inventory;
+use crate::storage::{account_names, inventory};
 use crate::tui::state::{AuthChoice, Msg, Request, Response, Ticket};
 
 /// Sends the responses to one request.
@@ -28,9 +28,18 @@ impl Responder {
         send_message(&self.results, Msg::Response(self.ticket, response));
     }
 
+    /// Sends the names that the account's lists had just now.
+    pub(super) fn send_names(&self, services: &ServiceContext) {
+        send_message(&self.results, read_names(services));
+    }
+
     pub(super) fn report(&self, event: ProvisioningEvent) {
         self.send(Response::ProvisioningEvent(event));
     }
+}
+
+fn read_names(services: &ServiceContext) -> Msg {
+    Msg::NamesRead(account_names::read_names(&services.location, &services.server))
 }
 
 impl EffectRunner {
@@ -82,7 +91,13 @@ impl EffectRunner {
         }
     }
 
+    /// Reads the names that the account's lists had last.
+    fn load_names(&self) {
+        self.spawn_blocking(|services| Some(read_names(services)));
+    }
+
     fn load_keys(&self, ticket: Ticket) {
+        self.load_names();
         if !self.services.other_profiles.is_empty() {
             self.spawn_blocking(|services| {
                 Some(Msg::OtherProfilesRead(keys::find_in_other_profiles(services)))

@@ -15,8 +15,9 @@ use super::sort_filter::{SortOrder, sort_and_filter};
 use super::text_field::TextField;
 use super::ticket::Ticket;
 use crate::domain::{
-    ApiKey, CheckResult, KeySpending, KeyState, Label, ProfileCopies, StoredKey, UnresolvedAttempt,
-    UsageSample, UserError, seconds_until_relative_time_changes, sum_of_monthly_limits,
+    AccountNames, ApiKey, CheckResult, KeySpending, KeyState, Label, ProfileCopies, StoredKey,
+    UnresolvedAttempt, UsageSample, UserError, seconds_until_relative_time_changes,
+    sum_of_monthly_limits,
 };
 pub use account::KeyScope;
 
@@ -55,6 +56,8 @@ pub struct Dashboard {
     pub revoked_hashes: HashSet<String>,
     /// The other profile in which a key of the account is stored, by hash.
     pub other_profiles: ProfileCopies,
+    /// The names of workspaces and guardrails, as the account was last listed.
+    pub names: AccountNames,
     /// The ticket of the account keys being loaded.
     pub account_keys_ticket: Option<Ticket>,
     /// The sort order.
@@ -125,6 +128,7 @@ impl Dashboard {
             scope: KeyScope::default(),
             revoked_hashes: HashSet::new(),
             other_profiles: ProfileCopies::new(),
+            names: AccountNames::default(),
             account_keys_ticket: None,
             stored_count: 0,
             revoking_hashes: HashSet::new(),

@@ -13,7 +13,7 @@ use super::plan_screen::PlanComparison;
 use super::sort_filter::SortOrder;
 use super::ticket::Ticket;
 use crate::domain::{
-    AccountKey, AccountKeys, ApiKey, AuthCode, CheckResult, KeySpending, KeyUpdate,
+    AccountKey, AccountKeys, AccountNames, ApiKey, AuthCode, CheckResult, KeySpending, KeyUpdate,
     KeyUpdateOutcome, Label, LeakResponse, NotCarried, ProfileCopies, ProvisioningEvent,
     ProvisioningOutcome, Rotated, RotationOutcome, StoredKey, TrashedKey, UnresolvedAttempt,
     UsageSample, UserError,
@@ -237,6 +237,8 @@ pub enum Msg {
         /// Whether it succeeded.
         result: Result<(), UserError>,
     },
+    /// The names of workspaces and guardrails were read from the disk.
+    NamesRead(AccountNames),
     /// Rows of one of the account's lists could not be read.
     RowsSkipped(UserError),
     /// The copies of keys in other profiles were found.

@@ -85,6 +85,10 @@ pub fn format_details(
     if let Some(guardrail) = &key.guardrail {
         lines.extend(wrap_property("guardrail", Span::raw(guardrail.name.clone()), width, theme));
     }
+    if let Some(id) = key.workspace_id() {
+        let name = model.dashboard.names.workspace_name(id).to_owned();
+        lines.extend(wrap_property("workspace", Span::raw(name), width, theme));
+    }
     if let Some(user) = key.account_id() {
         let user = sanitize(user, 60);
         let span = match &key.other_account {
