@@ -133,3 +133,17 @@ fn the_reset_is_chosen_with_arrows_space_and_letters() {
     assert_eq!(reset(left), Some(ResetInterval::Daily));
     assert_eq!(reset(Intent::TypeChar('m')), Some(ResetInterval::Monthly));
 }
+
+#[test]
+fn a_label_that_was_deleted_again_is_an_error_at_once() {
+    let mut model = model_with_keys(&[]);
+    send_intent(&mut model, Intent::NewKey);
+    let hint = |model: &Model| {
+        let Screen::Form(form) = &model.screen else { panic!("{:?}", model.screen) };
+        form.field_hint(FormField::Label, now())
+    };
+    assert!(matches!(hint(&model), keywright::tui::state::FieldHint::Description(_)));
+    type_text(&mut model, "x");
+    send_intent(&mut model, Intent::EditText(tui_input::InputRequest::DeletePrevChar));
+    assert!(matches!(hint(&model), keywright::tui::state::FieldHint::Error(_)));
+}

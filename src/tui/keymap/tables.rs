@@ -80,7 +80,7 @@ pub(super) const CONFIRM_ROTATE: &[Action] = key_bindings! {
     [bare_key(KeyCode::Enter), char_key('y')] "enter" "rotate" if is_confirmed => Intent::Yes;
     [bare_key(KeyCode::Right), char_key('l'), bare_key(KeyCode::Up)] "→" "longer" => Intent::NextChoice;
     [bare_key(KeyCode::Left), char_key('h'), bare_key(KeyCode::Down)] "←" "shorter" => Intent::PreviousChoice;
-    [char_key(' ')] "space" "ask before it is revoked, or not" => Intent::ToggleMark;
+    [char_key(' ')] "space" "ask first or not" => Intent::ToggleMark;
     [bare_key(KeyCode::Esc), char_key('n'), char_key('q')] "esc" "back" => Intent::Back;
 };
 

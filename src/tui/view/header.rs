@@ -51,7 +51,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
             Screen::ActionResults(_) => "results".to_owned(),
             Screen::Plan(_) => "plan".to_owned(),
             Screen::Management(_) => "management key".to_owned(),
-            Screen::Trash(_) => "removed keys".to_owned(),
+            Screen::Trash(_) => "trash: removed keys".to_owned(),
             Screen::Limits(_) => "edit limits".to_owned(),
         }
     };

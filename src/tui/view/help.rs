@@ -37,11 +37,12 @@ pub fn draw(model: &Model, page: usize, theme: Theme, frame: &mut Frame<'_>, are
     let sections = sections(model, is_short);
     let entries = sections.iter().flat_map(|(_, entries)| entries);
     let key_width = entries.map(|entry| entry.key.width()).max().unwrap_or(0) + 2;
-    let rows = usize::from(area.height.saturating_sub(2)).max(1);
+    // A blank row stands before the last one where the columns are long.
+    let rows = usize::from(area.height.saturating_sub(if is_short { 1 } else { 2 })).max(1);
     let least = if is_short { MIN_SHORT_COLUMN_WIDTH } else { MIN_COLUMN_WIDTH };
     let column_count = usize::from(area.width / least).max(1);
     let width = area.width / u16::try_from(column_count).unwrap_or(1);
-    let columns = split_columns(&sections, rows, |heading, entry| {
+    let columns = split_columns(&sections, rows, !is_short, |heading, entry| {
         entry.map_or_else(
             || Line::styled(format!(" {heading}"), theme.strong()),
             |entry| {
@@ -103,17 +104,20 @@ fn sections(model: &Model, is_short: bool) -> Vec<(&'static str, Vec<Entry>)> {
     groups.chain([("Mouse", mouse.collect())]).collect()
 }
 
-/// Returns the lines of each column. A section that does not fit into the rest of a column starts the
-/// next one, unless it is longer than a column.
+/// Returns the lines of each column. With `keeps_sections` a section that does not fit into the rest of a
+/// column starts the next one, unless it is longer than a column.
 fn split_columns<'a>(
     sections: &[(&'static str, Vec<Entry>)],
     rows: usize,
+    keeps_sections: bool,
     to_line: impl Fn(&'static str, Option<&Entry>) -> Line<'a>,
 ) -> Vec<Vec<Line<'a>>> {
     let mut columns: Vec<Vec<Line<'a>>> = vec![Vec::new()];
     for (heading, entries) in sections {
         let used = columns.last().map_or(0, Vec::len);
-        if used > 0 && used + entries.len() + 2 > rows {
+        // A heading has at least one line below it.
+        let needed = if keeps_sections { entries.len() + 2 } else { 2 };
+        if used > 0 && used + needed > rows {
             columns.push(Vec::new());
         }
         let mut lines = vec![to_line(heading, None)];
@@ -126,7 +130,7 @@ fn split_columns<'a>(
                 column.push(line);
             }
         }
-        if let Some(column) = columns.last_mut() {
+        if let Some(column) = columns.last_mut().filter(|column| column.len() < rows) {
             column.push(Line::default());
         }
     }

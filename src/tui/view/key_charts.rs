@@ -58,8 +58,13 @@ pub fn format_models(
 ) -> Vec<Line<'static>> {
     let KeySpending { days, models } = model.dashboard.key_spending(key);
     // The page has room for all of them.
-    let more = if models.len() >= rows { " · enter shows all" } else { "" };
-    let mut lines = vec![Line::styled(format!("By model, completed days{more}"), theme.dim())];
+    let more = models.len() >= rows;
+    let heading = match (more, width >= 42) {
+        (false, _) => "By model, completed days",
+        (true, true) => "By model, completed days · enter shows all",
+        (true, false) => "By model · enter shows all",
+    };
+    let mut lines = vec![Line::styled(heading, theme.dim())];
     let yesterday = utc_date(model.now).saturating_sub(1.day());
     let mut completed = days.iter().filter(|(date, _)| *date <= yesterday).peekable();
     if !models.is_empty() {

@@ -70,14 +70,10 @@ fn describe(question: &Question, model: &Model, width: usize) -> (String, String
         Question::SetKeysDisabled { keys, disabled } => {
             let names = list_labels(keys.iter().map(|(_, label)| label), width);
             let (verb, meaning) = match (*disabled, keys.len()) {
-                (true, 1) => (
-                    "Disable",
-                    "Programs that use it stop working until you enable it again (u or d).",
-                ),
-                (true, _) => (
-                    "Disable",
-                    "Programs that use them stop working until you enable them again (u or d).",
-                ),
+                (true, 1) => ("Disable", "Programs that use it stop working. u or d enables it again."),
+                (true, _) => {
+                    ("Disable", "Programs that use them stop working. u or d enables them again.")
+                }
                 (false, 1) => ("Enable", "It can spend again."),
                 (false, _) => ("Enable", "They can spend again."),
             };

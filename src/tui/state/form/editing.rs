@@ -91,7 +91,11 @@ impl Form {
             InputRequest::GoToNextChar if choice => self.step_choice(1),
             request => {
                 if let Some(field) = self.focused_text_field_mut() {
+                    let was_empty = field.text().is_empty();
                     field.edit(request);
+                    // What was typed and deleted again is no longer a hint to fill the field in.
+                    let is_emptied = !was_empty && field.text().is_empty();
+                    self.visited[self.focused_field as usize] |= is_emptied;
                 }
             }
         }

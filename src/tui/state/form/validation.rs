@@ -30,6 +30,9 @@ impl Form {
                     "the tool that will use the key, such as laptop or ci".into(),
                 )
             }
+            Err(_) if field == FormField::Label && self.label.text().trim().is_empty() => {
+                FieldHint::Error("enter a label, such as laptop or ci".into())
+            }
             Err(_) if field == FormField::ApiKey && !self.visited[field as usize] => {
                 FieldHint::Description(
                     "paste the key: it is checked, stored and never shown here".into(),
