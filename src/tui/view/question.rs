@@ -70,7 +70,9 @@ fn describe(question: &Question, model: &Model, width: usize) -> (String, String
         Question::SetKeysDisabled { keys, disabled } => {
             let names = list_labels(keys.iter().map(|(_, label)| label), width);
             let (verb, meaning) = match (*disabled, keys.len()) {
-                (true, 1) => ("Disable", "Programs that use it stop working. u or d enables it again."),
+                (true, 1) => {
+                    ("Disable", "Programs that use it stop working. u or d enables it again.")
+                }
                 (true, _) => {
                     ("Disable", "Programs that use them stop working. u or d enables them again.")
                 }
