@@ -15,6 +15,7 @@ use std::time::Duration;
 use helper::write_helper;
 use home::{Home, stored_key};
 use keywright::domain::{ExecProgram, StoreKind};
+use keywright::sandbox::{Options, Sandbox};
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
 use keywright::storage::secret_store::{EntryId, SecretStore};
@@ -110,19 +111,23 @@ fn keys_move_between_helpers_and_every_command_finds_them() {
     }
 }
 
+/// Adds a file store without keys; returns the file with its passphrase.
+fn add_file_store(home: &Home) -> PathBuf {
+    std::fs::create_dir_all(home.data()).unwrap();
+    let file = home.data().join("vault.age");
+    std::fs::copy("tests/e2e/cheap-vault.age", &file).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let passphrase = home.path().join("passphrase");
+    std::fs::write(&passphrase, "correct horse\n").unwrap();
+    passphrase
+}
+
 #[test]
 fn keys_move_to_the_file_and_back() {
     let home = Home::new();
     let (helper, ..) = helpers(&home);
     fill(&home, &helper);
-    std::fs::copy("tests/e2e/cheap-vault.age", home.data().join("vault.age")).unwrap();
-    std::fs::set_permissions(
-        home.data().join("vault.age"),
-        std::os::unix::fs::PermissionsExt::from_mode(0o600),
-    )
-    .unwrap();
-    let passphrase = home.path().join("passphrase");
-    std::fs::write(&passphrase, "correct horse\n").unwrap();
+    let passphrase = add_file_store(&home);
     let run = |arguments: &[&str]| {
         let mut command = home.command(&["--server", SERVER]);
         command.args(arguments).env("KEYWRIGHT_PASSPHRASE_FILE", &passphrase);
@@ -206,4 +211,65 @@ fn a_helper_that_fails_leaves_every_key_where_it_was() {
     assert!(code == Some(2) && err.contains("lost when Keywright ends"), "{err}");
     let (code, _, err) = move_keys(&home, &StoreKind::File, &["nothing"]);
     assert!(code == Some(3) && err.contains("nothing"), "{err}");
+}
+
+#[test]
+fn a_plan_and_a_profile_choose_the_store_of_each_key() {
+    let (home, sandbox) =
+        (Home::new(), Sandbox::start(&Options { port: 0, key_count: 0 }).unwrap());
+    let passphrase = add_file_store(&home);
+    let shared = write_helper(&home.path().join("shared"), "");
+    let plan = home.path().join("plan.toml");
+    let text =
+        format!("[[key]]\nlabel = \"mine\"\n[[key]]\nlabel = \"ours\"\nstore = \"{shared}\"\n");
+    std::fs::write(&plan, text).unwrap();
+    let config = home.path().join("config.toml");
+    std::fs::write(&config, "[profiles.default]\nstore = \"file\"\n").unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command =
+            home.command(&["--server", sandbox.url(), "--config", config.to_str().unwrap()]);
+        command
+            .args(arguments)
+            .env("KEYWRIGHT_PASSPHRASE_FILE", &passphrase)
+            .env("OPENROUTER_MANAGEMENT_KEY", sandbox.management_key());
+        home::run(&mut command)
+    };
+    let store_of = |label: &str| {
+        let shown: serde_json::Value =
+            serde_json::from_str(&run(&["show", label, "--json"]).1).unwrap();
+        shown["store"].as_str().unwrap().to_owned()
+    };
+    let (code, out, err) = run(&["apply", plan.to_str().unwrap(), "--yes"]);
+    assert_eq!(code, 0, "{out} {err}");
+    assert_eq!((store_of("mine"), store_of("ours")), ("file".to_owned(), shared.to_string()));
+    let service = sandbox.url().replace("http://", "keywright/");
+    assert_eq!(open(&shared).list_accounts(&service, TIMEOUT).unwrap(), ["ours"]);
+    // Every command uses the key's own store.
+    for label in ["mine", "ours"] {
+        assert!(run(&["get", label]).1.starts_with("sk-or-v1-"), "{label}");
+        let (code, out, err) = run(&["run", label, "--", "printenv", "OPENROUTER_API_KEY"]);
+        assert!(code == 0 && out.starts_with("sk-or-v1-"), "{label}: {err}");
+    }
+    let before = run(&["get", "ours"]).1;
+    let (code, out, err) = run(&["rotate", "ours", "--yes"]);
+    assert_eq!(code, 0, "{out} {err}");
+    assert_ne!(run(&["get", "ours"]).1, before);
+    assert_eq!(store_of("ours"), shared.as_str());
+    let (code, _, err) = run(&["rename", "ours", "team"]);
+    assert_eq!(code, 0, "{err}");
+    let (_, out, _) = run(&["doctor", "--json"]);
+    assert!(out.contains("lists") && out.contains(&shared.to_string()[5..]), "{out}");
+    let (code, _, err) = run(&["rm", "team", "--yes"]);
+    assert_eq!(code, 0, "{err}");
+    let accounts = open(&shared).list_accounts(&service, TIMEOUT).unwrap();
+    assert!(!accounts.contains(&"team".to_owned()), "{accounts:?}");
+
+    // A profile may have a helper as its store.
+    std::fs::write(&config, format!("[profiles.default]\nstore = \"{shared}\"\n")).unwrap();
+    let (code, out, err) = run(&["new", "third", "--json"]);
+    assert_eq!(code, 0, "{out} {err}");
+    assert_eq!(store_of("third"), shared.as_str());
+    std::fs::write(&config, "[profiles.default]\nstore = \"exec:bin/helper\"\n").unwrap();
+    let (code, _, err) = run(&["list"]);
+    assert!(code == 2 && err.contains("absolute path"), "{code} {err}");
 }

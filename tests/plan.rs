@@ -22,6 +22,7 @@ fn request(label: &str) -> KeyRequest {
         limit_reset: None,
         expiry: None,
         workspace_id: None,
+        store: None,
         defaulted: DefaultedFields::default(),
     }
 }

@@ -49,6 +49,7 @@ fn request(label: &str) -> KeyRequest {
         expiry: keywright::domain::Expiry::parse("30d", jiff::Timestamp::now()).unwrap(),
         workspace_id: None,
         guardrail: None,
+        store: None,
         defaulted: keywright::domain::DefaultedFields::default(),
     }
 }

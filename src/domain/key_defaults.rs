@@ -94,6 +94,7 @@ impl KeyDefaults {
             expiry: requested.expiry.unwrap_or_else(|| self.expiry(now)),
             workspace_id: requested.workspace_id.unwrap_or_else(|| self.workspace_id.clone()),
             guardrail: None,
+            store: None,
             defaulted,
         }
     }

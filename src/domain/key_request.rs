@@ -9,7 +9,7 @@ use jiff::tz::Offset;
 use jiff::{SignedDuration, Span, Timestamp};
 
 use super::text::{format_date, format_relative_time, format_timestamp, to_utc};
-use super::{GuardrailRef, Label, ValidationError, sanitize};
+use super::{GuardrailRef, Label, StoreKind, ValidationError, sanitize};
 
 fn invalid<T>(message: &str) -> Result<T, ValidationError> {
     Err(ValidationError(String::from(message)))
@@ -305,6 +305,8 @@ pub struct KeyRequest {
     pub workspace_id: Option<String>,
     /// The guardrail that the key is assigned to after its creation.
     pub guardrail: Option<GuardrailRef>,
+    /// The store for the key, where it is not the usual one.
+    pub store: Option<StoreKind>,
     /// The fields that nobody requested, which have the value of the defaults.
     pub defaulted: DefaultedFields,
 }

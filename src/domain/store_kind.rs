@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ExecProgram, sanitize};
+use super::{ExecProgram, ValidationError, sanitize};
 
 /// A kind of secret store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,20 @@ impl StoreKind {
     /// Whether other people and machines read and change the same entries.
     pub const fn is_shared(&self) -> bool {
         matches!(self, Self::Bao)
+    }
+
+    /// Parses the name of a store that keeps keys after the program has ended.
+    pub fn parse_lasting(text: &str) -> Result<Self, ValidationError> {
+        match text.trim().parse() {
+            Ok(Self::Memory) => {
+                Err(ValidationError("keys in memory are lost when Keywright ends".into()))
+            }
+            Ok(kind) => Ok(kind),
+            Err(ParseStoreKindError::UnknownName) => {
+                Err(ValidationError("the store must be os, file, bao or exec:PROGRAM".into()))
+            }
+            Err(error) => Err(ValidationError(error.to_string())),
+        }
     }
 
     /// Whether the secrets stay on this machine. What only this machine needs, such as the secrets of an

@@ -126,6 +126,7 @@ pub async fn run_checks(
     let known = inventory.as_deref().unwrap_or_default();
     let is_shared = shared_store::check_shared_stores(services, known, report);
     let keychain_works = !is_shared && keys::check_keychain(services, report);
+    keys::check_helpers(services, known, report);
     let reachable = server::check_server(services, report).await;
     if keychain_works && let Some(inventory) = &inventory {
         keys::check_stored_keys(services, inventory, options.fix, reachable, report).await;

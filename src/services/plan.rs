@@ -15,6 +15,7 @@
 //! limit = 2.50
 //! workspace = "research"     # its slug or name, or its UUID, which needs no management key
 //! guardrail = "research"     # its name or id, or "none"
+//! store = "bao"              # os, file, bao or exec:PROGRAM, if not the usual one
 //! ```
 
 mod diff;

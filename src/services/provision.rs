@@ -163,6 +163,7 @@ impl PreparedAttempt {
         report: &(dyn Fn(ProvisioningEvent) + Sync),
     ) -> ProvisioningOutcome {
         let Self { request, pkce, attempt_guard: mut guard, reserve, .. } = self;
+        let services = &services.for_attempt(guard.attempt());
         let reserve = match reserve {
             Some(reserve) => Ok(reserve),
             None => preflight::check_again(&guard, services).await,

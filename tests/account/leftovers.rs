@@ -81,6 +81,7 @@ fn account_keys_show_whether_an_attempt_created_a_key() {
     is_ours(&world);
     let request = keywright::domain::KeyRequest {
         guardrail: None,
+        store: None,
         defaulted: keywright::domain::DefaultedFields::default(),
         label: label("exists"),
         limit: None,

@@ -331,6 +331,7 @@ fn a_key_replaced_by_a_plan_has_the_planned_policy_and_keeps_the_rest() {
             expiry: None,
             workspace_id: workspace.then(|| workspaces[1].id.clone()),
             guardrail: None,
+            store: None,
             defaulted: DefaultedFields::default(),
         };
         let rotation = block_on(keys::replace_key(

@@ -209,6 +209,7 @@ fn interrupted(account: &TestAccount) -> (String, String) {
     };
     let request = KeyRequest {
         guardrail: None,
+        store: None,
         defaulted: keywright::domain::DefaultedFields::default(),
         label: label("agent"),
         limit: None,

@@ -177,6 +177,7 @@ fn a_new_key_that_does_not_get_its_guardrail_is_reported() {
             expiry: None,
             workspace_id: None,
             guardrail: Some(research.clone()),
+            store: None,
             defaulted: DefaultedFields::default(),
         };
         let mut controls = ProvisioningControls {

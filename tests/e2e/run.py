@@ -26,7 +26,7 @@ import rig  # noqa: E402
 
 PROGRAMS = (
     "age", "bash", "chromedriver", "chromium", "dbus-daemon", "dbus-monitor", "dbus-send", "direnv",
-    "fish", "git", "gnome-keyring-daemon", "hyperfine", "man", "node", "openssl", "rg", "secret-tool", "ssh",
+    "docker-credential-pass", "fish", "git", "gnome-keyring-daemon", "hyperfine", "man", "node", "openssl", "pass", "rg", "secret-tool", "ssh",
     "ssh-keygen", "strace", "tmux", "xclip", "Xvfb", "zsh",
 )
 SDK = "the official SDK works with the sandbox as OpenRouter documents it"

@@ -8,6 +8,7 @@ use super::*;
 fn planned(label: &str, status: PlanStatus) -> PlannedKey {
     let request = KeyRequest {
         guardrail: None,
+        store: None,
         defaulted: keywright::domain::DefaultedFields::default(),
         label: label.parse().unwrap(),
         limit: "10".parse().ok(),

@@ -363,6 +363,7 @@ impl Rng {
     pub fn planned_key(&mut self) -> PlannedKey {
         let request = KeyRequest {
             guardrail: None,
+            store: None,
             defaulted: keywright::domain::DefaultedFields::default(),
             label: self.label(),
             limit: None,

@@ -11,6 +11,7 @@ use super::*;
 fn request(label: &str) -> KeyRequest {
     KeyRequest {
         guardrail: None,
+        store: None,
         defaulted: keywright::domain::DefaultedFields::default(),
         label: label.parse().unwrap(),
         limit: "5".parse().ok(),

@@ -43,11 +43,7 @@ pub struct MoveArgs {
 }
 
 fn parse_destination(name: &str) -> Result<StoreKind, String> {
-    match name.parse() {
-        Ok(StoreKind::Memory) => Err("keys in memory are lost when Keywright ends".into()),
-        Ok(kind) => Ok(kind),
-        Err(error) => Err(error.to_string()),
-    }
+    StoreKind::parse_lasting(name).map_err(|error| error.to_string())
 }
 
 impl StoreCommand {

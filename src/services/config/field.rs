@@ -164,7 +164,7 @@ impl Field {
                 "\"https://openrouter.ai\"",
             ),
             Self::Store => (
-                "Where keys are stored: os (the keychain), file, or bao (OpenBao or HashiCorp Vault).",
+                "Where keys are stored: os (the keychain), file, bao (OpenBao or HashiCorp Vault), or\n# exec:PROGRAM (a program that speaks the protocol of Docker's credential helpers).",
                 "\"os\"",
             ),
             Self::DataDir => {
@@ -244,12 +244,7 @@ impl Field {
         };
         match self {
             Self::Server => parse_server(text).map(drop).map_err(ValidationError),
-            Self::Store => match text.parse() {
-                Ok(StoreKind::Memory) | Err(_) => {
-                    Err(ValidationError("the store must be os, file or bao".into()))
-                }
-                Ok(_) => Ok(()),
-            },
+            Self::Store => StoreKind::parse_lasting(text).map(drop),
             Self::DataDir => match super::expand_home(text.into()) {
                 Ok(dir) if dir.is_absolute() => Ok(()),
                 // Relative to where the command is run, the keys would seem to be gone elsewhere.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::{DoctorProgress, HealthCheck, KEYCHAIN_CHECK, pluralize, stray_entries};
-use crate::domain::{ErrorKind, Label, StoredKey, UserError, sanitize};
+use crate::domain::{ErrorKind, Label, StoreKind, StoredKey, UserError, sanitize};
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store;
@@ -34,8 +34,13 @@ pub(super) fn check_keychain(
         report(DoctorProgress::Notice(message));
         timeout = UNLOCK_TIMEOUT;
     }
+    let (store, service) = (&services.secret_store, &services.keychain_service);
     let result = match &provider {
-        Ok(_) => services.secret_store.check_writable(&services.keychain_service, timeout),
+        Ok(_) => store.check_writable(service, timeout).and_then(|()| match store.kind() {
+            // A helper may store keys and not list them; then no lost inventory can be rebuilt.
+            StoreKind::Exec(_) => store.list_accounts(service, timeout).map(drop),
+            _ => Ok(()),
+        }),
         Err(error) => Err(error.clone()),
     };
     let works = result.is_ok();
@@ -53,6 +58,43 @@ pub(super) fn check_keychain(
         Err(error) => HealthCheck::fail(name, format!("{error}{program}"), error.advice()),
     }));
     works
+}
+
+/// Reports for each credential helper that has keys, besides the store in use, whether it answers.
+pub(super) fn check_helpers(
+    services: &ServiceContext,
+    inventory: &[StoredKey],
+    report: &mut dyn FnMut(DoctorProgress),
+) {
+    let mut helpers: Vec<(ServiceContext, usize)> = Vec::new();
+    for key in inventory {
+        let services_of_key = services.for_key(key);
+        let kind = services_of_key.secret_store.kind();
+        if !matches!(kind, StoreKind::Exec(_)) || kind == services.secret_store.kind() {
+            continue;
+        }
+        match helpers.iter_mut().find(|(other, _)| other.secret_store.kind() == kind) {
+            Some((_, count)) => *count += 1,
+            None => helpers.push((services_of_key, 1)),
+        }
+    }
+    for (services, count) in helpers {
+        let store = &services.secret_store;
+        let accounts =
+            store.list_accounts(&services.keychain_service, services.secret_store_timeout);
+        report(DoctorProgress::CheckFinished(match accounts {
+            Ok(accounts) => HealthCheck::ok(
+                "helpers",
+                format!(
+                    "{}: lists {}; the inventory has {} there",
+                    store.display_name(),
+                    pluralize(accounts.len(), "key"),
+                    pluralize(count, "key"),
+                ),
+            ),
+            Err(error) => HealthCheck::fail("helpers", error.to_string(), error.advice()),
+        }));
+    }
 }
 
 /// Reports each key of an account that the user has not confirmed.

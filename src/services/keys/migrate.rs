@@ -268,6 +268,7 @@ impl Migration<'_> {
                         && old != store
                     {
                         key.moved_from = Some(old);
+                        key.move_to = None;
                         key.shared = None;
                     }
                 });

@@ -80,6 +80,7 @@ pub(super) fn build_same_policy_request(
         expiry,
         workspace_id: stored_key.workspace_id().cloned(),
         guardrail: None,
+        store: None,
         defaulted: DefaultedFields::default(),
     })
 }

@@ -199,6 +199,7 @@ mod tests {
             expiry: Expiry::parse(expires, at(now)).unwrap(),
             workspace_id: None,
             guardrail: None,
+            store: None,
             defaulted: DefaultedFields::default(),
         }
     }

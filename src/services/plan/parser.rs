@@ -11,13 +11,14 @@ use toml::de::{DeTable, DeValue};
 use super::names::{self, NameField, NamePlace, Plan, PlanName};
 use crate::domain::{
     Cents, DefaultedFields, Expiry, KeyDefaults, KeyRequest, Label, PartialPolicy, ResetInterval,
-    find_keys,
+    StoreKind, find_keys,
 };
 use crate::services::diagnostic::{Diagnostic, LineIndex, format_suggestion, redact_excerpt};
 use crate::services::keys::{WorkspaceText, parse_workspace};
 
 /// Fields of a key. All but the label can have defaults.
-const KEY_FIELDS: [&str; 6] = ["label", "limit", "reset", "expires", "workspace", "guardrail"];
+const KEY_FIELDS: [&str; 7] =
+    ["label", "limit", "reset", "expires", "workspace", "guardrail", "store"];
 /// OpenRouter's names for these fields, and other likely names.
 const FIELD_ALIASES: [(&str, &str); 8] = [
     ("name", "label"),
@@ -111,6 +112,7 @@ struct KeyFields {
     expiry: FieldValue<Expiry>,
     workspace: FieldValue<String>,
     guardrail: FieldValue<String>,
+    store: Option<StoreKind>,
 }
 
 impl Parser<'_> {
@@ -236,6 +238,7 @@ impl Parser<'_> {
         let has_policy = requested.limit.is_some()
             || requested.limit_reset.is_some()
             || requested.expiry.is_some();
+        let store = fields.store.or_else(|| defaults.store.clone());
         let request = if has_policy {
             let request = KeyDefaults::none().complete(label, requested, self.now);
             KeyRequest { defaulted: DefaultedFields::default(), ..request }
@@ -245,6 +248,7 @@ impl Parser<'_> {
             self.configured_names.extend(names::of_defaults(at, &request, self.key_defaults));
             request
         };
+        let request = KeyRequest { store, ..request };
         if let Err(error) = request.validate() {
             let offset = fields.reset.map_or(table_offset, |(_, offset)| offset);
             // An invalid default is reported once, not for each key.
@@ -291,6 +295,13 @@ impl Parser<'_> {
                         self.ok_or_report(value, &text, Expiry::parse(&text, now), &["never"])
                     });
                     fields.expiry = expiry.map(|expiry| (expiry, offset));
+                }
+                "store" => {
+                    let text = self.expect_string(value, "store must be a name in quotes");
+                    fields.store = text.and_then(|text| {
+                        let kind = StoreKind::parse_lasting(&text);
+                        self.ok_or_report(value, &text, kind, &["os", "file", "bao"])
+                    });
                 }
                 field => {
                     let expected = format!("{field} must be a name or an id in quotes");

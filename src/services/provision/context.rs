@@ -12,6 +12,7 @@ use super::SkippedRows;
 use crate::api::openrouter::{Attribution, Client, Connection, Error};
 use crate::domain::{KeyDefaults, KeyLocation, ManagementKey, ProfileName, StoreKind, StoredKey};
 use crate::platform::blocking_call::run_blocking;
+use crate::services::provision;
 use crate::storage::journal::{Attempt, AttemptGuard};
 use crate::storage::json_store::StoreLocation;
 use crate::storage::secret_store::{self, EntryId, SecretStore};
@@ -152,9 +153,28 @@ impl ServiceContext {
         }
     }
 
+    /// Returns a context whose store is the one that is requested for the key. The only store of `--store`
+    /// and that of the sandbox take all keys.
+    pub(super) fn for_request(&self, store: Option<&StoreKind>) -> Result<Self, provision::Error> {
+        match store {
+            Some(kind) if !self.is_store_fixed && self.secret_store.kind() != StoreKind::Memory => {
+                let services = self.for_store(kind);
+                let is_open = services.secret_store.kind() == *kind;
+                is_open
+                    .then_some(services)
+                    .ok_or_else(|| provision::Error::NoSuchStore(kind.clone()))
+            }
+            _ => Ok(self.clone()),
+        }
+    }
+
     /// Whether the store for the key of the attempt may be used.
     pub(super) fn can_store_key_of(&self, attempt: &Attempt) -> bool {
-        let Some(kind) = &attempt.store else { return true };
+        attempt.store.as_ref().is_none_or(|kind| self.can_open(kind))
+    }
+
+    /// Whether keys may be in a store of this kind.
+    pub(super) fn can_open(&self, kind: &StoreKind) -> bool {
         self.for_store(kind).secret_store.kind() == *kind
     }
 

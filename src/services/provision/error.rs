@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use super::ATTEMPTS_SERVICE;
 use crate::api::oauth::CallbackError;
 use crate::api::openrouter;
-use crate::domain::{ErrorKind, Label, UserError, format_command};
+use crate::domain::{ErrorKind, Label, StoreKind, UserError, format_command};
 use crate::storage::json_store;
 use crate::storage::secret_store;
 
@@ -27,6 +27,9 @@ pub enum Error {
     /// The store of this machine failed, and the key's own store is shared.
     #[error("this machine has no store for the secrets of the sign-in: {0}")]
     NoLocalStore(secret_store::Error),
+    /// The store that is requested for the key is not set up.
+    #[error("the {0} store that is requested for the key is not set up on this machine")]
+    NoSuchStore(StoreKind),
     /// The callback listener failed.
     #[error(transparent)]
     Callback(#[from] CallbackError),
@@ -94,6 +97,10 @@ impl Error {
                 "start a keychain, or set KEYWRIGHT_PASSPHRASE_FILE to a file with a passphrase: \
                  then an encrypted file holds them"
                     .into(),
+            ),
+            Self::NoSuchStore(_) => (
+                ErrorKind::SecretStore,
+                "set its address (BAO_ADDR), or choose one store for all keys with --store".into(),
             ),
             Self::Callback(CallbackError::TimedOut) | Self::ConsentTimedOut => {
                 (ErrorKind::ConsentTimedOut, "run the same command again and approve within ten minutes; for a browser on another machine add --no-browser".into())

@@ -31,8 +31,8 @@ pub struct PreparedAttempt {
 }
 
 /// Runs the preflight of [`super::run`] for several keys, with one write to the journal;
-/// [`PreparedAttempt::finish`] does the rest. A label that is taken ends the group before it; if it is the
-/// first, that is an error. The secret store is checked for the first key now, for the others when they
+/// [`PreparedAttempt::finish`] does the rest. A label that is taken and a key for another store end the
+/// group before it; if the label is the first, that is an error. The secret store is checked for the first key now, for the others when they
 /// begin.
 pub async fn prepare_attempts(
     requests: &[KeyRequest],
@@ -98,6 +98,11 @@ async fn preflight(
         Some(taken) => items.truncate(taken),
         None => {}
     }
+    let store = items.first().and_then(|(request, _)| request.store.as_ref());
+    let count = items.iter().take_while(|(request, _)| request.store.as_ref() == store).count();
+    // A replacement is in the store of the key that it replaces.
+    let services = &services.for_request(store.filter(|_| replaces.is_none()))?;
+    items.truncate(count);
     services.connection().map_err(Error::ExchangeFailed)?;
     let mut reserve = Some(services.location.reserve_space()?);
 

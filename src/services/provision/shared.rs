@@ -62,8 +62,7 @@ pub async fn move_waiting_keys(
     services: &ServiceContext,
 ) -> Result<(Vec<StoredKey>, Vec<UserError>), json_store::Error> {
     let (mut moved, mut errors) = (Vec::new(), Vec::new());
-    let stores = services.store_kinds();
-    let is_waiting = |key: &StoredKey| key.move_to.as_ref().is_some_and(|to| stores.contains(to));
+    let is_waiting = |key: &StoredKey| key.move_to.as_ref().is_some_and(|to| services.can_open(to));
     for key in inventory::filter_keys(&services.location, &services.server, is_waiting)? {
         let Some(to) = key.move_to.clone() else { continue };
         match move_key(services, &key, to).await {

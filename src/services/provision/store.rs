@@ -208,7 +208,8 @@ pub async fn retry_store(
     key: ApiKey,
     services: &ServiceContext,
 ) -> ProvisioningOutcome {
-    store_and_list(stored_key, key, services, services).await
+    let existing = services.for_key(&stored_key);
+    store_and_list(stored_key, key, &existing, services).await
 }
 
 /// Stores the key in another store. A rotation needs both keys in one store, so the new key then

@@ -65,6 +65,7 @@ impl ExecStore {
         &self.program
     }
 
+    #[expect(clippy::disallowed_methods, reason = "only looks whether there is a secret")]
     pub(super) fn get(&self, entry_id: &EntryId, timeout: Duration) -> Result<SecretString, Error> {
         let url = url_of_entry(entry_id);
         let finished = self.call(Verb::Get, url.as_bytes(), None, timeout)?;
@@ -72,6 +73,10 @@ impl ExecStore {
             .map_err(|_| self.error(Verb::Get, Fault::NotJson))?;
         if !credentials.server_url.is_empty() && credentials.server_url != url {
             return Err(self.error(Verb::Get, Fault::OtherServer));
+        }
+        // Docker's helper for pass up to 0.6 answers so where there is no entry.
+        if credentials.secret.expose_secret().is_empty() {
+            return Err(Error::NoEntry);
         }
         if credentials.username != entry_id.account {
             return Err(self.error(Verb::Get, Fault::OtherUser));

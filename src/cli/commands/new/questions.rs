@@ -83,6 +83,7 @@ pub(super) fn ask_for_request(
         expiry,
         workspace_id,
         guardrail: None,
+        store: None,
         defaulted: crate::domain::DefaultedFields::default(),
     })
 }

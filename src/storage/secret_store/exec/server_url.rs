@@ -13,7 +13,12 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// Returns the URL of an entry: `https://openrouter.ai/keywright/PROFILE/LABEL`.
 pub(super) fn url_of_entry(EntryId { service, account }: &EntryId) -> String {
-    format!("{}{}", url_of_service(service), utf8_percent_encode(account, ENCODED))
+    let mut encoded = utf8_percent_encode(account, ENCODED).to_string();
+    // As the last part of a path, these would be another directory.
+    if matches!(account.as_str(), "." | "..") {
+        encoded = encoded.replace('.', "%2E");
+    }
+    url_of_service(service) + &encoded
 }
 
 /// Returns the account of an entry's URL, if the entry is one of this service.
@@ -71,6 +76,8 @@ mod tests {
             ("keywright/127.0.0.1:9", "ci", "http://127.0.0.1:9/keywright/default/ci"),
             ("keywright/https://localhost:9", "ci", "https://localhost:9/keywright/default/ci"),
             ("keywright/work/[::1]:9", "ci", "http://[::1]:9/keywright/work/ci"),
+            ("keywright", "..", "https://openrouter.ai/keywright/default/%2E%2E"),
+            ("keywright", "a.b..c", "https://openrouter.ai/keywright/default/a.b..c"),
             ("keywright trash", "ab", "https://openrouter.ai/keywright-trash/default/ab"),
             ("keywright/work probe", "p", "https://openrouter.ai/keywright-probe/work/p"),
         ] {

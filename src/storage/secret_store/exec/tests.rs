@@ -123,6 +123,16 @@ fn a_helper_that_lies_is_not_believed() {
 }
 
 #[test]
+fn an_answer_without_a_secret_is_no_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    let answer =
+        r#"[ "$1" = get ] && { echo '{"ServerURL":"","Username":"","Secret":""}'; exit; }"#;
+    let store = broken_store(dir.path(), answer);
+    assert_eq!(store.get(&id("ci"), TIMEOUT).unwrap_err(), Error::NoEntry);
+    assert_eq!(store.delete(&id("ci"), TIMEOUT), Err(Error::NoEntry));
+}
+
+#[test]
 fn the_message_of_a_helper_is_shown_without_the_key() {
     let long = "x".repeat(500);
     for (fault, expected) in [
