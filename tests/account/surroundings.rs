@@ -218,6 +218,7 @@ fn a_recovered_key_is_put_under_the_guardrail_that_was_requested_for_it() {
         expiry: None,
         workspace_id: None,
         guardrail: Some(research.clone()),
+        store: None,
         defaulted: DefaultedFields::default(),
     };
     let mut controls = ProvisioningControls {
