@@ -35,7 +35,7 @@ pub struct GlobalArgs {
     /// The server's address: https, or http for loopback addresses only [default: the profile's, else https://openrouter.ai]
     #[arg(long, global = true, env = "KEYWRIGHT_SERVER", value_name = "URL")]
     pub server: Option<String>,
-    /// Where keys are stored: os (the keychain), file (encrypted with a passphrase), memory, or bao (OpenBao or HashiCorp Vault, shared by a team) [default: the profile's, else os; memory with --sandbox]
+    /// Where keys are stored: os (the keychain), file (encrypted with a passphrase), memory, bao (OpenBao or HashiCorp Vault, shared by a team) or exec:PROGRAM (a credential helper) [default: the profile's, else os; memory with --sandbox]
     #[arg(long, global = true, env = "KEYWRIGHT_STORE", value_name = "STORE", value_parser = parse_store_kind)]
     pub store: Option<StoreKind>,
     /// Where the values of options come from, by the name of the option
