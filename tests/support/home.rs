@@ -41,6 +41,10 @@ impl Home {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if cfg!(any(target_os = "macos", windows)) {
+            // A text browser counts as none; elsewhere there is none without a display.
+            command.env("BROWSER", "lynx");
+        }
         #[cfg(windows)]
         self.set_windows_environment(command);
     }

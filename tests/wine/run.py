@@ -25,6 +25,16 @@ NOT_RUN = {
 }
 # Tests that need more than Wine 8 has, each with the reason.
 LEFT_OUT = {
+    **dict.fromkeys((
+        "screens::help_lists_the_active_key_bindings",
+        "screens::key_actions::details_show_whether_a_replaced_key_is_used",
+        "screens::key_table::details_show_the_commands_that_read_the_key",
+        "screens::key_table::details_show_the_usage",
+        "screens::key_table::every_state_at_160_by_50",
+        "screens::key_table::keys_at_160_by_50_have_their_details_beside_them",
+        "screens::new_key::differences_to_the_granted_policy_are_shown",
+        "screens::new_key::new_key_is_masked_and_shows_its_store",
+    ), "the snapshot has a line with secret-tool or ctrl-z, which are not on Windows"),
     "doctor::plaintext_keys::a_missing_search_directory_fails_with_its_path": "expects words of a Unix",
     "doctor::plaintext_keys::plaintext_keys_are_reported_with_their_owner_and_only_masked":
         "expects files of a home directory of a Unix, such as ~/.zshrc",
