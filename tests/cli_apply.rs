@@ -215,6 +215,7 @@ fn over_ssh_a_code_or_a_tunnel_is_used() {
     let ssh = |arguments: &[&str]| {
         let mut command = home.command(arguments);
         command.env("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 2222").env("USER", "me");
+        command.env_remove("BROWSER");
         let mut child = command.spawn().unwrap();
         let mut stderr_text = String::new();
         for line in BufReader::new(child.stderr.take().unwrap()).lines() {
