@@ -336,6 +336,16 @@ struct VersionHeader {
     version: u64,
 }
 
+/// Returns the version if it is the first field, where Keywright writes it. Then a large document need not
+/// be parsed twice.
+fn leading_version(text: &str) -> Option<u64> {
+    let rest = text.trim_start().strip_prefix('{')?.trim_start();
+    let rest = rest.strip_prefix("\"version\"")?.trim_start().strip_prefix(':')?.trim_start();
+    let (digits, rest) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+    let is_whole = rest.trim_start().starts_with([',', '}']);
+    digits.parse().ok().filter(|_| is_whole)
+}
+
 fn parse_document<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Error> {
     let invalid = |error: &serde_json::Error| Error::InvalidJson {
         path: path.to_owned(),
@@ -343,9 +353,14 @@ fn parse_document<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Err
         column: error.column(),
     };
     // First, because the other fields of a newer version may be unknown.
-    let header: VersionHeader = serde_json::from_str(text).map_err(|error| invalid(&error))?;
-    if header.version > SCHEMA_VERSION {
-        return Err(Error::UnsupportedVersion { path: path.to_owned(), version: header.version });
+    let version = match leading_version(text) {
+        Some(version) => version,
+        None => {
+            serde_json::from_str::<VersionHeader>(text).map_err(|error| invalid(&error))?.version
+        }
+    };
+    if version > SCHEMA_VERSION {
+        return Err(Error::UnsupportedVersion { path: path.to_owned(), version });
     }
     serde_json::from_str(text).map_err(|error| invalid(&error))
 }

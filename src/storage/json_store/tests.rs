@@ -196,3 +196,19 @@ fn lock_is_exclusive_until_it_is_dropped() {
     drop(lock);
     assert!(location.try_lock("attempt-1").is_ok());
 }
+
+#[test]
+fn the_version_is_found_first_and_anywhere() {
+    for (text, version) in [
+        ("{\"version\": 7, \"keys\": []}", Some(7)),
+        (" {\n  \"version\" : 12\n}", Some(12)),
+        ("{\"version\": 7.5}", None),
+        ("{\"version\": \"7\"}", None),
+        ("{\"version\": 7", None),
+        ("{\"keys\": [], \"version\": 7}", None),
+        ("[7]", None),
+        ("", None),
+    ] {
+        assert_eq!(leading_version(text), version, "{text}");
+    }
+}
