@@ -23,6 +23,7 @@ mod passphrase;
 mod prompts;
 mod repeated_options;
 mod runtime;
+mod shared_keys;
 mod shared_store;
 mod sign_in;
 mod signals;
@@ -37,8 +38,8 @@ use crate::services::provision::ServiceContext;
 pub use commands::list::refresh_all_keys;
 use commands::{
     account, apply, completions, config, copy, disable, doctor, edit, env, get, guardrail, helper,
-    import, list, man, management, new, panic, profile, recover, rename, rm, rotate, run, show,
-    status, store, trash, usage, watch,
+    import, list, man, management, new, panic, profile, recover, rename, rm, rollback, rotate, run,
+    show, status, store, trash, usage, watch,
 };
 pub use dashboard_profiles::DashboardProfiles;
 pub use exit_code::exit_code;
@@ -47,6 +48,7 @@ pub use json::is_json_requested;
 pub use output::{print, print_error_json, report_error, set_quiet, stdout_error};
 pub use repeated_options::set_repeated_options;
 use runtime::run_async;
+use shared_keys::{read_shared_keys, write_shared_records};
 pub use signals::disable_prompt_signals;
 
 const AFTER_HELP: &str = "\
@@ -116,6 +118,9 @@ pub enum Command {
     Rename(rename::RenameArgs),
     /// Replace a key with a new one that has the same policy and label
     Rotate(rotate::RotateArgs),
+    /// Make an earlier version of a shared key current again
+    #[command(long_about = rollback::LONG_ABOUT)]
+    Rollback(rollback::RollbackArgs),
     /// Disable keys at OpenRouter
     Disable(disable::SetDisabledArgs),
     /// Enable keys again
@@ -188,9 +193,22 @@ impl Cli {
 
 /// Runs a command, except those of [`run_without_config`] and `sandbox`, which `main` runs.
 pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Result<(), UserError> {
+    let read = if command.lists_keys() { read_shared_keys(services) } else { Ok(()) };
+    if command.changes_keys() {
+        // Nothing is changed on the ground of an old list.
+        read.clone()?;
+    }
     let result = run_command(command, config, services);
     services.skipped_rows.take_errors().iter().for_each(output::print_warning);
-    result
+    if !command.changes_keys() {
+        // Without the store the list of the last reading is shown, and the error ends the command.
+        return result.and(read);
+    }
+    let written = write_shared_records(services);
+    if let (Err(_), Err(error)) = (&result, &written) {
+        output::print_warning(error);
+    }
+    result.and(written)
 }
 
 fn run_command(
@@ -218,6 +236,7 @@ fn run_command(
         Command::Guardrail(args) => args.run(services),
         Command::Rename(args) => args.run(services),
         Command::Rotate(args) => args.run(services),
+        Command::Rollback(args) => args.run(services),
         Command::Disable(args) => args.run(services, true),
         Command::Enable(args) => args.run(services, false),
         Command::Rm(args) => args.run(services),
@@ -268,6 +287,7 @@ impl Command {
             Self::New(args) => args.json,
             Self::Apply(args) => args.json,
             Self::Rotate(args) => args.json,
+            Self::Rollback(args) => args.json,
             Self::Panic(args) => args.json,
             Self::List(args) => args.json,
             Self::Show(args) => args.json,

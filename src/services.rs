@@ -7,5 +7,6 @@ pub mod keys;
 pub mod plan;
 pub mod provision;
 pub mod secret_scan;
+pub mod shared_inventory;
 pub mod usage;
 pub mod watch;

@@ -275,8 +275,8 @@ fn second_batch_waits_for_the_first_and_can_be_cancelled() {
     let world = TestAccount::new();
     let (leave, mut left) = watch::channel(false);
     let wait_count = AtomicUsize::new(0);
-    let first = block_on(keys::lock_apply(&world.services, &mut left, || panic!("it is free")));
-    let on_wait = || {
+    let first = block_on(keys::lock_apply(&world.services, &mut left, |_| panic!("it is free")));
+    let on_wait = |_: Option<&str>| {
         wait_count.fetch_add(1, Ordering::Relaxed);
     };
     let claims = block_on(async {

@@ -94,7 +94,6 @@ impl Fuzzer {
             server: "https://openrouter.ai".into(),
             is_sandbox: rng.one_in(2),
             store_name: "the Secret Service keychain".into(),
-            keychain_service: "keywright".into(),
             refresh_interval: rng.option(|_| SignedDuration::from_mins(5)),
             alternate_store: rng.option(|rng| AlternateStore {
                 store_kind: StoreKind::File,
@@ -102,6 +101,7 @@ impl Fuzzer {
                 needs_passphrase: rng.one_in(2),
             }),
             profiles: rng.profiles(),
+            shared_store: input::shared_store(rng),
             ..AppContext::default()
         };
         Model::new(context, (80, 24), now)

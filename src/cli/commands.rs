@@ -22,6 +22,7 @@ pub(super) mod profile;
 pub(super) mod recover;
 pub(super) mod rename;
 pub(super) mod rm;
+pub(super) mod rollback;
 pub(super) mod rotate;
 pub(super) mod run;
 pub(super) mod show;

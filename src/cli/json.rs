@@ -28,6 +28,7 @@ pub fn key_to_json(key: &StoredKey, now: Timestamp) -> Value {
         "server": key.server,
         "store": key.location,
         "created_at": to_iso8601(Some(key.created_at)),
+        "created_by": key.shared.as_ref().and_then(|record| record.created_by()),
         "requested": requested_to_json(&key.requested),
         "granted": {
             "limit": granted.and_then(|granted| granted.limit.value()),

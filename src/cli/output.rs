@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::repeated_options::complete_commands;
+use super::shared_keys::read_shared_key;
 use crate::domain::{
     ErrorKind, Label, StoreKind, StoredKey, TrashedKey, UserError, format_command, io_error_text,
     sanitize,
@@ -116,6 +117,7 @@ pub(super) fn add_done_keys(
 /// Returns the key stored under `label`, or an error that names similar labels.
 pub(super) fn find_key(services: &ServiceContext, label: &str) -> Result<StoredKey, UserError> {
     let failed = |error: json_store::Error| error.to_user_error();
+    read_shared_key(services, label)?;
     if let Some(key) =
         inventory::find_key(&services.location, &services.server, label).map_err(failed)?
     {

@@ -85,9 +85,11 @@ impl KnownAccounts {
     }
 
     /// Marks `key` if it belongs to another account than the owner. The key of an account that the
-    /// user has confirmed is confirmed as well.
+    /// user has confirmed is confirmed as well. A key that a shared store describes was judged where it
+    /// was created.
     pub fn mark(&self, key: &mut StoredKey) {
         if key.other_account.is_none()
+            && key.shared.is_none()
             && let (Some(owner), Some(id)) = (self.owner.as_deref(), key.account_id())
             && owner != id
         {

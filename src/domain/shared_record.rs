@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{KeyLocation, Label, StoredKey, is_key_hash, sanitize};
+use super::{ApiKey, KeyLocation, Label, StoredKey, is_key_hash, sanitize};
 
 /// The limits of custom metadata (KV version 2): pairs of an entry, and bytes of a value.
 const MAX_PAIRS: usize = 64;
@@ -75,6 +75,16 @@ impl StoredKey {
         fields
     }
 
+    /// Returns the fields for another entry than the key had before, which has the fields `remote`. Who
+    /// wrote its versions belongs to the entry, who created the key to the key.
+    pub fn shared_fields_over(&self, remote: &SharedFields) -> SharedFields {
+        let mut fields = remote.clone();
+        fields.retain(|name, _| !is_field(name) && name != CREATED_BY);
+        let own = self.to_shared_fields().into_iter();
+        fields.extend(own.filter(|(name, _)| !name.starts_with(WRITER_PREFIX)));
+        fields
+    }
+
     /// Returns the key that these fields describe; `None` where they do not say which key it is. The
     /// server is the one whose keys are read: an entry cannot send a key elsewhere.
     pub fn from_shared_record(
@@ -133,6 +143,16 @@ impl StoredKey {
             Some(record) => record.label != self.label || record.fields != self.to_shared_fields(),
             None => true,
         }
+    }
+}
+
+/// Makes the fields those of `key`. What they say about another key is dropped.
+pub fn set_identity(fields: &mut SharedFields, key: &ApiKey) {
+    let hash = key.hash();
+    if fields.get("hash") != Some(&hash) {
+        fields.retain(|name, _| !is_field(name) && name != CREATED_BY);
+        fields.insert("hash".into(), hash);
+        fields.insert("masked".into(), key.masked());
     }
 }
 

@@ -17,6 +17,23 @@ pub(crate) fn is_ssh_session() -> bool {
     has_any_set(&["SSH_CONNECTION", "SSH_TTY"])
 }
 
+/// Returns `USER@HOST` of this session, for a shared record of who did what.
+pub(crate) fn user_at_host() -> String {
+    let set = |names: &[&str]| {
+        let values = names.iter().filter_map(|name| env::var(name).ok());
+        values.map(|value| value.trim().to_owned()).find(|value| !value.is_empty())
+    };
+    let user = set(&["USER", "LOGNAME", "USERNAME"]).unwrap_or_else(|| "unknown".into());
+    #[cfg(unix)]
+    let host = Some(rustix::system::uname().nodename().to_string_lossy().into_owned());
+    #[cfg(not(unix))]
+    let host = set(&["COMPUTERNAME"]);
+    match host.filter(|host| !host.is_empty()) {
+        Some(host) => format!("{user}@{host}"),
+        None => user,
+    }
+}
+
 /// Whether the terminal is a tmux pane.
 pub(crate) fn is_in_tmux() -> bool {
     has_any_set(&["TMUX"])

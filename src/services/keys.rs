@@ -30,8 +30,8 @@ pub use account_keys::{
     list_account_keys, list_keys_with,
 };
 pub use apply::{
-    BatchCommand, BatchControls, ItemResult, Progress, choose_batch_auth_method, create_keys,
-    has_attempts, list_pending_attempts, lock_apply, pending_error,
+    ApplyLock, BatchCommand, BatchControls, ItemResult, Progress, choose_batch_auth_method,
+    create_keys, has_attempts, list_pending_attempts, lock_apply, pending_error,
 };
 pub use carry_over::{preview_replacement, preview_without_management_key};
 pub use confirm_account::{confirm_account, find_unconfirmed_replacement};
@@ -91,6 +91,21 @@ async fn store_secret(services: &ServiceContext, label: &Label, key: &ApiKey) ->
     Ok(services
         .call_secret_store(move |store, timeout| store.set(&entry_id, &secret, timeout))
         .await?)
+}
+
+/// Stores a key under `label`, which has none. In a shared store somebody else may have taken the label
+/// since that was checked.
+async fn create_secret(
+    services: &ServiceContext,
+    label: &Label,
+    key: &ApiKey,
+) -> Result<(), Error> {
+    let (entry_id, secret) = (services.entry_id(label.as_str()), to_secret_string(key));
+    let create = move |store: &SecretStore, timeout| store.create(&entry_id, &secret, timeout);
+    match services.call_secret_store(create).await {
+        Err(secret_store::Error::EntryExists) => Err(Error::LabelInSecretStore(label.clone())),
+        result => Ok(result?),
+    }
 }
 
 /// Deletes the key stored under `label`, if there is one.

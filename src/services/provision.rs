@@ -9,6 +9,7 @@ mod exchange;
 mod preflight;
 mod recover;
 mod shared;
+mod shared_entry;
 mod skipped_rows;
 mod store;
 mod unlisted_keys;
@@ -20,6 +21,10 @@ pub use error::Error;
 pub use preflight::{PreparedAttempt, check_label, discard_attempts, prepare_attempts};
 pub use recover::{RecoveredAttempts, dismiss_attempt, recover_attempts};
 pub use shared::move_waiting_keys;
+pub(crate) use shared_entry::{
+    delete_needless_key, describe_writer, described_version, with_version, write_fields,
+    write_record,
+};
 pub use skipped_rows::SkippedRows;
 pub(crate) use store::{lock_storing, lock_storing_blocking};
 pub use store::{retry_store, store_in_alternate};

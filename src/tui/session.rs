@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::state::{AlternateStore, AppContext, Background, Model, Msg, ProfileChoice, SortOrder};
+use super::state::{
+    AlternateStore, AppContext, Background, Model, Msg, ProfileChoice, SharedStoreState, SortOrder,
+};
 use super::{EventLoop, LoopEvent, SandboxControls, effects, keymap, update};
 use crate::domain::{ManagementKey, ProfileName, StoreKind, UserError};
 use crate::platform::environment;
@@ -66,6 +68,11 @@ impl SessionOptions {
             server: services.server.clone(),
             is_sandbox: self.sandbox_controls.is_some(),
             store_name: services.secret_store.display_name(),
+            shared_store: SharedStoreState {
+                is_in_use: services.store_kinds().iter().any(StoreKind::is_shared),
+                is_default: services.secret_store.kind().is_shared(),
+                is_read_only: false,
+            },
             alternate_store: alternate_store(services),
             keychain_service: services.keychain_service.clone(),
             refresh_interval: settings.refresh_interval(),

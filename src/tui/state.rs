@@ -24,6 +24,7 @@ mod profile_picker;
 mod question;
 mod refresh;
 mod results_screen;
+mod shared_store;
 mod sign_in_screen;
 mod sort_filter;
 mod text_field;
@@ -56,6 +57,7 @@ pub use profile_picker::{ProfileChoice, ProfilePicker};
 pub use question::Question;
 pub use refresh::{RefreshRound, RefreshSchedule};
 pub use results_screen::{ResultsScreen, scroll_by};
+pub use shared_store::SharedStoreState;
 pub use sign_in_screen::{Operation, SignInScreen, SignInUrl};
 pub use sort_filter::{SortOrder, spent_share};
 pub use text_field::TextField;
@@ -134,6 +136,8 @@ pub struct Model {
     pub is_sandbox: bool,
     /// The name of the secret store.
     pub store_name: String,
+    /// The shared store.
+    pub shared_store: SharedStoreState,
     /// Another store that could store a key.
     pub alternate_store: Option<AlternateStore>,
     /// The keychain service name of this server's keys.
@@ -218,6 +222,7 @@ impl Model {
             server: context.server,
             is_sandbox: context.is_sandbox,
             store_name: context.store_name,
+            shared_store: context.shared_store,
             alternate_store: context.alternate_store,
             keychain_service: context.keychain_service,
             now,

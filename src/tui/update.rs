@@ -7,6 +7,7 @@ mod form;
 mod intents;
 mod inventory_change;
 mod limits;
+mod load;
 mod management;
 mod new_key;
 mod operation;
@@ -60,12 +61,12 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::Tick => {
             model.dashboard.update_order(now);
-            if model.refresh.is_due(now) { refresh::start(model) } else { Vec::new() }
+            if model.refresh.is_due(now) { refresh::start_due(model) } else { Vec::new() }
         }
         Msg::Disconnected => handle_disconnect(model),
         Msg::FocusGained => {
             model.is_inventory_check_due = true;
-            if model.refresh.is_due_on_focus(now) { refresh::start(model) } else { Vec::new() }
+            if model.refresh.is_due_on_focus(now) { refresh::start_due(model) } else { Vec::new() }
         }
         Msg::InventoryChanged(keys) => {
             inventory_change::apply(model, keys);
@@ -110,21 +111,19 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Response(ticket, Response::KeysLoaded(keys)) => {
-            let mut effects = Vec::new();
             if model.dashboard.load_ticket == Some(ticket) {
-                model.dashboard.load_ticket = None;
-                let read = keys.is_ok();
-                let refresh_requested = std::mem::take(&mut model.refresh.refresh_after_load);
-                model.dashboard.set_keys(keys, now);
-                model.account.is_spending_stale = true;
-                update_used_labels(model);
-                // Interrupted runs and figures come after the inventory, because both refer to it.
-                effects.push(Effect::RecoverInterrupted);
-                if read && (model.refresh.refresh_interval.is_some() || refresh_requested) {
-                    effects.extend(refresh::start(model));
-                }
+                load::finish_inventory(model, keys)
+            } else {
+                Vec::new()
             }
-            effects
+        }
+        Msg::Response(ticket, Response::SharedKeysRead { keys, error, is_read_only }) => {
+            if model.dashboard.load_ticket == Some(ticket) {
+                model.shared_store.is_read_only = is_read_only;
+                load::finish_shared_store(model, keys, error)
+            } else {
+                Vec::new()
+            }
         }
         Msg::RecoveryFinished {
             stored_keys,

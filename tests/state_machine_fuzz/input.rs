@@ -6,8 +6,8 @@ use keywright::tui::state::{ConfirmKind, FormField, FormKind, Intent, Msg, Scree
 use keywright::tui::view::intent_at;
 use tui_input::InputRequest;
 
-use super::Fuzzer;
 use super::rng::SECRET_MARK;
+use super::{Fuzzer, Rng};
 
 const PLAIN_KEYS: &str = "nnncvvoRedxxPAiarrr/sS DkjgG?qyyynbp#+>lhtwm15.-e日";
 const CTRL_KEYS: &str = "csssszuwakehdbf";
@@ -184,4 +184,10 @@ impl Fuzzer {
         ];
         self.rng.choose(&all).clone()
     }
+}
+
+/// Returns a shared store that is in use or not.
+pub fn shared_store(rng: &mut Rng) -> keywright::tui::state::SharedStoreState {
+    let (is_in_use, is_default) = (rng.one_in(3), rng.one_in(3));
+    keywright::tui::state::SharedStoreState { is_in_use, is_default, is_read_only: false }
 }

@@ -23,6 +23,7 @@ pub fn is_applied_once(msg: &Msg) -> bool {
         Msg::Response(
             _,
             Response::KeysLoaded(_)
+            | Response::SharedKeysRead { .. }
             | Response::RefreshFinished { .. }
             | Response::AccountKeyFetched(_)
             | Response::FormChoicesLoaded(_)

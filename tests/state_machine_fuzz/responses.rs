@@ -53,6 +53,13 @@ impl Fuzzer {
                 let stored_keys = self.stored_keys.clone();
                 Msg::Response(ticket, Response::KeysLoaded(rng.or_error(|_| stored_keys)))
             }
+            Effect::Request(ticket, Request::ReadSharedKeys) => {
+                let stored_keys = self.stored_keys.clone();
+                let keys = rng.or_error(|_| stored_keys);
+                let error = rng.option(|rng| rng.user_error());
+                let is_read_only = rng.one_in(4);
+                Msg::Response(ticket, Response::SharedKeysRead { keys, error, is_read_only })
+            }
             Effect::Request(ticket, Request::RefreshKeys(keys)) => {
                 if !keys.is_empty() && !rng.one_in(4) {
                     let hash = rng.choose(&keys).0.clone();

@@ -16,6 +16,7 @@ use crate::cli::output::{
     confirm, eprint, eprintln, print, print_result, print_status, print_warning, usage_error,
 };
 use crate::cli::run_async;
+use crate::cli::shared_keys::write_shared_records;
 use crate::cli::shared_store::check_may_write;
 use crate::cli::sign_in::SignInArgs;
 use crate::cli::unstored_keys::{print_settled, report_lost_keys, store_recovered_keys};
@@ -23,6 +24,7 @@ use crate::domain::{
     ErrorKind, KeyRequest, Label, ManagementKey, RequestedPolicy, Rotated, StoredKey, UserError,
     io_error_text,
 };
+use crate::platform::blocking_call::run_blocking;
 use crate::services::diagnostic::Diagnostic;
 use crate::services::keys::{self, management_key};
 use crate::services::plan::{self, Difference, KeyDiff, NamesError};
@@ -200,10 +202,14 @@ impl ApplyArgs {
     ) -> Result<Vec<PlanRow>, UserError> {
         // Until an attempt starts, ctrl-c ends the program in the default way.
         let mut never_cancelled = watch::channel(false).1;
-        let lock = keys::lock_apply(services, &mut never_cancelled, || {
-            print_status(
-                "another apply is under way with this data directory: waiting until it ends (press ctrl-c to stop)",
-            );
+        let lock = keys::lock_apply(services, &mut never_cancelled, |holder| {
+            let place = match holder {
+                Some(holder) => format!("on the shared store, by {holder}"),
+                None => "with this data directory".into(),
+            };
+            print_status(&format!(
+                "another apply is under way {place}: waiting until it ends (press ctrl-c to stop)",
+            ));
         });
         let lock = lock.await.map_err(|error| error.to_user_error())?;
         let recovered =
@@ -249,6 +255,12 @@ impl ApplyArgs {
         })
         .await;
         prompter.clear_progress_line();
+        // Before the next batch reads them.
+        let services_copy = services.clone();
+        let written = run_blocking(move || write_shared_records(&services_copy));
+        if let Some(Err(error)) = written.await {
+            print_warning(&error);
+        }
         drop(lock);
 
         let mut results: HashMap<Label, keys::ItemResult> =

@@ -60,14 +60,18 @@ impl RmArgs {
         result
     }
 
-    fn question(&self, StoredKey { label, masked, .. }: &StoredKey) -> String {
+    fn question(&self, StoredKey { label, masked, shared, .. }: &StoredKey) -> String {
         if self.revoke {
             format!(
                 "Delete the key '{label}' ({masked}) at OpenRouter permanently, and remove it here? Programs that use it stop working."
             )
         } else {
+            let place = match shared {
+                Some(_) => "the shared store, for everybody who uses it",
+                None => "this machine",
+            };
             format!(
-                "Remove '{label}' ({masked}) from this machine? The key stays valid at OpenRouter. It can be restored for {TRASH_DAYS} days; after that its text cannot be fetched again."
+                "Remove '{label}' ({masked}) from {place}? The key stays valid at OpenRouter. It can be restored for {TRASH_DAYS} days; after that its text cannot be fetched again."
             )
         }
     }

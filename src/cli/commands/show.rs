@@ -4,16 +4,19 @@ use std::fmt::Write;
 
 use clap::Args;
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::list::{format_policy, format_state};
-use crate::cli::json;
+use crate::cli::json::key_to_json;
 use crate::cli::other_account::warn_about_other_accounts;
 use crate::cli::output::{find_key, print};
+use crate::cli::table::{self, Column};
 use crate::domain::{
     AccountNames, Cents, KeyLocation, Reported, StoreKind, StoredKey, UserError,
     format_relative_time, format_timestamp, format_usd, sanitize,
 };
 use crate::services::provision::ServiceContext;
+use crate::services::shared_inventory::{self, KeyVersion};
 use crate::storage::account_names;
 
 /// Arguments of `show`.
@@ -21,6 +24,9 @@ use crate::storage::account_names;
 pub struct ShowArgs {
     /// The key's label
     label: String,
+    /// Print the versions of a key in a shared store: when and by whom each was written
+    #[arg(long)]
+    history: bool,
     /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
@@ -30,13 +36,50 @@ impl ShowArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let key = find_key(services, &self.label)?;
         let now = Timestamp::now();
+        if self.history {
+            let versions = shared_inventory::list_versions(services, &key)?;
+            return print(&if self.json {
+                format!("{:#}\n", history_to_json(&key, &versions))
+            } else {
+                format_history(&versions, now)
+            });
+        }
         warn_about_other_accounts([&key]);
         if self.json {
-            return print(&format!("{:#}\n", json::key_to_json(&key, now)));
+            return print(&format!("{:#}\n", key_to_json(&key, now)));
         }
         let names = account_names::read_names(&services.location, &key.server);
         print(&format_details(&key, &names, now))
     }
+}
+
+fn history_to_json(key: &StoredKey, versions: &[KeyVersion]) -> serde_json::Value {
+    let versions = versions.iter().map(|version| {
+        json!({
+            "version": version.number,
+            "created_at": version.written_at,
+            "state": version.state.as_str(),
+            "created_by": version.written_by,
+        })
+    });
+    json!({ "label": key.label, "versions": versions.collect::<Vec<_>>() })
+}
+
+fn format_history(versions: &[KeyVersion], now: Timestamp) -> String {
+    let columns = [Column("VERSION", 0), Column("WRITTEN", 0), Column("STATE", 0), Column("BY", 0)];
+    let written = |at| format!("{}, {}", format_timestamp(at), format_relative_time(now, at));
+    let rows: Vec<_> = versions
+        .iter()
+        .map(|version| {
+            vec![
+                version.number.to_string(),
+                version.written_at.map_or("unknown".into(), written),
+                version.state.as_str().to_owned(),
+                version.written_by.clone().unwrap_or_else(|| "unknown".into()),
+            ]
+        })
+        .collect();
+    table::format_table(&columns, &rows, table::terminal_width())
 }
 
 /// Returns where the secret is, in words.
@@ -161,7 +204,15 @@ fn format_details(key: &StoredKey, names: &AccountNames, now: Timestamp) -> Stri
     row("checked", &when(&key.checked_at.into()));
     row(
         "stored",
-        &format!("{}, created {}", describe_location(key), format_timestamp(key.created_at)),
+        &format!(
+            "{}, created {}{}",
+            describe_location(key),
+            format_timestamp(key.created_at),
+            key.shared
+                .as_ref()
+                .and_then(|record| record.created_by())
+                .map_or(String::new(), |who| format!(" by {who}"))
+        ),
     );
     row("server", &key.server);
     if let Some(id) = key.account_id() {

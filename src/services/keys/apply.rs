@@ -14,9 +14,11 @@ use crate::domain::{
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::{self, AuthMethod, ServiceContext};
+use crate::services::shared_inventory::{self, PlanLock};
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptStage};
 use crate::storage::json_store::{self, LockGuard};
+use crate::storage::secret_store;
 use batch::BatchRunner;
 
 /// The delay before a failed step is retried.
@@ -70,27 +72,46 @@ pub struct ItemResult {
     pub warning: Option<UserError>,
 }
 
-/// Waits for the lock that allows one batch at a time. Calls `on_wait` once if another batch holds
-/// it. Returns `None` when `stop` becomes true.
+/// The locks of a batch: that of the data directory, and that of the shared store if one is in use.
+#[derive(Debug)]
+pub struct ApplyLock {
+    _shared: Option<PlanLock>,
+    _local: LockGuard,
+}
+
+/// Waits for the locks that allow one batch at a time, then reads the keys of the shared store. Calls
+/// `on_wait` if another batch holds one, with who it is on another machine. Returns `None` when `stop`
+/// becomes true.
 pub async fn lock_apply(
     services: &ServiceContext,
     stop: &mut watch::Receiver<bool>,
-    on_wait: impl Fn(),
-) -> Result<Option<LockGuard>, json_store::Error> {
+    on_wait: impl Fn(Option<&str>),
+) -> Result<Option<ApplyLock>, shared_inventory::Error> {
     let mut notified = false;
-    loop {
+    let local = loop {
         match services.location.try_lock("apply.lock") {
             Err(json_store::Error::LockHeld(_)) => {}
-            result => return result.map(Some),
+            result => break result?,
         }
         if !std::mem::replace(&mut notified, true) {
-            on_wait();
+            on_wait(None);
         }
         tokio::select! {
             () = tokio::time::sleep(RETRY_INTERVAL / 5) => {}
             () = provision::wait_for_cancel(stop) => return Ok(None),
         }
+    };
+    let shared = tokio::select! {
+        shared = shared_inventory::lock_plan(services, |holder| on_wait(Some(holder))) => shared?,
+        () = provision::wait_for_cancel(stop) => return Ok(None),
+    };
+    if shared.is_some() {
+        // The holder before may have created what this batch would create.
+        let services = services.clone();
+        let read = run_blocking(move || shared_inventory::read_all(&services, |_, _| ()));
+        read.await.unwrap_or(Err(secret_store::Error::TimedOut.into()))?;
     }
+    Ok(Some(ApplyLock { _shared: shared, _local: local }))
 }
 
 /// Returns whether the journal has an attempt, which an interrupted run may have left.

@@ -116,6 +116,9 @@ pub enum Error {
         /// The secret store's display name.
         store_name: String,
     },
+    /// Somebody else replaced the key in a shared store.
+    #[error("{}", .0.message)]
+    ReplacedByOther(UserError),
     /// The key is in another secret store than the one in use.
     #[error("{}", .0.message)]
     InOtherStore(UserError),
@@ -173,6 +176,7 @@ impl Error {
             Self::SecretStore(error) => return error.to_user_error(),
             Self::Surroundings(error) => return error.to_user_error(),
             Self::InOtherStore(error)
+            | Self::ReplacedByOther(error)
             | Self::OtherAccount(error)
             | Self::WaitsForSharedStore(error)
             | Self::OtherKeychain(error) => return error.clone(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Error, delete_secret, retry_request, secret_for, store_secret};
+use super::{Error, create_secret, delete_secret, retry_request, secret_for};
 use crate::api::openrouter;
 use crate::domain::{ApiKey, CheckResult, KeyInfo, KnownAccounts, Label, StoredKey};
 use crate::services::provision::{self, ServiceContext};
@@ -46,7 +46,9 @@ pub async fn import_key(
     // No other process may take the label between the check and the write.
     let _storing_lock = provision::lock_storing(services).await?;
     let already_stored = ensure_label_free(services, label, &hash).await?;
-    store_secret(services, label, key).await?;
+    if !already_stored {
+        create_secret(services, label, key).await?;
+    }
     services.remember_provider().await;
     drop(reserve);
     match add_to_inventory(services, stored_key) {

@@ -1,7 +1,7 @@
 //! Renames keys in the secret store and the inventory. The new entry is written before the old one is
 //! deleted, so an interruption leaves two entries and never none.
 
-use super::{Error, delete_secret, missing_error, retry_request, secret_for, store_secret};
+use super::{Error, create_secret, delete_secret, missing_error, retry_request, secret_for};
 use crate::domain::{KeyPatch, Label, ManagementKey, StoredKey, UserError};
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
@@ -48,7 +48,9 @@ pub async fn rename_key(
         Some(_) => return Err(Error::LabelInSecretStore(new.clone())),
         None => false,
     };
-    store_secret(services, new, &key).await?;
+    if !already_stored {
+        create_secret(services, new, &key).await?;
+    }
     drop(reserve);
     let renamed = update_inventory_label(services, old, new);
     let stored_key = match renamed {

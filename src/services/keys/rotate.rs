@@ -10,7 +10,10 @@
 //! Both keys are stored at every moment, and `LABEL` is one of them. Until the last step the new
 //! key's inventory entry names the key that it replaces, so that the next start can continue.
 
+mod shared;
+
 use jiff::Timestamp;
+use shared::{discard_replacement, read_shared_key, replace_secret, replaced_error};
 
 use super::carry_over::carry_over;
 use super::management_key::{AccountAccess, load_access};
@@ -132,6 +135,9 @@ async fn finish_by_moving_label(
     warning: Option<UserError>,
 ) -> RotationOutcome {
     match move_label_with_access(services, access, &new).await {
+        Err(Error::ReplacedByOther(error)) => {
+            RotationOutcome::Failed(discard_replacement(services, access, &new, error).await)
+        }
         Ok(rotated) => RotationOutcome::Completed { rotated, warning },
         Err(error) => RotationOutcome::LabelNotMoved { new, error: error.to_user_error() },
     }
@@ -149,6 +155,8 @@ async fn plan_rotation(
     access: &AccountAccess,
     policy: RetirePolicy,
 ) -> Result<RotationPlan, Error> {
+    // Somebody else may be replacing it; then that rotation is continued.
+    read_shared_key(services, &numbered_label(&stored_key.label, "new", 1)).await?;
     let stored_keys = inventory::list_keys(&services.location, &services.server)?;
     let stored_key = stored_keys
         .iter()
@@ -165,7 +173,7 @@ async fn plan_rotation(
     }
     let key = match secret_for(services, &stored_key.label).await? {
         Some(key) if key.hash() == stored_key.hash => key,
-        Some(_) => return Err(Error::SecretMismatch(stored_key.label.clone())),
+        Some(_) => return Err(replaced_error(services, &stored_key.label).await),
         None => return Err(missing_error(services, &stored_key.label)),
     };
     let current = fetch_policy(services, access, stored_key, &key).await;
@@ -263,7 +271,9 @@ async fn move_label_with_access(
             store_secret(old_services, &old_label, &key).await?;
             old_label
         }
-        Some(key) if key.hash() != new => return Err(Error::SecretMismatch(label.clone())),
+        Some(key) if key.hash() != new => {
+            return Err(replaced_error(old_services, label).await);
+        }
         // Step 2 had begun, so the old key is already stored under its new label.
         _ => find_old_key_label(old_services, label, &old.hash)
             .await?
@@ -272,6 +282,9 @@ async fn move_label_with_access(
     let existing = secret_for(services, label).await?;
     if existing.is_none_or(|key| key.hash() != new) {
         match secret_for(services, &new_key.label).await? {
+            Some(key) if key.hash() == new && is_one_store => {
+                replace_secret(services, label, &old.hash, &key).await?;
+            }
             Some(key) if key.hash() == new => store_secret(services, label, &key).await?,
             Some(_) => return Err(Error::SecretMismatch(new_key.label.clone())),
             None => return Err(missing_error(services, &new_key.label)),

@@ -18,6 +18,14 @@ pub enum Error {
     /// The secret store has the label, the inventory does not.
     #[error("the secret store has a key with the label {0} that is not in the inventory")]
     LabelInSecretStore(Label),
+    /// Somebody else created the label in the shared store.
+    #[error("'{label}' was created {writer}")]
+    CreatedByOther {
+        /// The label.
+        label: Label,
+        /// Who created it and when, such as `by eva@laptop on …`.
+        writer: String,
+    },
     /// The inventory or the journal cannot be read or written.
     #[error(transparent)]
     JsonStore(#[from] json_store::Error),
@@ -85,6 +93,13 @@ impl Error {
                 format!(
                     "choose another label, or remove the stored key: {}",
                     format_command(&["rm"], &[label.as_str()])
+                ),
+            ),
+            Self::CreatedByOther { label, .. } => (
+                ErrorKind::InvalidInput,
+                format!(
+                    "use that key: {}; or choose another label",
+                    format_command(&["get"], &[label.as_str()])
                 ),
             ),
             Self::LabelInSecretStore(_) => {

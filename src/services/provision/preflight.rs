@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     ABANDON_TIMEOUT, AuthMethod, Error, Replacement, ServiceContext, delete_attempt_secrets,
-    store_attempt_secrets,
+    shared_entry, store_attempt_secrets,
 };
 use crate::api::oauth::{self, Pkce};
 use crate::domain::{
@@ -76,10 +76,8 @@ pub async fn discard_attempts(attempts: Vec<PreparedAttempt>, services: &Service
 /// # Errors
 /// Returns an error if there is one, or if the inventory cannot be read.
 pub fn check_label(services: &ServiceContext, label: &Label) -> Result<(), Error> {
-    if inventory::find_key(&services.location, &services.server, label.as_str())?.is_some() {
-        return Err(Error::LabelTaken(label.clone()));
-    }
-    Ok(())
+    let found = inventory::find_key(&services.location, &services.server, label.as_str())?;
+    found.map_or(Ok(()), |key| Err(shared_entry::taken_error(key, label)))
 }
 
 /// Checks what can fail before a browser opens: that the label is free, the proxy and certificate
@@ -94,7 +92,12 @@ async fn preflight(
     let stored_keys = inventory::list_keys(&services.location, &services.server)?;
     let is_taken = |label: &Label| stored_keys.iter().any(|key| key.label.is_same(label.as_str()));
     match items.iter().position(|(_, label)| is_taken(label)) {
-        Some(0) => return Err(Error::LabelTaken(items[0].1.clone())),
+        Some(0) => {
+            let label = items[0].1;
+            return Err(check_label(services, label)
+                .err()
+                .unwrap_or(Error::LabelTaken(label.clone())));
+        }
         Some(taken) => items.truncate(taken),
         None => {}
     }
@@ -211,7 +214,7 @@ async fn check_entry(guard: &AttemptGuard, services: &ServiceContext) -> Result<
     let entry_id = services.entry_id(label.as_str());
     match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await {
         Err(secret_store::Error::NoEntry) => Ok(()),
-        Ok(_) => Err(Error::LabelInSecretStore(label.clone())),
+        Ok(_) => Err(shared_entry::stored_error(services, label).await),
         Err(error) => Err(error.into()),
     }
 }

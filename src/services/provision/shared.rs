@@ -1,6 +1,7 @@
 //! Keys that a shared store could not take: they are kept in a store of this machine, under their label,
 //! and moved when the shared store can be used again.
 
+use super::shared_entry::record_new_key;
 use super::store::{hash_secret, numbered_labels, store_under_free_label, to_api_key};
 use super::unlisted_keys::log_error;
 use super::{ServiceContext, lock_storing};
@@ -108,11 +109,22 @@ async fn move_key(
         return Err(MoveError::Store(secret_store::Error::ReadBackMismatch));
     }
     let mut moved = StoredKey { location, move_to: None, ..key.clone() };
-    store_under_free_label(&mut moved, &api_key, &target).await.map_err(MoveError::Store)?;
+    let mut stored = store_under_free_label(&mut moved, &api_key, &target).await;
+    for number in 2..=9 {
+        // Somebody else took the label meanwhile, and this key is in use here already.
+        if !matches!(stored, Err(secret_store::Error::EntryExists)) {
+            break;
+        }
+        moved.label = key.label.with_suffix(&u8::to_string(&number));
+        stored = store_under_free_label(&mut moved, &api_key, &target).await;
+    }
+    stored.map_err(MoveError::Store)?;
+    record_new_key(&target, &mut moved).await;
     let record = |stored_key: &mut StoredKey| {
         stored_key.label = moved.label.clone();
         stored_key.location = moved.location.clone();
         stored_key.move_to = None;
+        stored_key.shared.clone_from(&moved.shared);
     };
     inventory::update_key(&services.location, &services.server, &key.hash, record)
         .map_err(MoveError::Inventory)?;

@@ -10,7 +10,9 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
 use super::unlisted_keys::{BatchItem, known_accounts, log_error, move_aside, not_listed_error};
-use super::{ServiceContext, delete_attempt_secrets, shared, unreceived, wait_for_cancel};
+use super::{
+    ServiceContext, delete_attempt_secrets, shared, shared_entry, unreceived, wait_for_cancel,
+};
 use crate::api::openrouter::{self, Client, CreatedKey};
 use crate::domain::{
     ApiKey, CheckResult, ErrorKind, KeyLocation, KnownAccounts, Label, ManagementKey,
@@ -72,7 +74,7 @@ pub(super) async fn store_received_key(
     // Held until the key is in the inventory, so that no other process takes the label.
     let storing_lock = lock_storing(services).await.ok();
     let stored = match store_under_free_label(&mut stored_key, &issued.key, services).await {
-        Err(error) => {
+        Err(error) if error != secret_store::Error::EntryExists => {
             shared::keep_on_this_machine(&mut guard, &mut stored_key, &issued.key, services, error)
                 .await
         }
@@ -80,6 +82,10 @@ pub(super) async fn store_received_key(
     };
     let rename_warning = match stored {
         Ok(rename_warning) => rename_warning,
+        Err(secret_store::Error::EntryExists) => {
+            let management = naming.map(|(management, _)| management);
+            return shared_entry::yield_label(Some(guard), &stored_key, management, services).await;
+        }
         Err(error) => {
             services.pending_attempts.add(guard);
             return ProvisioningOutcome::NotStored {
@@ -89,6 +95,7 @@ pub(super) async fn store_received_key(
             };
         }
     };
+    shared_entry::record_new_key(services, &mut stored_key).await;
     // In a batch the attempt ends with the next write of the inventory; until then the hash in the
     // journal finds the key in the secret store.
     let listed = if unlisted.is_some() {
@@ -235,6 +242,10 @@ async fn store_and_list(
     let storing_lock = lock_storing(services).await.ok();
     let rename_warning = match store_under_free_label(&mut stored_key, &key, existing).await {
         Ok(rename_warning) => rename_warning,
+        Err(secret_store::Error::EntryExists) => {
+            let guard = services.pending_attempts.take_by_hash(&stored_key.hash);
+            return shared_entry::yield_label(guard, &stored_key, None, existing).await;
+        }
         Err(error) => {
             return ProvisioningOutcome::NotStored {
                 entry: stored_key,
@@ -243,6 +254,7 @@ async fn store_and_list(
             };
         }
     };
+    shared_entry::record_new_key(existing, &mut stored_key).await;
     let accounts = known_accounts(None, services);
     let listed = inventory::upsert_keys(&services.location, vec![stored_key.clone()]);
     drop(storing_lock);
@@ -270,7 +282,7 @@ async fn store_and_list(
 }
 
 /// Stores the key without overwriting another one. If the label was taken since the preflight, the
-/// key gets a numbered label, and a warning is returned.
+/// key gets a numbered label, and a warning is returned; in a shared store this is `EntryExists`.
 pub(super) async fn store_under_free_label(
     stored_key: &mut StoredKey,
     key: &ApiKey,
@@ -295,13 +307,13 @@ pub(super) async fn store_under_free_label(
                 let created = services.call_secret_store(move |store, timeout| {
                     store.create(&entry_id, &secret, timeout)
                 });
-                match created.await {
-                    Err(secret_store::Error::EntryExists) => continue,
-                    result => result?,
-                }
+                created.await?;
             }
             // A previous attempt already stored this key.
             Ok(secret) if hash_secret(&secret) == stored_key.hash => {}
+            Ok(_) if services.secret_store.kind().is_shared() => {
+                return Err(secret_store::Error::EntryExists);
+            }
             Ok(_) => continue,
             Err(error) => return Err(error),
         }

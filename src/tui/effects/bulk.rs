@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::shared_store::write_shared_records;
 use super::{EffectRunner, send_message, spawn_task};
 use crate::domain::{KeyUpdate, StoredKey, TrashedKey, UserError};
 use crate::platform::blocking_call;
@@ -103,6 +104,7 @@ impl EffectRunner {
                 let msg = action(services.clone(), key).await;
                 send_message(&results, msg);
             }
+            write_shared_records(&services, &results).await;
         });
     }
 }

@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::recovery::recover_interrupted;
+use super::shared_store::write_shared_records;
 use super::{EffectRunner, actions, send_message};
 use crate::domain::{KeyRequest, ProvisioningEvent, UserError, io_error_text};
 use crate::platform::blocking_call::run_blocking;
@@ -45,10 +46,11 @@ impl EffectRunner {
         }
         self.spawn_request(ticket, move |services, responder| async move {
             let report = |event| responder.report(event);
-            let report_waiting = || {
-                report(ProvisioningEvent::Notice(
-                    "another apply is running; waiting until it ends".into(),
-                ));
+            let report_waiting = |holder: Option<&str>| {
+                let holder = holder.map_or(String::new(), |holder| format!(" by {holder}"));
+                report(ProvisioningEvent::Notice(format!(
+                    "another apply{holder} is running; waiting until it ends"
+                )));
             };
             let lock = match keys::lock_apply(&services, &mut cancelled, report_waiting).await {
                 Ok(Some(lock)) => lock,
@@ -95,6 +97,8 @@ impl EffectRunner {
             };
             let controls = BatchControls { commands, pasted_codes };
             keys::create_keys(&missing, method, &services, controls, &on_progress).await;
+            // Before the next batch reads them.
+            write_shared_records(&services, &responder.results).await;
             drop(lock);
             Response::PlanApplied(None)
         });

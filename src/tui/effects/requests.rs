@@ -7,6 +7,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
 use super::super::{LoopEvent, SandboxControls};
+use super::shared_store::write_shared_records;
 use super::{EffectRunner, actions, send_message, spawn_task};
 use crate::domain::{
     AuthCode, CheckResult, KeyRequest, Label, ProvisioningEvent, ProvisioningOutcome,
@@ -46,6 +47,7 @@ impl EffectRunner {
     pub(super) fn run_request(&mut self, ticket: Ticket, request: Request) {
         match request {
             Request::LoadKeys => self.load_keys(ticket),
+            Request::ReadSharedKeys => self.read_shared_keys(ticket),
             Request::RefreshKeys(keys) => self.refresh_keys(ticket, keys),
             Request::ProvisionKey { request, auth_choice } => {
                 self.provision_key(ticket, request, auth_choice);
@@ -135,13 +137,14 @@ impl EffectRunner {
         task: impl FnOnce(ServiceContext, Responder) -> T,
     ) {
         let responder = self.responder(ticket);
-        let task = task(self.services.clone(), responder.clone());
-        let skipped_rows = self.services.skipped_rows.clone();
+        let services = self.services.clone();
+        let task = task(services.clone(), responder.clone());
         spawn_task(async move {
             let response = task.await;
-            for error in skipped_rows.take_errors() {
+            for error in services.skipped_rows.take_errors() {
                 send_message(&responder.results, Msg::RowsSkipped(error));
             }
+            write_shared_records(&services, &responder.results).await;
             responder.send(response);
         });
     }

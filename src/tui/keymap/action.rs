@@ -159,7 +159,7 @@ impl Action {
 
     /// Returns whether it works now.
     pub fn is_enabled(&self, model: &Model) -> bool {
-        (self.is_enabled)(model)
+        (self.is_enabled)(model) && model.read_only_error(&self.intent).is_none()
     }
 
     /// Returns whether it leaves the screen or leads to all other actions. The footer always shows those.

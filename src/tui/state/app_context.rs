@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 #[cfg(doc)]
 use super::Model;
-use super::{AlternateStore, KeyOverrides, ProfileChoice, SortOrder};
+use super::{AlternateStore, KeyOverrides, ProfileChoice, SharedStoreState, SortOrder};
 use crate::domain::{KeyDefaults, ProfileName, ThemeChoice};
 
 /// The environment that a [`Model`] starts with.
@@ -16,6 +16,8 @@ pub struct AppContext {
     pub is_sandbox: bool,
     /// The name of the secret store.
     pub store_name: String,
+    /// The shared store, whose token is not known yet.
+    pub shared_store: SharedStoreState,
     /// Another store that could store a key.
     pub alternate_store: Option<AlternateStore>,
     /// The keychain service name of this server's keys.

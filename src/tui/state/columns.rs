@@ -94,17 +94,26 @@ impl Column {
 
 /// Returns the columns of a row of `width` cells, from left to right. The label is no wider than the
 /// longest one; what remains goes to the label, the gauge and the days.
-pub fn place_columns(width: u16, longest_label: u16, with_location: bool) -> Vec<PlacedColumn> {
-    let taken = if with_location { 8 } else { 0 };
+/// The store is shown at every width where keys are in more than one.
+pub fn place_columns(
+    width: u16,
+    longest_label: u16,
+    with_location: bool,
+    with_store: bool,
+) -> Vec<PlacedColumn> {
+    let with_store = with_store && !with_location;
+    let taken = if with_location || with_store { 8 } else { 0 };
     let shown: Vec<_> = COLUMNS
         .into_iter()
         .filter(|(column, _, _, from)| match column {
             Column::Location => with_location,
+            Column::Store if with_store => true,
             _ => *from == 0 || width >= from + taken,
         })
         .map(|(column, least, most, _)| match column {
             // The longest state would stand against the place.
             Column::State if with_location => (column, least + 1, most + 1),
+            Column::Store if with_store => (column, 6, most),
             Column::Label => (column, least, (longest_label + MARK_WIDTH).clamp(least, most)),
             _ => (column, least, most),
         })
@@ -141,9 +150,11 @@ mod tests {
     #[test]
     fn columns_fit_every_width_and_a_long_label_pushes_none_out() {
         for width in 58..=199 {
-            for with_location in [false, true] {
+            for (with_location, with_store) in
+                [(false, false), (true, false), (false, true), (true, true)]
+            {
                 let [short, long] =
-                    [5, 100].map(|label| place_columns(width, label, with_location));
+                    [5, 100].map(|label| place_columns(width, label, with_location, with_store));
                 let names = |columns: &[PlacedColumn]| {
                     columns.iter().map(|placed| placed.column).collect::<Vec<_>>()
                 };

@@ -76,6 +76,8 @@ pub struct Dashboard {
     pub first_row: usize,
     /// The width of the longest label in `rows`, at most `MAX_LABEL_WIDTH`.
     pub longest_label: u16,
+    /// Whether the stored keys are in more than one store.
+    pub has_several_stores: bool,
     /// Whether a person has pressed a key.
     pub has_acted: bool,
     /// Whether the pane shows the selected key, where the terminal has room for it.
@@ -144,6 +146,7 @@ impl Dashboard {
             marked_hashes: HashSet::new(),
             first_row: 0,
             longest_label: 0,
+            has_several_stores: false,
             has_acted: false,
             is_pane_open: true,
             are_details_shown: false,
@@ -314,6 +317,9 @@ impl Dashboard {
             is_shown,
             now,
         );
+        let stored_keys = self.stored_keys();
+        self.has_several_stores =
+            stored_keys.windows(2).any(|pair| pair[0].location != pair[1].location);
         let keys = self.all_keys();
         let widths = self.rows.iter().map(|row| keys[*row].label.as_str().width());
         let longest = widths.max().and_then(|width| u16::try_from(width).ok());

@@ -87,6 +87,8 @@ pub enum Effect {
 pub enum Request {
     /// Load the inventory; result: [`Response::KeysLoaded`].
     LoadKeys,
+    /// Read the shared store into the inventory; result: [`Response::SharedKeysRead`].
+    ReadSharedKeys,
     /// Check the keys with these hashes and labels, in this order; results:
     /// [`Response::KeyChecked`] for each key, then [`Response::RefreshFinished`].
     RefreshKeys(Vec<(String, Label)>),

@@ -275,6 +275,15 @@ pub enum Msg {
 pub enum Response {
     /// The inventory was loaded: the stored keys by creation time.
     KeysLoaded(Result<Vec<StoredKey>, UserError>),
+    /// The shared store was read.
+    SharedKeysRead {
+        /// The stored keys, as they are now.
+        keys: Result<Vec<StoredKey>, UserError>,
+        /// Why the shared store could not be read, or a key of it is not shown.
+        error: Option<UserError>,
+        /// Whether the token may read keys and not change them.
+        is_read_only: bool,
+    },
     /// A key was checked.
     KeyChecked {
         /// The hash of the key.

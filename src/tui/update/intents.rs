@@ -68,6 +68,10 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let page = model.layout().page_size().cast_signed();
     let label = model.dashboard.selected_key().map(|key| key.label.clone());
     let is_stored = model.dashboard.selected_key().is_some_and(StoredKey::is_stored);
+    if let Some(error) = model.read_only_error(&intent) {
+        model.notify(Err(error));
+        return Vec::new();
+    }
     match intent {
         // While the filter is edited it gets the letters; arrow keys still move the selection.
         Intent::TypeChar(c) if model.dashboard.is_filtering => {

@@ -1,7 +1,21 @@
 //! Starts a refresh round.
 
+use super::inventory_change;
 use crate::domain::StoredKey;
 use crate::tui::state::{Effect, Model, Request};
+
+/// Starts a round that is due. The keys of a shared store are read first, since others change them.
+pub(super) fn start_due(model: &mut Model) -> Vec<Effect> {
+    if !model.shared_store.is_in_use {
+        return start(model);
+    }
+    if model.dashboard.load_ticket.is_some() || !inventory_change::is_idle(model) {
+        model.refresh.postpone(model.now);
+        return Vec::new();
+    }
+    model.refresh.refresh_after_load = true;
+    super::load_keys(model)
+}
 
 /// Starts a refresh round; the visible keys are checked first.
 pub(super) fn start(model: &mut Model) -> Vec<Effect> {

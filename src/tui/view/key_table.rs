@@ -87,7 +87,9 @@ pub fn sort_order_at(
 
 fn place_model_columns(model: &Model, layout: &DashboardLayout) -> Vec<PlacedColumn> {
     let with_location = model.dashboard.scope != KeyScope::Stored;
-    place_columns(layout.rows.width, model.dashboard.longest_label, with_location)
+    let dashboard = &model.dashboard;
+    let with_store = dashboard.has_several_stores;
+    place_columns(layout.rows.width, dashboard.longest_label, with_location, with_store)
 }
 
 fn format_title(placed: PlacedColumn, model: &Model) -> String {

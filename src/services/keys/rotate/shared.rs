@@ -1,0 +1,108 @@
+//! Rotation in a shared store, where two people may replace one key at once: the label is moved by
+//! check-and-set, so that one of them does.
+
+use super::super::management_key::AccountAccess;
+use super::super::{Error, delete_secret, store_secret, to_api_key, to_secret_string};
+use crate::domain::{ApiKey, ErrorKind, Label, StoredKey, UserError, format_command};
+use crate::platform::blocking_call::run_blocking;
+use crate::services::provision::{self, ServiceContext, describe_writer};
+use crate::services::shared_inventory;
+use crate::storage::inventory;
+use crate::storage::secret_store::{self, bao};
+
+/// Replaces the key stored under `label`, whose hash is `expected`. Fails with
+/// [`Error::ReplacedByOther`] if somebody else has replaced it in a shared store since.
+pub(super) async fn replace_secret(
+    services: &ServiceContext,
+    label: &Label,
+    expected: &str,
+    key: &ApiKey,
+) -> Result<(), Error> {
+    let Some(store) = services.secret_store.as_bao().cloned() else {
+        return store_secret(services, label, key).await;
+    };
+    let path = store.entry_path(&services.entry_id(label.as_str()));
+    let (secret, hash, expected) = (to_secret_string(key), key.hash(), expected.to_owned());
+    let replace = move || {
+        let entry = store.read(&path)?;
+        let current = to_api_key(&entry.secret).hash();
+        if current != expected {
+            return Ok(current == hash);
+        }
+        match store.write(&path, &secret, Some(entry.version)) {
+            Ok(_) => Ok(true),
+            // Somebody else may have continued this very rotation.
+            Err(secret_store::Error::Bao(bao::Error::Conflict { .. })) => {
+                Ok(to_api_key(&store.read(&path)?.secret).hash() == hash)
+            }
+            Err(error) => Err(error),
+        }
+    };
+    let replaced = run_blocking(replace).await;
+    match replaced.unwrap_or(Err(secret_store::Error::TimedOut))? {
+        true => Ok(()),
+        false => Err(replaced_error(services, label).await),
+    }
+}
+
+/// Reads a key of the shared store into the inventory, if that is the store in use.
+pub(super) async fn read_shared_key(services: &ServiceContext, label: &Label) -> Result<(), Error> {
+    if !services.secret_store.kind().is_shared() {
+        return Ok(());
+    }
+    let (services, label) = (services.clone(), label.clone());
+    let read = move || shared_inventory::read_key(&services, label.as_str());
+    match run_blocking(read).await {
+        Some(Err(shared_inventory::Error::Store(error))) => Err(error.into()),
+        Some(Err(shared_inventory::Error::Inventory(error))) => Err(error.into()),
+        Some(Ok(())) | None => Ok(()),
+    }
+}
+
+/// Returns the error for a label that has another key than the inventory says.
+pub(super) async fn replaced_error(services: &ServiceContext, label: &Label) -> Error {
+    if services.secret_store.kind().is_shared() {
+        let writer = describe_writer(services, label).await;
+        let message = format!("the key of '{label}' was replaced {writer} in the meantime");
+        let show = format_command(&["show"], &[label.as_str()]);
+        let error = UserError::new(ErrorKind::Failed, message, format!("look at it: {show}"));
+        return Error::ReplacedByOther(error.with_meaning("nothing was changed"));
+    }
+    Error::SecretMismatch(label.clone())
+}
+
+/// Removes a new key that is not needed, since somebody else replaced the same key. Without a management
+/// key it stays stored under its own label, to be deleted by hand.
+pub(super) async fn discard_replacement(
+    services: &ServiceContext,
+    access: &AccountAccess,
+    new: &StoredKey,
+    error: UserError,
+) -> UserError {
+    let services = &services.for_key(new);
+    if provision::delete_needless_key(services, access.as_ref().ok(), &new.hash).await {
+        let removed = delete_secret(services, &new.label).await.and_then(|()| {
+            let label = new.label.as_str();
+            Ok(inventory::remove_key(&services.location, &services.server, label)?)
+        });
+        if let Err(error) = removed {
+            tracing::warn!(%error, "the entry of a deleted key could not be removed");
+        }
+        return error.with_meaning("your new key was deleted at OpenRouter; the other one stays");
+    }
+    // It is not to take the label any more.
+    let release = |key: &mut StoredKey| key.replaces = None;
+    if let Err(error) =
+        inventory::update_key(&services.location, &services.server, &new.hash, release)
+    {
+        tracing::warn!(%error, "a key that is not needed could not be released");
+    }
+    let revoke = format_command(&["rm", "--revoke"], &[new.label.as_str()]);
+    UserError {
+        advice: format!("delete your new key, it is not needed: {revoke}"),
+        ..error.with_meaning(format!(
+            "your new key is stored as '{}' and valid at OpenRouter; the other one stays",
+            new.label
+        ))
+    }
+}

@@ -1,0 +1,204 @@
+//! Entries of a shared store: their records, and what happens when two people create one label.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::unlisted_keys::log_error;
+use super::{Error, ServiceContext, delete_attempt_secrets, exchange, retry_request};
+use crate::api::openrouter;
+use crate::domain::{
+    ErrorKind, Label, ManagementKey, ProvisioningOutcome, SharedFields, SharedRecord, StoredKey,
+    UserError, format_command, format_timestamp, join_pairs, merge_fields, set_writer,
+    split_fields,
+};
+use crate::platform::blocking_call::run_blocking;
+use crate::platform::environment::user_at_host;
+use crate::storage::journal::AttemptGuard;
+use crate::storage::secret_store;
+use crate::storage::secret_store::bao::{BaoStore, EntryMetadata};
+
+/// How often, and after which time, an entry is read again that does not say who created it.
+const CREATOR_READS: usize = 4;
+const CREATOR_PAUSE: Duration = Duration::from_millis(250);
+
+/// Returns the version of the secret that the fields describe.
+pub(crate) fn described_version(fields: &SharedFields) -> Option<u64> {
+    fields.get("version")?.parse().ok()
+}
+
+/// Returns the fields as those that describe `version`.
+pub(crate) fn with_version(mut fields: SharedFields, version: u64) -> SharedFields {
+    fields.insert("version".into(), version.to_string());
+    fields
+}
+
+/// Writes what is known about a key to its entry, and returns what the entry has then. Fails with
+/// [`secret_store::Error::NoEntry`] if the entry has another key by now, which the next reading brings.
+/// Blocks.
+pub(crate) fn write_record(
+    store: &BaoStore,
+    path: &str,
+    key: &StoredKey,
+) -> Result<SharedRecord, secret_store::Error> {
+    let metadata = store.read_metadata(path)?;
+    let version = metadata.current_version;
+    let remote = join_pairs(metadata.custom_metadata.clone());
+    let known = key.shared.as_deref().filter(|record| record.label == key.label);
+    let fields = match known {
+        Some(record) if record.version != version => return Err(secret_store::Error::NoEntry),
+        Some(record) => merge_fields(&record.fields, &key.to_shared_fields(), &remote),
+        None => {
+            let mut fields = key.shared_fields_over(&remote);
+            set_writer(&mut fields, version, &user_at_host(), key.shared.is_none());
+            fields
+        }
+    };
+    let fields = with_version(fields, version);
+    write_fields(store, path, &metadata, &fields)?;
+    Ok(SharedRecord { label: key.label.clone(), version, fields })
+}
+
+/// Writes those pairs of the fields that differ from what was read. Blocks.
+pub(crate) fn write_fields(
+    store: &BaoStore,
+    path: &str,
+    read: &EntryMetadata,
+    fields: &SharedFields,
+) -> Result<(), secret_store::Error> {
+    let before = &read.custom_metadata;
+    let pairs = split_fields(fields);
+    let removed = before.keys().filter(|name| !pairs.contains_key(*name));
+    let mut changed: BTreeMap<String, Option<String>> =
+        removed.map(|name| (name.clone(), None)).collect();
+    let differing = pairs.iter().filter(|(name, value)| before.get(*name) != Some(*value));
+    changed.extend(differing.map(|(name, value)| (name.clone(), Some(value.clone()))));
+    if changed.is_empty() { Ok(()) } else { store.write_metadata(path, changed) }
+}
+
+/// Writes the record of a key that was stored just now, so that a colleague who creates the same label
+/// is told whose it is. What fails is written later, with the next change.
+pub(super) async fn record_new_key(services: &ServiceContext, key: &mut StoredKey) {
+    let Some(store) = services.secret_store.as_bao().cloned() else { return };
+    // A key that the store could not take waits on this machine.
+    if !key.is_in_store(&services.secret_store.kind()) {
+        return;
+    }
+    let path = store.entry_path(&services.entry_id(key.label.as_str()));
+    let described = key.clone();
+    let written = run_blocking(move || write_record(&store, &path, &described));
+    match written.await {
+        Some(Ok(record)) => key.shared = Some(Box::new(record)),
+        Some(Err(error)) => tracing::warn!(%error, "the record of a new key is written later"),
+        None => {}
+    }
+}
+
+/// Returns who wrote the current version of an entry and when, such as `by eva@laptop on …`.
+pub(crate) async fn describe_writer(services: &ServiceContext, label: &Label) -> String {
+    let unknown = || "by somebody else".to_owned();
+    let Some(store) = services.secret_store.as_bao().cloned() else { return unknown() };
+    let path = store.entry_path(&services.entry_id(label.as_str()));
+    let mut description = None;
+    for read in 0..CREATOR_READS {
+        if read > 0 {
+            tokio::time::sleep(CREATOR_PAUSE).await;
+        }
+        let (store, path) = (store.clone(), path.clone());
+        let metadata = run_blocking(move || store.read_metadata(&path)).await;
+        let Some(Ok(metadata)) = metadata else { continue };
+        let version = metadata.current_version;
+        let written = metadata.versions.get(&version).and_then(|version| version.created_time);
+        let at = written.map_or(String::new(), |at| format!(" on {}", format_timestamp(at)));
+        let fields = metadata.custom_metadata;
+        let record = SharedRecord { label: label.clone(), version, fields };
+        // Its record is written right after its secret.
+        if let Some(writer) = record.writer(version) {
+            return format!("by {writer}{at}");
+        }
+        description = Some(format!("by somebody else{at}"));
+    }
+    description.unwrap_or_else(unknown)
+}
+
+/// Returns the error for a label that the inventory has already.
+pub(super) fn taken_error(key: StoredKey, label: &Label) -> Error {
+    match key.shared.and_then(|record| record.created_by()) {
+        Some(creator) => {
+            Error::CreatedByOther { label: key.label, writer: format!("by {creator}") }
+        }
+        None => Error::LabelTaken(label.clone()),
+    }
+}
+
+/// Returns the error for a label that the store has and the inventory does not.
+pub(super) async fn stored_error(services: &ServiceContext, label: &Label) -> Error {
+    if !services.secret_store.kind().is_shared() {
+        return Error::LabelInSecretStore(label.clone());
+    }
+    let writer = describe_writer(services, label).await;
+    Error::CreatedByOther { label: label.clone(), writer }
+}
+
+/// Deletes a key at OpenRouter that another one made needless. Returns whether it is gone.
+pub(crate) async fn delete_needless_key(
+    services: &ServiceContext,
+    management: Option<&ManagementKey>,
+    hash: &str,
+) -> bool {
+    let Some(management) = management.or(services.management_key.as_ref()) else { return false };
+    let Ok(client) = services.build_client() else { return false };
+    match retry_request(services, async || client.delete_key(management, hash).await).await {
+        Ok(()) | Err(openrouter::Error::Rejected { status: 404, .. }) => true,
+        Err(error) => {
+            tracing::warn!(%error, "a key that is not needed could not be deleted");
+            false
+        }
+    }
+}
+
+/// Ends an attempt whose label somebody else took in the shared store while its key was created. The
+/// key is deleted at OpenRouter, or else the attempt stays listed.
+pub(super) async fn yield_label(
+    guard: Option<AttemptGuard>,
+    key: &StoredKey,
+    management: Option<&ManagementKey>,
+    services: &ServiceContext,
+) -> ProvisioningOutcome {
+    // Boxed: the futures of requests are large, and this one is rarely needed.
+    ProvisioningOutcome::Failed(Box::pin(discard_key(guard, key, management, services)).await)
+}
+
+async fn discard_key(
+    guard: Option<AttemptGuard>,
+    key: &StoredKey,
+    management: Option<&ManagementKey>,
+    services: &ServiceContext,
+) -> UserError {
+    let label = &key.label;
+    let writer = describe_writer(services, label).await;
+    let is_deleted = delete_needless_key(services, management, &key.hash).await;
+    let id = guard.as_ref().map(|guard| guard.attempt().id.clone()).unwrap_or_default();
+    if let Some(guard) = guard {
+        if is_deleted {
+            delete_attempt_secrets(&guard, services).await;
+            log_error(guard.complete());
+        } else {
+            exchange::mark_unresolved(guard);
+        }
+    }
+    let message = match &key.replaces {
+        Some(_) => format!("the key is being replaced {writer}; yours was not needed"),
+        None => format!("'{label}' was created {writer}, while your key was created"),
+    };
+    if is_deleted {
+        let advice = format!("use that key: {}", format_command(&["get"], &[label.as_str()]));
+        return UserError::new(ErrorKind::Failed, message, advice)
+            .with_meaning("your new key was deleted at OpenRouter; the other one is unchanged");
+    }
+    let dismiss = format_command(&["recover", "--dismiss"], &[&id]);
+    let advice = format!("delete your key at {}, then run {dismiss}", key.page_url());
+    UserError::new(ErrorKind::Unresolved, message, advice).with_meaning(format!(
+        "your new key {} is valid at OpenRouter and stored nowhere; the other one is unchanged",
+        key.masked
+    ))
+}

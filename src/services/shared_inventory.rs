@@ -1,0 +1,335 @@
+//! The keys of a shared store. The store is the truth: each entry has everything that is known about
+//! its key besides what checks report, and the inventory is a copy of it.
+//!
+//! Commands change the inventory, and [`write_records`] brings what changed to the store. It is the only
+//! place that writes a record. What cannot be written stays different, and is written the next time.
+
+mod history;
+mod lock;
+mod reconcile;
+
+pub use history::{KeyVersion, VersionState, list_versions, rollback};
+pub use lock::{PlanLock, lock_plan};
+pub use reconcile::InventoryChanges;
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::domain::{
+    ApiKey, ErrorKind, KeyLocation, Label, SharedRecord, StoredKey, UserError, format_command,
+    join_pairs, set_identity,
+};
+use crate::services::provision::{ServiceContext, described_version, write_record};
+use crate::storage::inventory;
+use crate::storage::json_store;
+use crate::storage::secret_store;
+use crate::storage::secret_store::bao::{self, BaoStore, EntryMetadata};
+use reconcile::{ReadScope, reconcile};
+
+/// How many entries are read or written at once.
+const MAX_CONCURRENT_CALLS: usize = 16;
+
+/// An error of the shared store or of the inventory.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The shared store failed.
+    #[error(transparent)]
+    Store(#[from] secret_store::Error),
+    /// The inventory cannot be read or written.
+    #[error(transparent)]
+    Inventory(#[from] json_store::Error),
+}
+
+impl Error {
+    /// Returns the error as it is shown to a person.
+    pub fn to_user_error(&self) -> UserError {
+        match self {
+            Self::Store(error) => error.to_user_error(),
+            Self::Inventory(error) => error.to_user_error(),
+        }
+    }
+}
+
+/// The shared store in use, with the context whose store it is.
+pub(super) struct SharedStore {
+    services: ServiceContext,
+    store: BaoStore,
+}
+
+/// Returns whether a shared store is in use: keys are stored there, or new ones will be.
+pub fn is_in_use(services: &ServiceContext) -> bool {
+    SharedStore::find(services).is_some()
+}
+
+impl SharedStore {
+    /// Returns the shared store, if one is in use. Another store than that of new keys is in use if the
+    /// inventory has a key of it.
+    fn find(services: &ServiceContext) -> Option<Self> {
+        if let Some(store) = services.secret_store.as_bao() {
+            return Some(Self { services: services.clone(), store: store.clone() });
+        }
+        let other = services.other_stores.iter().find(|store| store.as_bao().is_some())?;
+        let kind = other.kind();
+        let is_used = |key: &StoredKey| key.is_in_store(&kind);
+        let keys = inventory::filter_keys(&services.location, &services.server, is_used).ok()?;
+        let services = services.for_key(keys.first()?);
+        let store = services.secret_store.as_bao()?.clone();
+        Some(Self { services, store })
+    }
+
+    fn path(&self, label: &str) -> String {
+        self.store.entry_path(&self.services.entry_id(label))
+    }
+
+    fn keys(&self) -> Result<Vec<StoredKey>, Error> {
+        let kind = self.services.secret_store.kind();
+        let server = &self.services.server;
+        Ok(inventory::filter_keys(&self.services.location, server, |key| key.is_in_store(&kind))?)
+    }
+
+    /// Returns the labels of all entries.
+    fn list_labels(&self) -> Result<Vec<Label>, Error> {
+        let names = self.store.list(&self.store.folder_path(&self.services.keychain_service))?;
+        let labels = names.iter().filter_map(|name| BaoStore::decode_name(name));
+        Ok(labels.filter_map(|label| Label::parse_existing(&label).ok()).collect())
+    }
+
+    /// Returns the keys that these entries describe, in the same order. An entry that is gone is left
+    /// out; any other failure ends the reading, since what was not read would seem to be gone.
+    fn read_keys(
+        &self,
+        labels: Vec<Label>,
+        on_read: impl Fn(usize) + Send + Sync + 'static,
+    ) -> Result<Vec<StoredKey>, Error> {
+        let paths = labels.iter().map(|label| self.path(label.as_str())).collect();
+        let all = self.store.read_all_metadata(paths, on_read)?;
+        let mut entries = Vec::with_capacity(labels.len());
+        for (label, metadata) in labels.into_iter().zip(all) {
+            match metadata {
+                Ok(metadata) if is_readable(&metadata) => entries.push((label, metadata)),
+                Ok(_) | Err(secret_store::Error::NoEntry) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let keys = run_parallel(entries, |(label, metadata)| self.to_stored_key(label, &metadata));
+        let mut read = Vec::with_capacity(keys.len());
+        for key in keys {
+            read.extend(key?);
+        }
+        // Where a key is in two entries, the one that is described is its own.
+        read.sort_by_key(|key| key.shared.as_ref().is_some_and(|one| one.fields.is_empty()));
+        Ok(read)
+    }
+
+    /// Returns the key that an entry describes. The secret is read only where another program wrote the
+    /// entry, or the current version is not described yet.
+    fn to_stored_key(
+        &self,
+        label: Label,
+        metadata: &EntryMetadata,
+    ) -> Result<Option<StoredKey>, Error> {
+        let version = metadata.current_version;
+        let mut fields = join_pairs(metadata.custom_metadata.clone());
+        let read = fields.clone();
+        if described_version(&fields) != Some(version) {
+            let key = match self.store.read(&self.path(label.as_str())) {
+                Ok(entry) => to_api_key(&entry.secret),
+                Err(secret_store::Error::NoEntry) => return Ok(None),
+                Err(error) if error.is_about_entry() => return Ok(None),
+                Err(error) => return Err(error.into()),
+            };
+            set_identity(&mut fields, &key);
+        }
+        let created = metadata.versions.get(&version).and_then(|version| version.created_time);
+        let created = created.unwrap_or_else(Timestamp::now);
+        let location = KeyLocation::Stored(self.services.secret_store.kind());
+        let record = SharedRecord { label, version, fields };
+        let key = StoredKey::from_shared_record(record, &self.services.server, location, created);
+        Ok(key.map(|mut key| {
+            if let Some(record) = &mut key.shared {
+                record.fields = read;
+            }
+            key
+        }))
+    }
+
+    /// Makes the inventory what was read. Writes it only if that changes something.
+    fn update_inventory(
+        &self,
+        known_before: HashSet<(Label, String)>,
+        read: Vec<StoredKey>,
+    ) -> Result<InventoryChanges, Error> {
+        let store = self.services.secret_store.kind();
+        let location = &self.services.location;
+        let scope = ReadScope { server: &self.services.server, store: &store, known_before };
+        let before = inventory::list_all_keys(location)?;
+        let mut after = before.clone();
+        let changes = reconcile(&mut after, &scope, read.clone());
+        if before == after {
+            return Ok(changes);
+        }
+        Ok(inventory::update_keys(location, |keys| reconcile(keys, &scope, read))?)
+    }
+}
+
+/// Reads all keys of the shared store into the inventory. `on_read` gets the number of entries read and
+/// their total. Does nothing without a shared store. Blocks.
+pub fn read_all(
+    services: &ServiceContext,
+    on_read: impl Fn(usize, usize) + Send + Sync + 'static,
+) -> Result<InventoryChanges, Error> {
+    let Some(shared) = SharedStore::find(services) else { return Ok(InventoryChanges::default()) };
+    let known_before = identities(&shared.keys()?);
+    let labels = shared.list_labels()?;
+    let total = labels.len();
+    let read = shared.read_keys(labels, move |count| on_read(count, total))?;
+    shared.update_inventory(known_before, read)
+}
+
+/// Reads one key of the shared store into the inventory, also one that the inventory does not have. A
+/// key of another store is not read. Blocks.
+pub fn read_key(services: &ServiceContext, label: &str) -> Result<(), Error> {
+    let Some(shared) = SharedStore::find(services) else { return Ok(()) };
+    let listed = inventory::find_key(&services.location, &services.server, label)?;
+    let kind = shared.services.secret_store.kind();
+    if listed.as_ref().is_some_and(|key| !key.is_in_store(&kind)) {
+        return Ok(());
+    }
+    let label = listed.as_ref().map_or(label, |key| key.label.as_str());
+    let Ok(label) = Label::parse_existing(label) else { return Ok(()) };
+    let mut read = shared.read_keys(vec![label.clone()], |_| ())?;
+    if read.is_empty() {
+        // Another spelling of the label.
+        let mut labels = shared.list_labels()?;
+        labels.retain(|other| *other != label && other.is_same(label.as_str()));
+        read = shared.read_keys(labels, |_| ())?;
+    }
+    shared.update_inventory(listed.as_ref().map(identity).into_iter().collect(), read)?;
+    Ok(())
+}
+
+/// Returns the warning about a key of the shared store whose label is that of another key here.
+pub fn hidden_key_error(label: &Label) -> UserError {
+    let rename = format_command(&["rename"], &[label.as_str(), "NEW"]);
+    UserError::new(
+        ErrorKind::Failed,
+        format!(
+            "the shared store has a key '{label}', and another store has one with this label too"
+        ),
+        format!("rename yours to see both: {rename}"),
+    )
+    .with_meaning("the label names the key of this machine")
+}
+
+/// Brings what changed in the inventory to the shared store. Does nothing where nothing changed.
+/// Blocks.
+pub fn write_records(services: &ServiceContext) -> Result<(), Error> {
+    let Some(shared) = SharedStore::find(services) else { return Ok(()) };
+    let mut changed = shared.keys()?;
+    changed.retain(StoredKey::is_unshared);
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let results = run_parallel(changed, |key| {
+        let path = shared.path(key.label.as_str());
+        let result = write_record(&shared.store, &path, &key);
+        (key, result)
+    });
+    let (mut written, mut failed) = (Vec::new(), None);
+    for (key, result) in results {
+        match result {
+            Ok(record) => written.push((key, record)),
+            // Somebody deleted it; the next reading removes it here.
+            Err(secret_store::Error::NoEntry) => {}
+            Err(error) => failed = Some(error),
+        }
+    }
+    if !written.is_empty() {
+        inventory::update_keys(&services.location, |keys| {
+            for (key, record) in written {
+                let same = |one: &&mut StoredKey| {
+                    one.server == key.server && one.hash == key.hash && one.label == key.label
+                };
+                if let Some(key) = keys.iter_mut().find(same) {
+                    key.shared = Some(Box::new(record));
+                }
+            }
+        })?;
+    }
+    failed.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// Returns whether the token may read the keys of the shared store and not change them. Blocks.
+pub fn is_read_only(services: &ServiceContext) -> bool {
+    let Some(shared) = SharedStore::find(services) else { return false };
+    let probe = shared.path("keywright-probe");
+    match shared.store.check_writable(&probe) {
+        Err(secret_store::Error::Bao(bao::Error::Forbidden { .. })) => true,
+        Ok(()) | Err(_) => false,
+    }
+}
+
+/// Extends the life of the token of the shared store, or only reads it unless `extend`. Returns how long
+/// it lasts; `None` for a token that never expires or cannot be renewed. Blocks.
+pub fn renew_token(services: &ServiceContext, extend: bool) -> Result<Option<Duration>, Error> {
+    let Some(shared) = SharedStore::find(services) else { return Ok(None) };
+    if extend {
+        return Ok(Some(Duration::from_secs(shared.store.renew_token()?)));
+    }
+    let token = shared.store.lookup_token()?;
+    Ok((token.renewable && token.ttl > 0).then(|| Duration::from_secs(token.ttl)))
+}
+
+/// Whether the current version of an entry can be read.
+fn is_readable(metadata: &EntryMetadata) -> bool {
+    let now = Timestamp::now();
+    metadata.versions.get(&metadata.current_version).is_some_and(|version| {
+        !version.destroyed && version.deletion_time.is_none_or(|deletion| deletion > now)
+    })
+}
+
+fn identity(key: &StoredKey) -> (Label, String) {
+    (key.label.clone(), key.hash.clone())
+}
+
+fn identities(keys: &[StoredKey]) -> HashSet<(Label, String)> {
+    keys.iter().map(identity).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the key is hashed")]
+fn to_api_key(secret: &SecretString) -> ApiKey {
+    ApiKey::from(secret.expose_secret().to_owned())
+}
+
+/// Runs a blocking call for each item, some at a time, and returns the results in the same order.
+fn run_parallel<T: Send, R: Send>(items: Vec<T>, call: impl Fn(T) -> R + Sync) -> Vec<R> {
+    if items.len() < 2 {
+        return items.into_iter().map(call).collect();
+    }
+    let count = items.len();
+    let items: Vec<Mutex<Option<T>>> =
+        items.into_iter().map(|item| Mutex::new(Some(item))).collect();
+    let results: Vec<Mutex<Option<R>>> = (0..count).map(|_| Mutex::new(None)).collect();
+    let next = AtomicUsize::new(0);
+    let take = |slot: &Mutex<Option<T>>| slot.lock().ok().and_then(|mut slot| slot.take());
+    std::thread::scope(|scope| {
+        for _ in 0..count.min(MAX_CONCURRENT_CALLS) {
+            scope.spawn(|| {
+                while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed))
+                    && let Some(item) = items.get(index).and_then(take)
+                {
+                    let result = call(item);
+                    if let Ok(mut slot) = results[index].lock() {
+                        *slot = Some(result);
+                    }
+                }
+            });
+        }
+    });
+    results.into_iter().filter_map(|slot| slot.into_inner().ok().flatten()).collect()
+}

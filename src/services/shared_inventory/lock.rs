@@ -1,0 +1,195 @@
+//! The lock under which one machine at a time applies a plan to a shared store: an entry that is written
+//! by check-and-set. Its holder renews it; one that no longer does is taken over.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::{Error, SharedStore};
+use crate::domain::sanitize;
+use crate::platform::blocking_call::run_blocking;
+use crate::platform::environment::user_at_host;
+use crate::services::provision::ServiceContext;
+use crate::storage::secret_store;
+use crate::storage::secret_store::bao::{self, BaoStore};
+
+/// How long a lock lasts that its holder does not renew.
+const LOCK_LIFETIME: Duration = Duration::from_secs(30);
+
+/// How much older a lock must be that is taken over at once: the clocks of two machines may differ.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(15);
+
+/// How long to wait before another try.
+const RETRY_INTERVAL: Duration = Duration::from_millis(300);
+
+/// What the entry of the lock says.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+struct LockRecord {
+    /// Who has it, as `USER@HOST`; empty where nobody has it.
+    holder: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Timestamp>,
+}
+
+/// The lock of a plan. Dropping it releases it.
+pub struct PlanLock {
+    entry: Arc<LockEntry>,
+    renewal: tokio::task::JoinHandle<()>,
+}
+
+struct LockEntry {
+    store: BaoStore,
+    path: String,
+    since: Timestamp,
+    /// The version that this holder wrote; `None` once somebody else has written another.
+    version: Mutex<Option<u64>>,
+}
+
+/// Waits for the lock. Calls `on_wait` once, with who has it, if somebody else does. Returns `None`
+/// without a shared store.
+pub async fn lock_plan(
+    services: &ServiceContext,
+    on_wait: impl Fn(&str),
+) -> Result<Option<PlanLock>, Error> {
+    let Some(shared) = SharedStore::find(services) else { return Ok(None) };
+    let mut entry_id = shared.services.entry_id("apply");
+    entry_id.service.push_str(" lock");
+    let path = shared.store.entry_path(&entry_id);
+    let mut last_seen: Option<(u64, Instant)> = None;
+    let mut is_waiting = false;
+    loop {
+        let (store, path) = (shared.store.clone(), path.clone());
+        let seen = last_seen;
+        let tried = run_blocking(move || try_lock(store, path, seen)).await;
+        match tried.unwrap_or(Err(secret_store::Error::TimedOut))? {
+            Tried::Locked(entry) => return Ok(Some(PlanLock::start_renewal(entry))),
+            Tried::HeldBy { holder, version } => {
+                if last_seen.is_none_or(|(last, _)| last != version) {
+                    last_seen = Some((version, Instant::now()));
+                }
+                if !std::mem::replace(&mut is_waiting, true) {
+                    on_wait(&holder);
+                }
+            }
+            Tried::Lost => {}
+        }
+        tokio::time::sleep(RETRY_INTERVAL).await;
+    }
+}
+
+enum Tried {
+    Locked(LockEntry),
+    HeldBy {
+        holder: String,
+        version: u64,
+    },
+    /// Somebody else was faster.
+    Lost,
+}
+
+/// Takes the lock if it is free, or has not been renewed for its lifetime since `last_seen`.
+fn try_lock(
+    store: BaoStore,
+    path: String,
+    last_seen: Option<(u64, Instant)>,
+) -> Result<Tried, secret_store::Error> {
+    let version = match store.read(&path) {
+        Ok(entry) => {
+            let record = parse_record(&entry.secret);
+            let is_stale = last_seen.is_some_and(|(version, since)| {
+                version == entry.version && since.elapsed() > LOCK_LIFETIME
+            }) || entry
+                .created_time
+                .is_some_and(|written| Timestamp::now().duration_since(written) > CLOCK_TOLERANCE);
+            if !record.holder.is_empty() && !is_stale {
+                return Ok(Tried::HeldBy { holder: record.holder, version: entry.version });
+            }
+            entry.version
+        }
+        Err(secret_store::Error::NoEntry) => 0,
+        Err(error) => return Err(error),
+    };
+    let since = Timestamp::now();
+    match store.write(&path, &format_record(since), Some(version)) {
+        Ok(version) => {
+            Ok(Tried::Locked(LockEntry { store, path, since, version: Mutex::new(Some(version)) }))
+        }
+        Err(secret_store::Error::Bao(bao::Error::Conflict { .. })) => Ok(Tried::Lost),
+        Err(error) => Err(error),
+    }
+}
+
+impl std::fmt::Debug for PlanLock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PlanLock({})", self.entry.path)
+    }
+}
+
+impl PlanLock {
+    fn start_renewal(entry: LockEntry) -> Self {
+        let entry = Arc::new(entry);
+        let renewed = Arc::clone(&entry);
+        let renewal = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(LOCK_LIFETIME / 3).await;
+                let entry = Arc::clone(&renewed);
+                let renew = move || entry.write(&format_record(entry.since));
+                // A lock that was taken over is not renewed; each key is created only once all the same.
+                run_blocking(renew).await;
+            }
+        });
+        Self { entry, renewal }
+    }
+}
+
+impl Drop for PlanLock {
+    fn drop(&mut self) {
+        self.renewal.abort();
+        self.entry.write(&serialize(&LockRecord::default()));
+    }
+}
+
+impl LockEntry {
+    /// Writes the entry, unless somebody else has written it since.
+    fn write(&self, text: &SecretString) {
+        let mut version = self.version.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(last) = *version else { return };
+        match self.store.write(&self.path, text, Some(last)) {
+            Ok(written) => *version = Some(written),
+            Err(error) => {
+                tracing::warn!(%error, "the lock of the plan could not be written");
+                if error.is_about_entry() {
+                    *version = None;
+                }
+            }
+        }
+    }
+}
+
+fn format_record(since: Timestamp) -> SecretString {
+    let lifetime = SignedDuration::try_from(LOCK_LIFETIME).unwrap_or_default();
+    serialize(&LockRecord {
+        holder: user_at_host(),
+        since: Some(since),
+        expires: Timestamp::now().checked_add(lifetime).ok(),
+    })
+}
+
+fn serialize(record: &LockRecord) -> SecretString {
+    SecretString::from(serde_json::to_string(record).unwrap_or_default())
+}
+
+/// Returns what the entry says. What cannot be read is held by somebody unknown until it is stale.
+#[expect(clippy::disallowed_methods, reason = "the lock is no secret")]
+fn parse_record(text: &SecretString) -> LockRecord {
+    let unknown = || LockRecord { holder: "another program".into(), ..LockRecord::default() };
+    let record: LockRecord =
+        serde_json::from_str(text.expose_secret()).unwrap_or_else(|_| unknown());
+    LockRecord { holder: sanitize(&record.holder, 100), ..record }
+}

@@ -1,0 +1,73 @@
+//! The shared store: reads it, writes what changed, and keeps its token valid.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::{EffectRunner, LoopEvent, send_message};
+use crate::platform::blocking_call::run_blocking;
+use crate::services::provision::ServiceContext;
+use crate::services::shared_inventory::{self, hidden_key_error};
+use crate::storage::inventory;
+use crate::tui::state::{Msg, Response, Ticket};
+
+impl EffectRunner {
+    /// Reads the shared store into the inventory, and what its token may do.
+    pub(super) fn read_shared_keys(&mut self, ticket: Ticket) {
+        if self.token_renewal.is_none() {
+            let renewal = keep_token_valid(self.services.clone(), self.event_sender.clone());
+            self.token_renewal = Some(tokio::spawn(renewal).abort_handle());
+        }
+        let last_stamp = Arc::clone(&self.inventory_stamp);
+        self.spawn_blocking_request(ticket, move |services| {
+            let error = match shared_inventory::read_all(services, |_, _| ()) {
+                Ok(changes) => changes.hidden.first().map(hidden_key_error),
+                Err(error) => Some(
+                    error.to_user_error().with_meaning("the keys of the last reading are shown"),
+                ),
+            };
+            let is_read_only = error.is_none() && shared_inventory::is_read_only(services);
+            *last_stamp.lock().unwrap_or_else(PoisonError::into_inner) =
+                inventory::inventory_stamp(&services.location);
+            let keys = inventory::list_keys(&services.location, &services.server);
+            let keys = keys.map_err(|error| error.to_user_error());
+            Response::SharedKeysRead { keys, error, is_read_only }
+        });
+    }
+}
+
+/// Writes what changed to the shared store. A failure is reported, and the next action tries again.
+pub(super) async fn write_shared_records(
+    services: &ServiceContext,
+    results: &UnboundedSender<LoopEvent>,
+) {
+    let services = services.clone();
+    let write = move || shared_inventory::write_records(&services);
+    if let Some(Err(error)) = run_blocking(write).await {
+        let mut error = error.to_user_error();
+        error.message = format!("others cannot see the change yet: {}", error.message);
+        send_message(results, Msg::Notice(Err(error)));
+    }
+}
+
+/// Renews the token before it expires. Sleeps until then; ends where the token cannot be renewed.
+async fn keep_token_valid(services: ServiceContext, results: UnboundedSender<LoopEvent>) {
+    let mut is_known = false;
+    loop {
+        let services = services.clone();
+        let renew = move || shared_inventory::renew_token(&services, is_known);
+        match run_blocking(renew).await {
+            Some(Ok(Some(lifetime))) => {
+                // Early enough for another try.
+                tokio::time::sleep(lifetime.mul_f32(0.7).max(Duration::from_secs(1))).await;
+            }
+            Some(Err(error)) if is_known => {
+                send_message(&results, Msg::Notice(Err(error.to_user_error())));
+                return;
+            }
+            Some(Ok(None) | Err(_)) | None => return,
+        }
+        is_known = true;
+    }
+}

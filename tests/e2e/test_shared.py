@@ -1,0 +1,244 @@
+"""Keys that a team shares in a real OpenBao: one list for all, one key for a label, one plan."""
+
+import json
+import os
+import time
+
+from openbao import OpenBao
+from rig import contains, equal, test, until
+from test_apply import issued, plan
+
+READ_ONLY = """
+path "secret/data/keywright/*" { capabilities = ["read"] }
+path "secret/metadata/keywright/*" { capabilities = ["read", "list"] }
+"""
+
+
+class Person:
+    """A member of the team: a data directory and a token of their own."""
+
+    def __init__(self, world, bao, server, management, name, token=None):
+        self.world = world
+        self.env = {
+            **bao.env(token), "USER": name, "OPENROUTER_MANAGEMENT_KEY": management,
+            "KEYWRIGHT_DATA_DIR": world.mkdir(f"data-{name}"), "KEYWRIGHT_SERVER": server,
+            "KEYWRIGHT_STORE": "bao",
+        }
+
+    def run(self, *arguments, expect=0, within=60, **env):
+        code, out, err = self.world.keywright(*arguments, within=within, **{**self.env, **env})
+        assert code == expect, f"{arguments} ended with {code}\n{out}\n{err}"
+        return out, err
+
+    def start(self, *arguments, log):
+        env = {**self.world.env, **self.env}
+        return self.world.spawn(["keywright", *arguments], log, env=env)
+
+    def keys(self):
+        return {key["label"]: key for key in json.loads(self.run("list", "--json")[0])}
+
+
+def team(world, *names, **tokens):
+    world.keyring()
+    bao = OpenBao(world)
+    server, management = world.sandbox()
+    people = [Person(world, bao, server, management, name) for name in names]
+    return bao, server, management, people
+
+
+@test
+def colleagues_share_one_list_of_keys_with_policies_and_states(world):
+    bao, server, management, (eva, max_) = team(world, "eva", "max")
+    eva.run("new", "ci", "--limit", "5", "--reset", "weekly")
+    eva.run("new", "web/prod", "--limit", "7")
+    # Without any file of their own.
+    equal(max_.run("get", "ci"), eva.run("get", "ci"))
+    shown = json.loads(max_.run("show", "ci", "--json")[0])
+    equal((shown["limit"], shown["limit_reset"]), (5, "weekly"))
+    contains(shown["created_by"], "eva@")
+    equal(max_.keys().keys(), {"ci", "web/prod"})
+    eva.run("disable", "ci")
+    equal(max_.keys()["ci"]["disabled"], True)
+    max_.run("enable", "ci")
+    equal(eva.keys()["ci"]["disabled"], False)
+    eva.run("rename", "web/prod", "web")
+    eva.run("rotate", "ci", "--yes")
+    keys = max_.keys()
+    equal(keys.keys(), {"ci", "ci (old)", "web"})
+    equal(max_.run("get", "ci"), eva.run("get", "ci"))
+    contains(max_.run("list")[0], "retiring")
+    max_.run("rm", "web", "--revoke", "--yes")
+    equal(eva.keys().keys(), {"ci", "ci (old)"})
+    # What is not Keywright's own stays.
+    patch = {"custom_metadata": {"team": "search"}}
+    path = f"secret/metadata/{folder(bao, 'ci')}"
+    before = bao.ask("GET", path)[1]["data"]["custom_metadata"]
+    bao.ask("POST", path, {"custom_metadata": {**before, **patch["custom_metadata"]}})
+    eva.run("disable", "ci")
+    after = bao.ask("GET", path)[1]["data"]["custom_metadata"]
+    equal((after["team"], after["disabled"]), ("search", "true"))
+
+
+def folder(bao, label):
+    """Returns the path of an entry; the server's folder has the name of the sandbox's address."""
+    names = bao.ask("GET", "secret/metadata/keywright/default?list=true")[1]["data"]["keys"]
+    server = next(name for name in names if name.endswith("/") and not name.startswith("~"))
+    return f"keywright/default/{server}{label}".replace("%", "%25")
+
+
+@test
+def an_entry_that_another_tool_wrote_is_listed_and_used(world):
+    bao, server, management, (eva,) = team(world, "eva")
+    eva.run("new", "ci")
+    secret = "sk-or-v1-" + "0f" * 32
+    bao.ask("POST", f"secret/data/{folder(bao, 'hand')}", {"data": {"key": secret}})
+    equal(eva.run("get", "hand")[0], secret + "\n")
+    equal(eva.keys()["hand"]["masked"], "sk-or-v1-0f0...0f0f")
+    bao.ask("DELETE", f"secret/metadata/{folder(bao, 'hand')}")
+    equal(eva.keys().keys(), {"ci"})
+
+
+@test
+def two_people_who_create_one_label_at_once_get_one_key(world):
+    bao, server, management, people = team(world, "eva", "max", "ida", "tom")
+    for round_ in range(5):
+        before = len(issued(server, management))
+        label = f"ci {round_}"
+        started = [(p, p.start("new", label, log=f"{p.env['USER']}{round_}.log")) for p in people]
+        codes = [process.wait(60) for _, process in started]
+        equal(codes.count(0), 1)
+        # The keys of the others are deleted, and each is told whose it is.
+        equal(len(issued(server, management)), before + 1)
+        winner = people[codes.index(0)].env["USER"]
+        for person, code in zip(people, codes):
+            if code != 0:
+                said = world.read(f"{person.env['USER']}{round_}.log")
+                contains(said, f"'{label}' was created by {winner}@")
+        equal(len({person.run("get", label)[0] for person in people}), 1)
+
+
+@test
+def two_rotations_at_once_rotate_once(world):
+    bao, server, management, people = team(world, "eva", "max")
+    people[0].run("new", "ci")
+    for round_ in range(3):
+        before = people[0].run("get", "ci")[0]
+        count = len(issued(server, management))
+        processes = [
+            person.start("rotate", "ci", "--yes", log=f"{person.env['USER']}{round_}.log")
+            for person in people
+        ]
+        codes = [process.wait(60) for process in processes]
+        logs = [world.read(f"{person.env['USER']}{round_}.log") for person in people]
+        assert 0 in codes, logs
+        equal(len(issued(server, management)), count + 1)
+        now = {person.run("get", "ci")[0] for person in people}
+        equal(len(now), 1)
+        assert before not in now
+        old = [label for label in people[0].keys() if label.startswith("ci (")]
+        equal(len(old), round_ + 1)
+
+
+@test
+def history_and_rollback_bring_back_only_a_key_that_works(world):
+    bao, server, management, (eva, max_) = team(world, "eva", "max")
+    eva.run("new", "ci")
+    first = eva.run("get", "ci")[0]
+    max_.run("rotate", "ci", "--yes")
+    second = eva.run("get", "ci")[0]
+    versions = json.loads(eva.run("show", "ci", "--history", "--json")[0])["versions"]
+    equal([(v["version"], v["state"]) for v in versions], [(2, "current"), (1, "available")])
+    contains(versions[0]["created_by"], "max@")
+    contains(versions[1]["created_by"], "eva@")
+    eva.run("rollback", "ci", "--to", "1", "--yes")
+    equal(max_.run("get", "ci")[0], first)
+    equal(max_.keys().keys(), {"ci"})
+    # The second key is deleted at OpenRouter, so it is not brought back.
+    digest = __import__("hashlib").sha256(second.strip().encode()).hexdigest()
+    delete(server, management, digest)
+    _, err = max_.run("rollback", "ci", "--to", "2", "--yes", expect=1)
+    contains(err, "was deleted or disabled at OpenRouter")
+    equal(eva.run("get", "ci")[0], first)
+    _, err = eva.run("rollback", "ci", "--to", "9", "--yes", expect=3)
+    contains(err, "has no version 9")
+
+
+def delete(server, management, digest):
+    import urllib.request
+    request = urllib.request.Request(f"{server}/api/v1/keys/{digest}", method="DELETE")
+    request.add_header("Authorization", f"Bearer {management}")
+    urllib.request.urlopen(request, timeout=10).read()
+
+
+@test
+def a_read_only_token_uses_keys_and_changes_nothing(world):
+    bao, server, management, (eva,) = team(world, "eva")
+    eva.run("new", "ci")
+    token = bao.create_token(READ_ONLY)
+    guest = Person(world, bao, server, management, "guest", token)
+    equal(guest.run("get", "ci"), eva.run("get", "ci"))
+    equal(guest.keys().keys(), {"ci"})
+    before = issued(server, management)
+    metadata = bao.ask("GET", f"secret/metadata/{folder(bao, 'ci')}")[1]["data"]
+    plan_file = plan(world, 2)
+    for arguments in (
+        ["new", "x"], ["rotate", "ci", "--yes"], ["rename", "ci", "y"], ["disable", "ci"],
+        ["rm", "ci", "--yes"], ["rm", "ci", "--revoke", "--yes"], ["panic", "ci", "--yes"],
+        ["edit", "ci", "--limit", "3", "--yes"], ["apply", plan_file, "--yes"],
+        ["rollback", "ci", "--to", "1", "--yes"],
+    ):
+        _, err = guest.run(*arguments, expect=4)
+        contains(err, "the token may not write")
+    equal(issued(server, management), before)
+    equal(bao.ask("GET", f"secret/metadata/{folder(bao, 'ci')}")[1]["data"], metadata)
+
+
+@test
+def many_apply_one_plan_at_once_and_create_each_key_once(world):
+    """The long form: `PEOPLE=8 KEYS=40 python3 tests/e2e/run.py many apply`."""
+    count, keys = int(os.environ.get("PEOPLE", "4")), int(os.environ.get("KEYS", "10"))
+    bao, server, management, people = team(world, *(f"p{n}" for n in range(count)))
+    seeds = len(issued(server, management))
+    path = plan(world, keys)
+    began = time.monotonic()
+    processes = [
+        person.start("apply", path, "--yes", "--json", log=f"{person.env['USER']}.log")
+        for person in people
+    ]
+    codes = [process.wait(300) for process in processes]
+    took = time.monotonic() - began
+    logs = [world.read(f"{person.env['USER']}.log") for person in people]
+    equal(codes, [0] * count)
+    equal(len(issued(server, management)), seeds + keys)
+    created = 0
+    for log in logs:
+        done = json.loads(log[log.index("{\n"):])
+        equal(len(done["created"]) + len(done["unchanged"]), keys)
+        equal(done["failed"], [])
+        created += len(done["created"])
+    equal(created, keys)
+    labels = {f"key {n}" for n in range(keys)}
+    for person in people:
+        equal(person.keys().keys(), labels)
+    secrets = {person.run("get", f"key {keys - 1}")[0] for person in people}
+    equal(len(secrets), 1)
+    print(f"        {count} x apply of {keys} keys: {took:.1f} s")
+
+
+@test
+def the_lock_of_a_crashed_apply_ends_after_its_time(world):
+    bao, server, management, (eva, max_) = team(world, "eva", "max")
+    path = plan(world, 40)
+    first = eva.start("apply", path, "--yes", log="first.log")
+    until("a key of the plan", lambda: len(issued(server, management)) > 6, 30)
+    first.kill()
+    first.wait()
+    began = time.monotonic()
+    _, err = max_.run("apply", path, "--yes", within=120)
+    assert time.monotonic() - began > 10
+    contains(err, "another apply is under way on the shared store, by eva@")
+    equal(len(max_.keys()), 40)
+    eva.run("recover")
+    eva.run("apply", path, "--yes")
+    names = [name for name, _ in issued(server, management) if name.startswith("key ")]
+    equal(len(names), 40)
