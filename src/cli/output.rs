@@ -4,12 +4,12 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::repeated_options::complete_commands;
-use super::shared_keys::read_shared_key;
 use crate::domain::{
     ErrorKind, Label, StoreKind, StoredKey, TrashedKey, UserError, format_command, io_error_text,
     sanitize,
 };
 use crate::services::provision::ServiceContext;
+use crate::services::shared_inventory;
 use crate::storage::{inventory, json_store};
 
 /// Prints an error on standard error, and under `--json` also as a document on standard output.
@@ -112,6 +112,20 @@ pub(super) fn add_done_keys(
         meaning => format!("'{label}': {meaning}"),
     };
     error.with_meaning(format!("{meaning}; {verb} before it: {}", done.join(", ")))
+}
+
+/// Reads one key of the shared store into the inventory. Where it cannot be read, what this machine knows
+/// about the key counts, if it knows it.
+fn read_shared_key(services: &ServiceContext, label: &str) -> Result<(), UserError> {
+    let Err(error) = shared_inventory::read_key(services, label) else { return Ok(()) };
+    let error = error.to_user_error();
+    match inventory::find_key(&services.location, &services.server, label) {
+        Ok(Some(_)) => {
+            print_warning(&error.with_meaning("what this machine knew about the key is used"));
+            Ok(())
+        }
+        Ok(None) | Err(_) => Err(error),
+    }
 }
 
 /// Returns the key stored under `label`, or an error that names similar labels.

@@ -9,7 +9,6 @@ use super::output::{eprint, is_quiet, print_warning};
 use crate::domain::UserError;
 use crate::services::provision::ServiceContext;
 use crate::services::shared_inventory;
-use crate::storage::inventory;
 
 /// How long a reading is not reported.
 const QUIET_TIME: Duration = Duration::from_secs(1);
@@ -67,20 +66,6 @@ pub(super) fn read_shared_keys(services: &ServiceContext) -> Result<(), UserErro
         print_warning(&shared_inventory::hidden_key_error(&label));
     }
     Ok(())
-}
-
-/// Reads one key of the shared store into the inventory. Where it cannot be read, what this machine knows
-/// about the key counts, if it knows it.
-pub(super) fn read_shared_key(services: &ServiceContext, label: &str) -> Result<(), UserError> {
-    let Err(error) = shared_inventory::read_key(services, label) else { return Ok(()) };
-    let error = error.to_user_error();
-    match inventory::find_key(&services.location, &services.server, label) {
-        Ok(Some(_)) => {
-            print_warning(&error.with_meaning("what this machine knew about the key is used"));
-            Ok(())
-        }
-        Ok(None) | Err(_) => Err(error),
-    }
 }
 
 /// Writes what a command changed to the shared store.

@@ -1,3 +1,5 @@
+//! Fields of any kind, and what a colleague reads of them.
+
 use proptest::prelude::*;
 
 use super::*;
