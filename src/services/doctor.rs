@@ -97,6 +97,9 @@ pub struct Options {
 /// Name of the check of the keychain itself.
 pub const KEYCHAIN_CHECK: &str = "keychain";
 
+/// Name of the check of the stored keys.
+const STORED_KEYS_CHECK: &str = "stored keys";
+
 /// Runs all checks and reports each result as soon as it is known. A check whose system does not
 /// respond takes a few seconds at most.
 pub async fn run_checks(

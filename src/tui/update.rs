@@ -32,6 +32,9 @@ use quit::{
 use crate::domain::CheckResult;
 use crate::tui::state::{Effect, Model, Msg, NewKeyScreen, Question, Request, Response, Screen};
 
+/// The lines by which a page key scrolls.
+const PAGE_LINES: isize = 10;
+
 /// Starts loading the inventory, as at the start of the program.
 pub fn load_keys(model: &mut Model) -> Vec<Effect> {
     let ticket = model.next_ticket();

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::{DoctorProgress, HealthCheck, KEYCHAIN_CHECK, pluralize, stray_entries};
+use super::{
+    DoctorProgress, HealthCheck, KEYCHAIN_CHECK, STORED_KEYS_CHECK, pluralize, stray_entries,
+};
 use crate::domain::{ErrorKind, Label, StoreKind, StoredKey, UserError, sanitize};
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store;
-
-pub(super) const CHECK_NAME: &str = "stored keys";
 
 /// Time to unlock the keychain: enough to type a password into a prompt that is already open.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(15);
@@ -116,7 +116,7 @@ pub(super) async fn check_stored_keys(
     reachable: bool,
     report: &mut dyn FnMut(DoctorProgress),
 ) {
-    let name = CHECK_NAME;
+    let name = STORED_KEYS_CHECK;
     let accounts = match services
         .secret_store
         .list_accounts(&services.keychain_service, services.secret_store_timeout)
@@ -240,7 +240,7 @@ async fn restore_inventory(
     reachable: bool,
     report: &mut dyn FnMut(DoctorProgress),
 ) {
-    let name = CHECK_NAME;
+    let name = STORED_KEYS_CHECK;
     let check =
         if reachable { "checked at the server" } else { "not checked: the server is unreachable" };
     report(DoctorProgress::Notice(format!(

@@ -1,7 +1,6 @@
 //! The check for entries that an interrupted removal, restoration or renaming left in the keychain.
 
-use super::keys::CHECK_NAME;
-use super::{DoctorProgress, HealthCheck};
+use super::{DoctorProgress, HealthCheck, STORED_KEYS_CHECK};
 use crate::domain::{TRASH_DAYS, format_command, sanitize};
 use crate::services::keys::{self, StrayEntry, unlisted_label};
 use crate::services::provision::ServiceContext;
@@ -19,7 +18,10 @@ pub(super) fn check_stray_entries(
         Ok(found) => found,
         Err(error) => {
             let error = error.to_user_error();
-            report(DoctorProgress::CheckFinished(HealthCheck::from_error(CHECK_NAME, &error)));
+            report(DoctorProgress::CheckFinished(HealthCheck::from_error(
+                STORED_KEYS_CHECK,
+                &error,
+            )));
             return Vec::new();
         }
     };
@@ -61,7 +63,7 @@ fn describe(stray: &StrayEntry, fix: bool) -> HealthCheck {
         }
     };
     if fix {
-        return HealthCheck::ok(CHECK_NAME, format!("{what}: {mended}"));
+        return HealthCheck::ok(STORED_KEYS_CHECK, format!("{what}: {mended}"));
     }
     let advice = match stray {
         StrayEntry::UnlistedInTrash { .. } => "run keywright doctor --fix to list it again",
@@ -71,5 +73,5 @@ fn describe(stray: &StrayEntry, fix: bool) -> HealthCheck {
             "an interrupted command left it: run keywright doctor --fix to delete the copy"
         }
     };
-    HealthCheck::warn(CHECK_NAME, what, advice)
+    HealthCheck::warn(STORED_KEYS_CHECK, what, advice)
 }

@@ -1,16 +1,13 @@
 //! Handles intents, screen by screen. An intent that does not apply to a screen is ignored.
 
 use super::{
-    actions, bulk, form, limits, management, new_key, operation, overlay, plan, quit_when_idle,
-    sign_in, trash,
+    PAGE_LINES, actions, bulk, form, limits, management, new_key, operation, overlay, plan,
+    quit_when_idle, sign_in, trash,
 };
 use crate::domain::{StoredKey, ThemeChoice};
 use crate::tui::state::{
     Effect, Intent, KeyScope, Model, Question, Request, Screen, TextField, scroll_by,
 };
-
-/// The lines by which a page key scrolls.
-pub(super) const PAGE_LINES: isize = 10;
 
 /// Handles an intent on any screen.
 pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {

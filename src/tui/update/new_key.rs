@@ -2,8 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::form;
-use super::intents::PAGE_LINES;
+use super::{PAGE_LINES, form};
 use crate::domain::trim_secret_input;
 use crate::tui::state::{
     Effect, Intent, Model, PassphraseForm, Question, Request, Screen, TextField, scroll_by,
