@@ -54,7 +54,7 @@ class Screen:
         subprocess.run([*self.tmux, "send-keys", *keys], check=True)
 
     def shown(self):
-        return subprocess.run([*self.tmux, "capture-pane", "-p", "-e"], check=True,
+        return subprocess.run([*self.tmux, "capture-pane", "-p", "-e", "-N"], check=True,
                               capture_output=True, text=True).stdout
 
     def wait(self, words):

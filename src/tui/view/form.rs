@@ -225,7 +225,7 @@ fn draw_expiry_field(form: &Form, focused: bool, theme: Theme, frame: &mut Frame
         focused,
         theme,
         frame,
-        Rect { width: area.width.min(24), ..area },
+        Rect { width: area.width.min(22), ..area },
     );
     if focused && area.width > 50 {
         let hint = format!("space: {}", EXPIRY_PRESETS.join(" "));
