@@ -37,6 +37,8 @@ LEFT_OUT = {
     ), "the snapshot has a line with secret-tool or ctrl-z, which are not on Windows"),
     "keywright::api::openrouter::certificates::tests::each_fault_of_a_certificate_file_is_named":
         "the system verifies certificates on Windows, without SSL_CERT_DIR",
+    "cli_account::leak::panic_lists_the_files_that_contain_the_leaked_key":
+        "expects files of a home directory of a Unix",
     "doctor::plaintext_keys::a_missing_search_directory_fails_with_its_path": "expects words of a Unix",
     "doctor::plaintext_keys::plaintext_keys_are_reported_with_their_owner_and_only_masked":
         "expects files of a home directory of a Unix, such as ~/.zshrc",
