@@ -1,5 +1,7 @@
 //! A proxy in front of the sandbox that injects faults and records requests.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
