@@ -8,6 +8,7 @@ mod edit;
 mod error;
 mod import;
 mod leak_response;
+mod management_error;
 pub mod management_key;
 mod migrate;
 mod missing;

@@ -9,6 +9,21 @@ use crate::services::diagnostic::{Diagnostic, Position};
 use crate::services::keys::{Error, NameResolver, SurroundingsError};
 use crate::services::provision::ServiceContext;
 
+/// Fields of a key. All but the label can have defaults.
+pub(super) const KEY_FIELDS: [&str; 7] =
+    ["label", "limit", "reset", "expires", "workspace", "guardrail", "store"];
+/// OpenRouter's names for these fields, and other likely names.
+pub(super) const FIELD_ALIASES: [(&str, &str); 8] = [
+    ("name", "label"),
+    ("key_label", "label"),
+    ("limit_reset", "reset"),
+    ("usage_limit_type", "reset"),
+    ("interval", "reset"),
+    ("expires_at", "expires"),
+    ("expiry", "expires"),
+    ("workspace_id", "workspace"),
+];
+
 /// A parsed plan. Its names are found by [`resolve_names`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {

@@ -8,28 +8,13 @@ use jiff::Timestamp;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::names::{self, NameField, NamePlace, Plan, PlanName};
+use super::names::{self, FIELD_ALIASES, KEY_FIELDS, NameField, NamePlace, Plan, PlanName};
 use crate::domain::{
     Cents, DefaultedFields, Expiry, KeyDefaults, KeyRequest, Label, PartialPolicy, ResetInterval,
     StoreKind, find_keys,
 };
 use crate::services::diagnostic::{Diagnostic, LineIndex, format_suggestion, redact_excerpt};
 use crate::services::keys::{WorkspaceText, parse_workspace};
-
-/// Fields of a key. All but the label can have defaults.
-const KEY_FIELDS: [&str; 7] =
-    ["label", "limit", "reset", "expires", "workspace", "guardrail", "store"];
-/// OpenRouter's names for these fields, and other likely names.
-const FIELD_ALIASES: [(&str, &str); 8] = [
-    ("name", "label"),
-    ("key_label", "label"),
-    ("limit_reset", "reset"),
-    ("usage_limit_type", "reset"),
-    ("interval", "reset"),
-    ("expires_at", "expires"),
-    ("expiry", "expires"),
-    ("workspace_id", "workspace"),
-];
 
 type TomlTable<'a> = DeTable<'a>;
 type TomlValue<'a> = Spanned<DeValue<'a>>;
