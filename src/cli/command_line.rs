@@ -51,6 +51,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("guardrail", &["keywright guardrail list", "keywright guardrail show research"]),
     ("rename", &["keywright rename notebook desk"]),
     ("rotate", &["keywright rotate ci", "keywright rotate ci --quiet-for 1d --delete-old"]),
+    ("rollback", &["keywright rollback ci --to 1"]),
     ("disable", &["keywright disable ci agent"]),
     ("enable", &["keywright enable notebook"]),
     ("rm", &["keywright rm notebook", "keywright rm notebook --revoke --yes"]),
