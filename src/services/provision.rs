@@ -6,6 +6,7 @@ mod consent;
 mod context;
 mod error;
 mod exchange;
+mod free_label;
 mod preflight;
 mod recover;
 mod shared;

@@ -1,8 +1,8 @@
 //! Keys that a shared store could not take: they are kept in a store of this machine, under their label,
 //! and moved when the shared store can be used again.
 
+use super::free_label::{hash_secret, numbered_labels, store_under_free_label, to_api_key};
 use super::shared_entry::record_new_key;
-use super::store::{hash_secret, numbered_labels, store_under_free_label, to_api_key};
 use super::unlisted_keys::log_error;
 use super::{ServiceContext, lock_storing};
 use crate::domain::{

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
+use super::free_label::store_under_free_label;
 use super::unlisted_keys::{BatchItem, known_accounts, log_error, move_aside, not_listed_error};
 use super::{
     ServiceContext, delete_attempt_secrets, shared, shared_entry, unreceived, wait_for_cancel,
@@ -281,56 +282,6 @@ async fn store_and_list(
         .await
 }
 
-/// Stores the key without overwriting another one. If the label was taken since the preflight, the
-/// key gets a numbered label, and a warning is returned; in a shared store this is `EntryExists`.
-pub(super) async fn store_under_free_label(
-    stored_key: &mut StoredKey,
-    key: &ApiKey,
-    services: &ServiceContext,
-) -> Result<Option<UserError>, secret_store::Error> {
-    let requested = stored_key.label.clone();
-    for label in numbered_labels(&requested) {
-        let entry_id = services.entry_id(label.as_str());
-        let existing =
-            services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await;
-        let rename_warning = (label != requested).then(|| {
-            UserError::new(
-                ErrorKind::Failed,
-                format!("the label {requested} was taken in the meantime"),
-                format!("the key is stored as {label}"),
-            )
-        });
-        match existing {
-            Err(secret_store::Error::NoEntry) => {
-                let entry_id = services.entry_id(label.as_str());
-                let secret = to_secret_string(key);
-                let created = services.call_secret_store(move |store, timeout| {
-                    store.create(&entry_id, &secret, timeout)
-                });
-                created.await?;
-            }
-            // A previous attempt already stored this key.
-            Ok(secret) if hash_secret(&secret) == stored_key.hash => {}
-            Ok(_) if services.secret_store.kind().is_shared() => {
-                return Err(secret_store::Error::EntryExists);
-            }
-            Ok(_) => continue,
-            Err(error) => return Err(error),
-        }
-        stored_key.label = label;
-        return Ok(rename_warning);
-    }
-    Err(secret_store::Error::Ambiguous(9))
-}
-
-/// Returns `label` and its numbered variants, in the order in which a key takes them.
-pub(super) fn numbered_labels(label: &Label) -> impl Iterator<Item = Label> {
-    (1..=9).map(|number| match number {
-        1 => label.clone(),
-        _ => label.with_suffix(&number.to_string()),
-    })
-}
-
 /// Fetches the granted policy and records it, also in the inventory if the key is `listed`. A
 /// failure is only a warning.
 async fn compare_policy(
@@ -383,18 +334,4 @@ fn not_stored_error(error: &secret_store::Error) -> UserError {
         error.advice(),
     )
     .with_meaning("this program has the only copy of the key")
-}
-
-#[expect(clippy::disallowed_methods, reason = "the secret store takes plain secrets")]
-pub(super) fn to_secret_string(key: &ApiKey) -> SecretString {
-    SecretString::from(key.expose_secret())
-}
-
-#[expect(clippy::disallowed_methods, reason = "the secret store returns plain secrets")]
-pub(super) fn to_api_key(secret: &SecretString) -> ApiKey {
-    ApiKey::from(secret.expose_secret().to_owned())
-}
-
-pub(super) fn hash_secret(secret: &SecretString) -> String {
-    to_api_key(secret).hash()
 }

@@ -106,7 +106,7 @@ fn a_profile_whose_server_is_not_certain_cannot_be_used() {
         ("server = \"https://me:secret@example.com\"", "server: a server address must not contain"),
         ("server = 5", "server: a server address must be a URL"),
         ("server = true", "server has a wrong type"),
-        ("store = \"memory\"", "store: the store must be os or file"),
+        ("store = \"memory\"", "store: keys in memory are lost when Keywright ends"),
         ("server = https://example.com", "invalid TOML"),
         ("store = \"file\"\n[new]\nlimit = ", "invalid TOML"),
     ] {
