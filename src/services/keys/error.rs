@@ -1,6 +1,4 @@
 //! Errors of operations on existing keys, and how each is shown to a person.
-//!
-//! Longer than 400 lines, because each error stands beside the words in which it is shown.
 
 use super::management_error::classify_management_error;
 use super::surroundings_error::SurroundingsError;
