@@ -15,7 +15,6 @@ pub use reconcile::InventoryChanges;
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -272,17 +271,6 @@ pub fn is_read_only(services: &ServiceContext) -> bool {
         Err(secret_store::Error::Bao(bao::Error::Forbidden { .. })) => true,
         Ok(()) | Err(_) => false,
     }
-}
-
-/// Extends the life of the token of the shared store, or only reads it unless `extend`. Returns how long
-/// it lasts; `None` for a token that never expires or cannot be renewed. Blocks.
-pub fn renew_token(services: &ServiceContext, extend: bool) -> Result<Option<Duration>, Error> {
-    let Some(shared) = SharedStore::find(services) else { return Ok(None) };
-    if extend {
-        return Ok(Some(Duration::from_secs(shared.store.renew_token()?)));
-    }
-    let token = shared.store.lookup_token()?;
-    Ok((token.renewable && token.ttl > 0).then(|| Duration::from_secs(token.ttl)))
 }
 
 /// Whether the current version of an entry can be read.

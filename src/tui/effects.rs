@@ -16,7 +16,6 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 use url::Url;
 
 use super::{Clock, LoopEvent, SandboxControls};
@@ -53,8 +52,6 @@ pub(super) struct EffectRunner {
     services: ServiceContext,
     /// The environment's management key, until the person agrees to its use.
     environment_key: Option<ManagementKey>,
-    /// Renews the token of the shared store while the dashboard is open.
-    token_renewal: Option<AbortHandle>,
     /// The inventory as it was read last.
     inventory_stamp: Arc<Mutex<InventoryStamp>>,
     sandbox_controls: Option<SandboxControls>,
@@ -95,7 +92,6 @@ impl EffectRunner {
         Self {
             services,
             environment_key,
-            token_renewal: None,
             inventory_stamp: Arc::default(),
             sandbox_controls,
             clock,
@@ -116,9 +112,6 @@ impl EffectRunner {
         if let Some((_, stop)) = self.active_refresh.take() {
             // The refresh may have ended.
             let _ = stop.send(true);
-        }
-        if let Some(renewal) = self.token_renewal.take() {
-            renewal.abort();
         }
         self.services = services;
         self.environment_key = environment_key;

@@ -1,7 +1,6 @@
-//! The shared store: reads it, writes what changed, and keeps its token valid.
+//! The shared store: reads it, and writes what changed.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -14,11 +13,7 @@ use crate::tui::state::{Msg, Response, Ticket};
 
 impl EffectRunner {
     /// Reads the shared store into the inventory, and what its token may do.
-    pub(super) fn read_shared_keys(&mut self, ticket: Ticket) {
-        if self.token_renewal.is_none() {
-            let renewal = keep_token_valid(self.services.clone(), self.event_sender.clone());
-            self.token_renewal = Some(tokio::spawn(renewal).abort_handle());
-        }
+    pub(super) fn read_shared_keys(&self, ticket: Ticket) {
         let last_stamp = Arc::clone(&self.inventory_stamp);
         self.spawn_blocking_request(ticket, move |services| {
             let error = match shared_inventory::read_all(services, |_, _| ()) {
@@ -48,26 +43,5 @@ pub(super) async fn write_shared_records(
         let mut error = error.to_user_error();
         error.message = format!("others cannot see the change yet: {}", error.message);
         send_message(results, Msg::Notice(Err(error)));
-    }
-}
-
-/// Renews the token before it expires. Sleeps until then; ends where the token cannot be renewed.
-async fn keep_token_valid(services: ServiceContext, results: UnboundedSender<LoopEvent>) {
-    let mut is_known = false;
-    loop {
-        let services = services.clone();
-        let renew = move || shared_inventory::renew_token(&services, is_known);
-        match run_blocking(renew).await {
-            Some(Ok(Some(lifetime))) => {
-                // Early enough for another try.
-                tokio::time::sleep(lifetime.mul_f32(0.7).max(Duration::from_secs(1))).await;
-            }
-            Some(Err(error)) if is_known => {
-                send_message(&results, Msg::Notice(Err(error.to_user_error())));
-                return;
-            }
-            Some(Ok(None) | Err(_)) | None => return,
-        }
-        is_known = true;
     }
 }

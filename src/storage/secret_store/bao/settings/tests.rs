@@ -1,3 +1,5 @@
+//! Settings from the environment and the configuration.
+
 use super::*;
 
 fn options() -> BaoOptions {
