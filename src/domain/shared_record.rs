@@ -221,7 +221,9 @@ pub fn split_fields(fields: &SharedFields) -> BTreeMap<String, String> {
         let mut rest = value.as_str();
         let mut number = 1;
         while !rest.is_empty() {
-            let end = rest.floor_char_boundary(MAX_VALUE_BYTES);
+            let is_boundary = |end: &usize| rest.is_char_boundary(*end);
+            let most = rest.len().min(MAX_VALUE_BYTES);
+            let end = (1..=most).rev().find(is_boundary).unwrap_or(rest.len());
             let (part, tail) = rest.split_at(end);
             pairs.insert(part_name(name, number), part.to_owned());
             (rest, number) = (tail, number + 1);

@@ -48,6 +48,9 @@ pub(super) enum LoopAction {
     Quit,
 }
 
+/// Reads a text that is to be copied.
+type ReadText = Box<dyn FnOnce(&ServiceContext) -> Result<SecretString, UserError> + Send>;
+
 pub(super) struct EffectRunner {
     services: ServiceContext,
     /// The environment's management key, until the person agrees to its use.
@@ -287,10 +290,7 @@ impl EffectRunner {
     }
 
     /// Is not generic, so that the code exists once.
-    fn copy_boxed(
-        &self,
-        text: Box<dyn FnOnce(&ServiceContext) -> Result<SecretString, UserError> + Send>,
-    ) {
+    fn copy_boxed(&self, text: ReadText) {
         let (results, clipboard) = (self.event_sender.clone(), Arc::clone(&self.clipboard));
         let services = self.services.clone();
         let runtime = tokio::runtime::Handle::current();

@@ -149,9 +149,9 @@ impl Terminal {
         self.mouse_enabled = enabled;
         let out = self.inner.backend_mut().writer();
         if enabled {
-            queue_mouse_on(out)?
+            queue_mouse_on(out)?;
         } else {
-            queue_mouse_off(out)?
+            queue_mouse_off(out)?;
         }
         Write::flush(out)
     }

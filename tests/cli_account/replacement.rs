@@ -76,9 +76,12 @@ fn what_the_management_key_may_not_read_is_asked_about_before_a_rotation() {
         decode_output(&command.output().unwrap())
     };
     assert_eq!(run(&["new", "ci", "--limit", "10"]).0, 0);
-    proxy.rule(|request| match request.starts_with("GET /api/v1/guardrails/assignments") {
-        true => Fault::Say(403, String::new()),
-        false => Fault::Pass,
+    proxy.rule(|request| {
+        if request.starts_with("GET /api/v1/guardrails/assignments") {
+            Fault::Say(403, String::new())
+        } else {
+            Fault::Pass
+        }
     });
     let created = || proxy.count("POST /api/v1/keys");
     let before = created();

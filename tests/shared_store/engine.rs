@@ -198,8 +198,8 @@ fn entry_answer(method: &Method, path: &str, body: &str, state: &mut State) -> (
             _ => error(404, ""),
         },
         ("data", Method::Post) => {
-            let cas = sent["options"]["cas"].as_u64().expect("each write has a cas");
-            if cas != state.versions(name) as u64 {
+            // Each write has a `cas`.
+            if sent["options"]["cas"].as_u64() != Some(state.versions(name) as u64) {
                 return error(400, "check-and-set parameter did not match the current version");
             }
             let entry = state.entries.entry(name.into()).or_default();

@@ -142,12 +142,13 @@ impl MoveArgs {
         if moved == 0 {
             return print_result(&format!("nothing to move: the keys are in the {to} store\n"));
         }
-        let hint = match self.labels.is_empty() {
-            true => format!(
+        let hint = if self.labels.is_empty() {
+            format!(
                 "; for new keys use --store {0} or KEYWRIGHT_STORE={0} from now on",
                 quote_shell_word(to.as_str())
-            ),
-            false => String::new(),
+            )
+        } else {
+            String::new()
         };
         print_result(&format!("{moved} moved{hint}\n"))
     }

@@ -236,8 +236,9 @@ impl Migration<'_> {
                 ),
             }
         }
-        let listed = |entry: &&Entry| matches!(entry.owner, Owner::Key(_) | Owner::Trashed(_));
-        if done.iter().any(|entry| listed(entry)) {
+        let is_listed =
+            done.iter().any(|entry| matches!(entry.owner, Owner::Key(_) | Owner::Trashed(_)));
+        if is_listed {
             inventory::update_trash(self.location, |keys, trash| {
                 for_each_owner(keys, trash, &done, |key, _| key.moved_from = None);
             })?;

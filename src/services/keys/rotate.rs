@@ -80,14 +80,15 @@ async fn rotate_key_with_request(
     let (request, replacement) = match plan {
         Ok(RotationPlan::CreateReplacement(request, replacement)) => (request, replacement),
         Ok(RotationPlan::Resume(new)) => {
-            return finish_by_moving_label(services, &access, *new, None).await;
+            return Box::pin(finish_by_moving_label(services, &access, *new, None)).await;
         }
         Err(error) => return RotationOutcome::Failed(error.to_user_error()),
     };
-    let outcome =
-        provision::run_replacement(&request, &replacement, auth_method, services, controls, report)
-            .await;
-    finish_with_access(services, &access, outcome).await
+    // Boxed: the futures of many requests are large.
+    let run =
+        provision::run_replacement(&request, &replacement, auth_method, services, controls, report);
+    let outcome = Box::pin(run).await;
+    Box::pin(finish_with_access(services, &access, outcome)).await
 }
 
 /// Moves the label after the new key was provisioned.
@@ -95,7 +96,8 @@ pub async fn finish_rotation(
     services: &ServiceContext,
     outcome: ProvisioningOutcome,
 ) -> RotationOutcome {
-    finish_with_access(services, &load_access(services).await, outcome).await
+    let access = load_access(services).await;
+    Box::pin(finish_with_access(services, &access, outcome)).await
 }
 
 async fn finish_with_access(

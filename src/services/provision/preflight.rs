@@ -139,9 +139,10 @@ async fn preflight(
     };
     let slow = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        report(ProvisioningEvent::Notice(match services.secret_store.kind().is_local() {
-            true => "waiting for the keychain: an unlock prompt may be open".into(),
-            false => format!("waiting for {}", services.secret_store.display_name()),
+        report(ProvisioningEvent::Notice(if services.secret_store.kind().is_local() {
+            "waiting for the keychain: an unlock prompt may be open".into()
+        } else {
+            format!("waiting for {}", services.secret_store.display_name())
         }));
         std::future::pending::<()>().await;
     };

@@ -82,12 +82,11 @@ pub(super) fn reconcile(
     keys.retain(|key| !is_stale(key));
     for key in current {
         let same = |one: &&mut StoredKey| scope.contains(one) && one.hash == key.hash;
-        match keys.iter_mut().find(same) {
-            Some(local) => *local = key,
-            None => {
-                let after = keys.iter().position(|other| other.created_at > key.created_at);
-                keys.insert(after.unwrap_or(keys.len()), key);
-            }
+        if let Some(local) = keys.iter_mut().find(same) {
+            *local = key;
+        } else {
+            let after = keys.iter().position(|other| other.created_at > key.created_at);
+            keys.insert(after.unwrap_or(keys.len()), key);
         }
     }
     changes

@@ -238,5 +238,6 @@ fn contains(text: &str, part: &[u8]) -> bool {
     memchr::memmem::find(text.as_bytes(), part).is_some()
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;

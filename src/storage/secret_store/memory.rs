@@ -27,7 +27,9 @@ impl MemoryStore {
         for (EntryId { service, account }, secret) in entries {
             services.entry(service).or_default().insert(account, secret);
         }
-        Self { services: Arc::new(Mutex::new(services)), ..Self::default() }
+        let store = Self::default();
+        *store.lock_services() = services;
+        store
     }
 
     /// Sets what is called before an entry is deleted.

@@ -12,7 +12,7 @@ pub(super) fn begin(model: &mut Model, labels: impl IntoIterator<Item = Label>) 
     if labels.len() < 2 {
         return;
     }
-    let bulk = model.bulk.get_or_insert_with(|| BulkAction::default());
+    let bulk = model.bulk.get_or_insert_with(BulkAction::default);
     bulk.pending.extend(labels);
 }
 

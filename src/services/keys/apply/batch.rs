@@ -95,24 +95,20 @@ impl<'a> BatchRunner<'a> {
         let mut preparing = self.next_preparation.take_if(|_| prepared.is_none());
         let mut may_retry = self.has_stored_key;
         loop {
-            let attempt = match prepared.take() {
-                Some(attempt) => attempt,
-                None => {
-                    let preparing =
-                        preparing.take().unwrap_or_else(|| self.start_preparing(requests));
-                    match self.wait_until_prepared(requests, preparing).await {
-                        // Before those that follow, if it is prepared again.
-                        Ok(attempts) => attempts
-                            .into_iter()
-                            .rev()
-                            .for_each(|attempt| self.prepared.push_front(attempt)),
-                        Err((error, command)) => {
-                            return (Err(error), command == Some(BatchCommand::Stop));
-                        }
+            let Some(attempt) = prepared.take() else {
+                let preparing = preparing.take().unwrap_or_else(|| self.start_preparing(requests));
+                match self.wait_until_prepared(requests, preparing).await {
+                    // Before those that follow, if it is prepared again.
+                    Ok(attempts) => attempts
+                        .into_iter()
+                        .rev()
+                        .for_each(|attempt| self.prepared.push_front(attempt)),
+                    Err((error, command)) => {
+                        return (Err(error), command == Some(BatchCommand::Stop));
                     }
-                    prepared = self.prepared.pop_front();
-                    continue;
                 }
+                prepared = self.prepared.pop_front();
+                continue;
             };
             if self.prepared.is_empty()
                 && self.next_preparation.is_none()

@@ -39,9 +39,10 @@ pub(super) async fn replace_secret(
         }
     };
     let replaced = run_blocking(replace).await;
-    match replaced.unwrap_or(Err(secret_store::Error::TimedOut))? {
-        true => Ok(()),
-        false => Err(replaced_error(services, label).await),
+    if replaced.unwrap_or(Err(secret_store::Error::TimedOut))? {
+        Ok(())
+    } else {
+        Err(replaced_error(services, label).await)
     }
 }
 

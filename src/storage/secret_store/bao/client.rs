@@ -125,9 +125,10 @@ impl Client {
         let full_path = self.full_path(path);
         let Some(mut data) = data else {
             let version = metadata.version;
-            let error = match metadata.destroyed {
-                true => Error::VersionDestroyed { path: full_path, version },
-                false => Error::VersionDeleted { path: full_path, version },
+            let error = if metadata.destroyed {
+                Error::VersionDestroyed { path: full_path, version }
+            } else {
+                Error::VersionDeleted { path: full_path, version }
             };
             return Ok(State::Deleted(version, error));
         };

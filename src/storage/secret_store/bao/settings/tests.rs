@@ -112,13 +112,13 @@ fn a_token_helper_is_asked_in_place_of_the_file() {
 
 #[test]
 fn tls_settings_name_the_variable_that_is_wrong() {
-    let error = with(&[("VAULT_CACERT", "/nowhere.pem")], |environment| environment.tls());
+    let error = with(&[("VAULT_CACERT", "/nowhere.pem")], Environment::tls);
     let error = error.unwrap_err().to_string();
     assert!(error.starts_with("VAULT_CACERT names /nowhere.pem, which cannot be read"), "{error}");
-    let error = with(&[("BAO_CLIENT_KEY", "/k.pem")], |environment| environment.tls());
+    let error = with(&[("BAO_CLIENT_KEY", "/k.pem")], Environment::tls);
     assert_eq!(error.unwrap_err().to_string(), "BAO_CLIENT_KEY is set alone");
-    let error = with(&[("BAO_SKIP_VERIFY", "yes")], |environment| environment.tls());
+    let error = with(&[("BAO_SKIP_VERIFY", "yes")], Environment::tls);
     assert_eq!(error.unwrap_err().to_string(), "BAO_SKIP_VERIFY is neither true nor false");
-    let tls = with(&[("BAO_TLS_SERVER_NAME", "bao.example")], |environment| environment.tls());
+    let tls = with(&[("BAO_TLS_SERVER_NAME", "bao.example")], Environment::tls);
     assert_eq!(tls.unwrap().server_name.as_deref(), Some("bao.example"));
 }
