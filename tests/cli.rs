@@ -89,6 +89,7 @@ fn the_sandbox_starts_with_four_keys() {
             "server",
             "store",
             "created_at",
+            "created_by",
             "requested",
             "granted",
             "differences",

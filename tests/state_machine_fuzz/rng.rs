@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
-    AccountKey, ApiKey, AuthCode, Budget, CheckResult, ErrorKind, GrantedPolicy, KeyInfo,
-    KeyRequest, KeyUpdateOutcome, Label, LeakResponse, NotCarried, OtherAccount,
+    AccountKey, ActionResult, ApiKey, AuthCode, Budget, CheckResult, Credits, DailySpending,
+    ErrorKind, GrantedPolicy, Guardrail, GuardrailRef, KeyInfo, KeyRequest, KeyUpdateOutcome,
+    Label, LeakResponse, ModelSpending, NotCarried, OtherAccount, ProvisioningEvent,
     ProvisioningOutcome, ProvisioningStep, Reported, RequestedPolicy, ResetInterval, Retirement,
-    RotationOutcome, StoreKind, StoredKey, UnresolvedAttempt, UsageSample, UserError,
+    Rotated, RotationOutcome, StoreKind, StoredKey, UnresolvedAttempt, UsageSample, UserError,
+    Workspace, utc_date,
 };
-use keywright::domain::{
-    ActionResult, Guardrail, GuardrailRef, ProvisioningEvent, Rotated, Workspace,
-};
-use keywright::domain::{Credits, DailySpending, ModelSpending, utc_date};
 use keywright::tui::state::{FormChoices, PlanStatus, PlannedKey, ProfileChoice};
 
 /// Returns the number in an environment variable.
