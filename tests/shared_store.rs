@@ -143,6 +143,36 @@ fn a_request_waits_for_the_election_of_a_leader() {
 }
 
 #[test]
+fn a_redirect_is_followed_to_the_leader_and_nowhere_else() {
+    let (engine, leader) = (FakeEngine::start(), FakeEngine::start());
+    leader.edit(|state| state.write(CI, "sk-1"));
+    let read = |to: &str| {
+        engine.edit(|state| {
+            state.leader = to.to_owned();
+            state.faults.extend([Fault::Redirect; 3]);
+        });
+        let read = bao(&engine).read(CI);
+        engine.edit(|state| state.faults.clear());
+        read
+    };
+    assert_eq!(text(&read(&leader.address).unwrap().secret), "sk-1");
+    let asked = |engine: &FakeEngine| engine.edit(|state| std::mem::take(&mut state.requests));
+    assert_eq!((asked(&engine).len(), asked(&leader).len()), (1, 1));
+    for elsewhere in ["http://192.0.2.1:1", "ftp://127.0.0.1", &format!("{}/x", leader.address)] {
+        let error = message(&read(elsewhere).unwrap_err());
+        assert!(error.contains("redirects to where the token must not be sent"), "{error}");
+    }
+    assert_eq!(asked(&leader).len(), 0);
+    // The leader is chosen while the request waits: it is the engine itself in the end.
+    engine.edit(|state| {
+        state.write(CI, "sk-2");
+        state.leader = "http://127.0.0.1:1".into();
+        state.faults.push_back(Fault::Redirect);
+    });
+    assert_eq!(text(&bao(&engine).read(CI).unwrap().secret), "sk-2");
+}
+
+#[test]
 fn each_failure_has_a_sentence_of_its_own() {
     let engine = FakeEngine::start();
     let read = || message(&bao(&engine).read(CI).unwrap_err());

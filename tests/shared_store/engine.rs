@@ -19,6 +19,8 @@ pub enum Fault {
     Unanswered,
     /// This status with these words.
     Status(u16, &'static str),
+    /// A redirect to the same path after `leader`.
+    Redirect,
 }
 
 #[derive(Clone, Default)]
@@ -30,6 +32,8 @@ struct Version {
 
 #[derive(Default)]
 pub struct State {
+    /// The beginning of the addresses to which a redirect points.
+    pub leader: String,
     entries: BTreeMap<String, (Vec<Version>, BTreeMap<String, String>)>,
     /// Method and path of each request, with the token's first letters.
     pub requests: Vec<String>,
@@ -112,6 +116,11 @@ fn serve(mut request: Request, state: &mut State) {
     let fault = if url.starts_with("/v1/secret/") { state.faults.pop_front() } else { None };
     if fault == Some(Fault::Lost) {
         drop(request.into_writer());
+        return;
+    }
+    if fault == Some(Fault::Redirect) {
+        let location = Header::from_bytes("location", format!("{}{url}", state.leader)).unwrap();
+        let _ = request.respond(Response::empty(307).with_header(location));
         return;
     }
     let (status, answer) = match fault {

@@ -15,7 +15,7 @@ use crate::cli::output::{
     confirm, find_keys, print, print_error, print_result, print_status, print_warning, usage_error,
 };
 use crate::cli::run_async;
-use crate::cli::shared_store::check_may_write;
+use crate::cli::shared_store::check_may_replace_leaked;
 use crate::cli::sign_in::{SignInArgs, run_with_prompts};
 use crate::cli::unstored_keys::{key_lost_error, store_replacement};
 use crate::domain::{
@@ -47,7 +47,7 @@ pub struct PanicArgs {
 impl PanicArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let leaked = find_keys(services, &self.labels)?;
-        check_may_write(services, leaked.iter().map(|key| key.label.as_str()))?;
+        check_may_replace_leaked(services, &leaked)?;
         let scan_roots = ScanRoots::resolve(&self.search).map_err(|(path, error)| {
             usage_error(
                 format!("--search {}: {}", secret_scan::display_path(&path), io_error_text(&error)),

@@ -9,10 +9,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, SharedStore};
+use crate::api::oauth;
 use crate::domain::sanitize;
 use crate::platform::blocking_call::run_blocking;
 use crate::platform::environment::user_at_host;
 use crate::services::provision::ServiceContext;
+use crate::storage::json_store::SchemaVersion;
 use crate::storage::secret_store;
 use crate::storage::secret_store::bao::{self, BaoStore};
 
@@ -21,6 +23,9 @@ const LOCK_LIFETIME: Duration = Duration::from_secs(30);
 
 /// How much older a lock must be that is taken over at once: the clocks of two machines may differ.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(15);
+
+/// The document of a data directory with the last lock taken from there.
+const LAST_LOCK_FILE: &str = "plan-lock.json";
 
 /// How long to wait before another try.
 const RETRY_INTERVAL: Duration = Duration::from_millis(300);
@@ -31,10 +36,22 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(300);
 struct LockRecord {
     /// Who has it, as `USER@HOST`; empty where nobody has it.
     holder: String,
+    /// A random text of this lock.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<Timestamp>,
+}
+
+/// The lock that was last taken from a data directory. Its holder has ended if another process has the
+/// lock of the directory.
+#[derive(Clone, Serialize, Deserialize, Default)]
+#[serde(default)]
+struct LastLock {
+    version: SchemaVersion,
+    id: String,
 }
 
 /// The lock of a plan. Dropping it releases it.
@@ -46,12 +63,13 @@ pub struct PlanLock {
 struct LockEntry {
     store: BaoStore,
     path: String,
+    id: String,
     since: Timestamp,
     /// The version that this holder wrote; `None` once somebody else has written another.
     version: Mutex<Option<u64>>,
 }
 
-/// Waits for the lock. Calls `on_wait` once, with who has it, if somebody else does. Returns `None`
+/// Waits for the lock; the caller has that of the data directory. Calls `on_wait` once, with who has it, if somebody else does. Returns `None`
 /// without a shared store.
 pub async fn lock_plan(
     services: &ServiceContext,
@@ -61,12 +79,17 @@ pub async fn lock_plan(
     let mut entry_id = shared.services.entry_id("apply");
     entry_id.service.push_str(" lock");
     let path = shared.store.entry_path(&entry_id);
+    let location = &services.location;
+    // A directory that cannot be written only makes the next run wait for a lock that was left.
+    let ended = location.read::<LastLock>(LAST_LOCK_FILE).unwrap_or_default().id;
+    let id = oauth::generate_nonce();
+    let _ = location.replace(LAST_LOCK_FILE, LastLock { id: id.clone(), ..LastLock::default() });
     let mut last_seen: Option<(u64, Instant)> = None;
     let mut is_waiting = false;
     loop {
         let (store, path) = (shared.store.clone(), path.clone());
-        let seen = last_seen;
-        let tried = run_blocking(move || try_lock(store, path, seen)).await;
+        let (seen, id, ended) = (last_seen, id.clone(), ended.clone());
+        let tried = run_blocking(move || try_lock(store, path, id, &ended, seen)).await;
         match tried.unwrap_or(Err(secret_store::Error::TimedOut))? {
             Tried::Locked(entry) => return Ok(Some(PlanLock::start_renewal(entry))),
             Tried::HeldBy { holder, version } => {
@@ -93,10 +116,13 @@ enum Tried {
     Lost,
 }
 
-/// Takes the lock if it is free, or has not been renewed for its lifetime since `last_seen`.
+/// Takes the lock if it is free, if it is the one with the id `ended`, or if it has not been renewed for
+/// its lifetime since `last_seen`.
 fn try_lock(
     store: BaoStore,
     path: String,
+    id: String,
+    ended: &str,
     last_seen: Option<(u64, Instant)>,
 ) -> Result<Tried, secret_store::Error> {
     let version = match store.read(&path) {
@@ -107,7 +133,8 @@ fn try_lock(
             }) || entry
                 .created_time
                 .is_some_and(|written| Timestamp::now().duration_since(written) > CLOCK_TOLERANCE);
-            if !record.holder.is_empty() && !is_stale {
+            let has_ended = !ended.is_empty() && record.id == ended;
+            if !record.holder.is_empty() && !is_stale && !has_ended {
                 return Ok(Tried::HeldBy { holder: record.holder, version: entry.version });
             }
             entry.version
@@ -116,9 +143,10 @@ fn try_lock(
         Err(error) => return Err(error),
     };
     let since = Timestamp::now();
-    match store.write(&path, &format_record(since), Some(version)) {
+    match store.write(&path, &format_record(&id, since), Some(version)) {
         Ok(version) => {
-            Ok(Tried::Locked(LockEntry { store, path, since, version: Mutex::new(Some(version)) }))
+            let version = Mutex::new(Some(version));
+            Ok(Tried::Locked(LockEntry { store, path, id, since, version }))
         }
         Err(secret_store::Error::Bao(bao::Error::Conflict { .. })) => Ok(Tried::Lost),
         Err(error) => Err(error),
@@ -139,7 +167,7 @@ impl PlanLock {
             loop {
                 tokio::time::sleep(LOCK_LIFETIME / 3).await;
                 let entry = Arc::clone(&renewed);
-                let renew = move || entry.write(&format_record(entry.since));
+                let renew = move || entry.write(&format_record(&entry.id, entry.since));
                 // A lock that was taken over is not renewed; each key is created only once all the same.
                 run_blocking(renew).await;
             }
@@ -172,10 +200,11 @@ impl LockEntry {
     }
 }
 
-fn format_record(since: Timestamp) -> SecretString {
+fn format_record(id: &str, since: Timestamp) -> SecretString {
     let lifetime = SignedDuration::try_from(LOCK_LIFETIME).unwrap_or_default();
     serialize(&LockRecord {
         holder: user_at_host(),
+        id: id.into(),
         since: Some(since),
         expires: Timestamp::now().checked_add(lifetime).ok(),
     })

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
+};
 use reqwest::{Method, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::Error;
-use super::settings::{BaoOptions, Credentials, Environment, invalid};
+use super::settings::{BaoOptions, Credentials, Environment, invalid, is_loopback};
 use super::tls::{add_tls, error_chain, tls_problem};
 use super::wire::{Auth, AuthResponse, Errors};
 use crate::domain::sanitize;
@@ -47,6 +49,8 @@ struct Token {
 pub(super) struct Answer {
     pub status: u16,
     body: Vec<u8>,
+    /// Where a temporary redirect points.
+    location: Option<String>,
 }
 
 impl Answer {
@@ -161,7 +165,50 @@ impl Session {
         body: Option<&Body>,
         token: Option<&Token>,
     ) -> Result<Answer, Error> {
-        let mut request = self.http.request(method, self.api_url(path, query));
+        let url = self.api_url(path, query);
+        let answer = self.send_to(url.clone(), &method, body, token).await?;
+        // A node that is not the leader redirects to the leader while it cannot forward requests.
+        let leader = match &answer.location {
+            Some(location) => self.resolve_redirect(&url, location)?,
+            None => return self.checked(answer),
+        };
+        match self.send_to(leader, &method, body, token).await {
+            Ok(answer) if answer.location.is_none() => self.checked(answer),
+            // The leader that the node knows is gone or is no longer the leader.
+            Ok(_) | Err(Error::Unreachable { .. }) => Err(Error::NoLeader(self.address.clone())),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn checked(&self, answer: Answer) -> Result<Answer, Error> {
+        self.check_outage(&answer)?;
+        Ok(answer)
+    }
+
+    /// Returns the address of the same request at the leader. The token is not sent to another path, nor
+    /// in plaintext where it was encrypted.
+    fn resolve_redirect(&self, url: &Url, location: &str) -> Result<Url, Error> {
+        let leader = url.join(location).ok().filter(|leader| {
+            leader.path() == url.path()
+                && (leader.scheme() == "https"
+                    || leader.scheme() == "http"
+                        && url.scheme() == "http"
+                        && (is_loopback(leader) || !is_loopback(url)))
+        });
+        leader.ok_or_else(|| Error::UnexpectedAnswer {
+            address: self.address.clone(),
+            problem: "it redirects to where the token must not be sent".into(),
+        })
+    }
+
+    async fn send_to(
+        &self,
+        url: Url,
+        method: &Method,
+        body: Option<&Body>,
+        token: Option<&Token>,
+    ) -> Result<Answer, Error> {
+        let mut request = self.http.request(method.clone(), url);
         if let Some(token) = token {
             request =
                 request.header(HeaderName::from_static("x-vault-token"), token.header.clone());
@@ -185,13 +232,13 @@ impl Session {
         if let Some(index) = response.headers().get("x-vault-index") {
             *self.index.lock().unwrap_or_else(PoisonError::into_inner) = Some(index.clone());
         }
-        let answer = self.receive(response).await?;
-        self.check_outage(&answer)?;
-        Ok(answer)
+        self.receive(response).await
     }
 
     async fn receive(&self, mut response: Response) -> Result<Answer, Error> {
         let status = response.status().as_u16();
+        let location = response.headers().get(LOCATION).filter(|_| status == 307);
+        let location = location.and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.to_error(&error))? {
             body.extend_from_slice(&chunk);
@@ -202,7 +249,7 @@ impl Session {
                 });
             }
         }
-        Ok(Answer { status, body })
+        Ok(Answer { status, body, location })
     }
 
     /// Recognises answers that say that the engine cannot work now.

@@ -117,13 +117,10 @@ impl Environment<'_> {
         if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
             return Err(invalid(&name, "contains more than a host and a path", advice));
         }
-        let is_loopback = match url.host() {
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            Some(Host::Domain(host)) => host == "localhost",
-            None => return Err(invalid(&name, "has no host", advice)),
-        };
-        if url.scheme() == "http" && !is_loopback && !self.is_true("SKIP_VERIFY")? {
+        if url.host().is_none() {
+            return Err(invalid(&name, "has no host", advice));
+        }
+        if url.scheme() == "http" && !is_loopback(&url) && !self.is_true("SKIP_VERIFY")? {
             return Err(invalid(
                 &name,
                 "begins with http://, so that the token and the keys would be sent in plaintext",
@@ -308,6 +305,16 @@ fn read_file(variable: &str, path: &Path) -> Result<Vec<u8>, Error> {
 
 pub(super) fn invalid(name: &str, problem: &str, advice: &str) -> Error {
     Error::InvalidSetting { name: name.into(), problem: problem.into(), advice: advice.into() }
+}
+
+/// Whether the host is this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(host)) => host == "localhost",
+        None => false,
+    }
 }
 
 #[cfg(test)]
