@@ -35,6 +35,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::domain::UserError;
 use crate::services::config::{Config, DashboardNames, Field};
 use crate::services::provision::ServiceContext;
+use crate::storage::inventory;
 pub use commands::list::refresh_all_keys;
 use commands::{
     account, apply, completions, config, copy, disable, doctor, edit, env, get, guardrail, helper,
@@ -197,6 +198,13 @@ pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Res
     if command.changes_keys() {
         // Nothing is changed on the ground of an old list.
         read.clone()?;
+    }
+    if read.is_err()
+        && matches!(command, Command::List(_))
+        && inventory::list_keys(&services.location, &services.server).is_ok_and(|it| it.is_empty())
+    {
+        // An empty list would say that there are no keys.
+        return read;
     }
     let result = run_command(command, config, services);
     services.skipped_rows.take_errors().iter().for_each(output::print_warning);

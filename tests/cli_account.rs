@@ -16,7 +16,6 @@ mod new_defaults;
 mod other_account;
 #[path = "cli_account/other_profiles.rs"]
 mod other_profiles;
-#[allow(dead_code, reason = "these tests need few of its faults")]
 #[path = "account/proxy.rs"]
 mod proxy;
 #[path = "cli_account/recover.rs"]

@@ -69,7 +69,8 @@ pub(super) fn print_stored_key(
     stored_key: &StoredKey,
     services: &ServiceContext,
 ) -> Result<(), UserError> {
-    let store = services.secret_store.display_name();
+    // A shared store may not have taken the key.
+    let store = services.for_key(stored_key).secret_store.display_name();
     let StoredKey { label, masked, .. } = stored_key;
     print_result(&format!("{label}  {masked}  stored in {store} and verified\n"))
 }

@@ -151,7 +151,9 @@ fn another_text_in_the_trash_is_not_restored() {
 /// Sets when a removed key was removed.
 fn age(account: &TestAccount, removed_at: Timestamp) {
     inventory::update_trash(&account.services.location, |_, trash| {
-        trash.iter_mut().for_each(|trashed| trashed.removed_at = removed_at);
+        for trashed in trash.iter_mut() {
+            trashed.removed_at = removed_at;
+        }
     })
     .unwrap();
 }

@@ -102,7 +102,7 @@ fn a_received_key_is_not_deleted_while_the_secret_store_cannot_be_read() {
     assert!(results[0].contains("could not be renamed"), "{results:?}");
     assert_eq!(journal_stages(&world), [AttemptStage::KeyReceived]);
     world.proxy.rule(|_| Fault::Pass);
-    inventory::update_keys(&world.services.location, std::vec::Vec::clear).unwrap();
+    inventory::update_keys(&world.services.location, Vec::clear).unwrap();
 
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("vault.age"), "no vault").unwrap();

@@ -56,7 +56,7 @@ impl Fuzzer {
             Effect::Request(ticket, Request::ReadSharedKeys) => {
                 let stored_keys = self.stored_keys.clone();
                 let keys = rng.or_error(|_| stored_keys);
-                let error = rng.option(super::rng::Rng::user_error);
+                let error = rng.option(Rng::user_error);
                 let is_read_only = rng.one_in(4);
                 Msg::Response(ticket, Response::SharedKeysRead { keys, error, is_read_only })
             }

@@ -231,7 +231,7 @@ impl NewArgs {
                 document["key"] = key.expose_secret().into();
             }
             print(&format!("{document:#}\n")).map_err(|error| {
-                let store = services.secret_store.display_name();
+                let store = services.for_key(stored_key).secret_store.display_name();
                 error.with_meaning(format!(
                     "the key '{}' is created and stored in {store}",
                     stored_key.label

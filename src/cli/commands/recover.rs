@@ -11,9 +11,10 @@ use crate::cli::output::{confirm, print, print_result, print_status, print_warni
 use crate::cli::repeated_options::complete_commands;
 use crate::cli::run_async;
 use crate::cli::unstored_keys::{finish_interrupted, print_settled, report_lost_keys};
-use crate::domain::{ErrorKind, UnresolvedAttempt, UserError, format_command, sanitize};
+use crate::domain::{ErrorKind, StoredKey, UnresolvedAttempt, UserError, format_command, sanitize};
 use crate::services::keys::{self, AttemptKey, RecoveryReport, management_key};
 use crate::services::provision::{self, ServiceContext};
+use crate::storage::inventory;
 
 /// Arguments of `recover`.
 #[derive(Args, Debug)]
@@ -65,7 +66,11 @@ impl RecoverArgs {
         } else {
             print_result(&format_recovery(&report))?;
         }
-        ensure_resolved(&report)
+        ensure_resolved(&report)?;
+        let waits = |key: &StoredKey| key.move_to.is_some();
+        let waiting = inventory::filter_keys(&services.location, &services.server, waits)
+            .map_err(|error| error.to_user_error())?;
+        ensure_moved(&waiting)
     }
 }
 
@@ -159,6 +164,21 @@ fn find_unresolved(
         )
         .with_meaning("nothing was dismissed")),
     }
+}
+
+/// Fails if a shared store still could not take keys that wait on this machine.
+fn ensure_moved(waiting: &[StoredKey]) -> Result<(), UserError> {
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let labels: Vec<_> = waiting.iter().map(|key| format!("'{}'", key.label)).collect();
+    let message = format!("the shared store still cannot take {}", labels.join(", "));
+    Err(UserError::new(
+        ErrorKind::SecretStore,
+        message,
+        "run keywright recover again when the store is back and the token may write",
+    )
+    .with_meaning("the keys work and are on this machine only"))
 }
 
 fn format_recovery(report: &RecoveryReport) -> String {

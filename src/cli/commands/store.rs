@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueHint};
 
 use crate::cli::output::{confirm, find_keys, print_result, print_warning, usage_error};
 use crate::cli::passphrase::{prompt_new_passphrase, read_passphrase_file};
+use crate::cli::shared_store::check_may_write;
 use crate::domain::{ErrorKind, KeyLocation, StoreKind, StoredKey, UserError, quote_shell_word};
 use crate::services::config::Config;
 use crate::services::keys::{self, MigratedEntry, Migration};
@@ -62,6 +63,16 @@ impl StoreCommand {
 impl MoveArgs {
     fn run(&self, config: &Config, services: &ServiceContext) -> Result<(), UserError> {
         let chosen = find_keys(services, &self.labels)?;
+        let all;
+        let moving = if chosen.is_empty() {
+            all = inventory::list_keys(&services.location, &services.server)
+                .map_err(|error| error.to_user_error())?;
+            &all
+        } else {
+            &chosen
+        };
+        let leaving = moving.iter().filter(|key| !key.is_in_store(&self.to));
+        check_may_write(services, leaving.map(|key| key.label.as_str()))?;
         self.confirm_unsharing(&chosen, services)?;
         let labels: Vec<_> = chosen.iter().map(|key| key.label.clone()).collect();
         let to = config.build_secret_store(&self.to)?;

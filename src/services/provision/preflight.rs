@@ -10,7 +10,8 @@ use super::{
 };
 use crate::api::oauth::{self, Pkce};
 use crate::domain::{
-    KeyRequest, Label, PendingReplacement, ProvisioningEvent, RequestedPolicy, encode_hex,
+    KeyRequest, Label, PendingReplacement, ProvisioningEvent, RequestedPolicy, StoreKind,
+    encode_hex,
 };
 use crate::storage::inventory;
 use crate::storage::journal::{Attempt, AttemptGuard, AttemptStage};
@@ -139,7 +140,7 @@ async fn preflight(
     };
     let slow = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        report(ProvisioningEvent::Notice(if services.secret_store.kind().is_local() {
+        report(ProvisioningEvent::Notice(if services.secret_store.kind() == StoreKind::Keychain {
             "waiting for the keychain: an unlock prompt may be open".into()
         } else {
             format!("waiting for {}", services.secret_store.display_name())

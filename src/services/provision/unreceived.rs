@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{ServiceContext, abandon_attempt, retry_request};
 use crate::api::openrouter::{self, Client};
-use crate::domain::{AccountKey, KeyPatch, Label, ManagementKey, UserError};
+use crate::domain::{AccountKey, KeyPatch, Label, ManagementKey, UserError, format_command};
 use crate::services::provision::error::Error;
 use crate::storage::inventory;
 use crate::storage::journal::{self, Attempt, AttemptGuard, AttemptStage};
@@ -268,7 +268,13 @@ pub(super) async fn name_key(
         }
         Ok(())
     };
-    named.await.err().map(|error| not_named_error(attempt, &error))
+    let error = not_named_error(attempt, &named.await.err()?);
+    // The label of a replacement moves to it next, and its attempt ends with that.
+    let advice = format_command(&["edit", "--rename-remote"], &[label.as_str()]);
+    Some(match &attempt.replaces {
+        Some(_) => UserError { advice: format!("try again: {advice}"), ..error },
+        None => error,
+    })
 }
 
 /// Returns the error of a stored key that still has the name of its attempt at the server.

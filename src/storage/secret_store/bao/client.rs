@@ -11,8 +11,10 @@ use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::session::{Answer, Body, LazySession, OUTAGE_PATIENCE, Session};
-use super::wire::{Entry, EntryMetadata, Envelope, KEY_FIELD, ListData, ReadData, WrittenData};
+use super::session::{Answer, LazySession, OUTAGE_PATIENCE, Session};
+use super::wire::{
+    Body, Entry, EntryMetadata, Envelope, KEY_FIELD, ListData, ReadData, WrittenData,
+};
 use super::{BaoOptions, Error};
 use crate::storage::secret_store;
 

@@ -190,10 +190,15 @@ impl Error {
             Self::LoginFailed { .. } => {
                 "create a new secret id with `bao write -f auth/approle/role/ROLE/secret-id`, and set BAO_SECRET_ID".into()
             }
-            Self::Forbidden { path, .. } => format!(
-                "ask for a policy with this path; see what the token may do with `bao token capabilities {path}`"
-            )
-            .into(),
+            Self::Forbidden { operation, path } => {
+                // Policies name the paths of the API, which have the kind after the mount.
+                let kind = if matches!(*operation, "read" | "write") { "data" } else { "metadata" };
+                let (mount, rest) = path.split_once('/').unwrap_or((path, ""));
+                format!(
+                    "ask for a policy with the path {mount}/{kind}/{rest}; see what the token may do with `bao token capabilities {mount}/{kind}/{rest}`"
+                )
+                .into()
+            }
             Self::NoMount(mount) => format!(
                 "create it with `bao secrets enable -path={mount} -version=2 kv`, or name another with bao_mount in config.toml"
             )

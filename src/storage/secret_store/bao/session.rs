@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::Error;
-use super::settings::{BaoOptions, Credentials, Environment, invalid, is_loopback};
+use super::settings::{BaoOptions, Credentials, Environment, invalid, resolve_leader};
 use super::tls::{add_tls, error_chain, tls_problem};
-use super::wire::{Auth, AuthResponse, Errors};
+use super::wire::{Auth, AuthResponse, Body, Errors};
 use crate::domain::sanitize;
 
 /// The maximum number of bytes read from an answer: a list of ten thousand labels fits.
@@ -169,7 +169,12 @@ impl Session {
         let answer = self.send_to(url.clone(), &method, body, token).await?;
         // A node that is not the leader redirects to the leader while it cannot forward requests.
         let leader = match &answer.location {
-            Some(location) => self.resolve_redirect(&url, location)?,
+            Some(location) => {
+                resolve_leader(&url, location).ok_or_else(|| Error::UnexpectedAnswer {
+                    address: self.address.clone(),
+                    problem: "it redirects to where the token must not be sent".into(),
+                })?
+            }
             None => return self.checked(answer),
         };
         match self.send_to(leader, &method, body, token).await {
@@ -183,22 +188,6 @@ impl Session {
     fn checked(&self, answer: Answer) -> Result<Answer, Error> {
         self.check_outage(&answer)?;
         Ok(answer)
-    }
-
-    /// Returns the address of the same request at the leader. The token is not sent to another path, nor
-    /// in plaintext where it was encrypted.
-    fn resolve_redirect(&self, url: &Url, location: &str) -> Result<Url, Error> {
-        let leader = url.join(location).ok().filter(|leader| {
-            leader.path() == url.path()
-                && (leader.scheme() == "https"
-                    || leader.scheme() == "http"
-                        && url.scheme() == "http"
-                        && (is_loopback(leader) || !is_loopback(url)))
-        });
-        leader.ok_or_else(|| Error::UnexpectedAnswer {
-            address: self.address.clone(),
-            problem: "it redirects to where the token must not be sent".into(),
-        })
     }
 
     async fn send_to(
@@ -382,19 +371,6 @@ impl Session {
         }
         let reason = if error.is_timeout() { "it timed out" } else { "the connection was closed" };
         Error::NoAnswer { address, reason: reason.into() }
-    }
-}
-
-/// The body of a request, and its content type.
-pub(super) struct Body(SecretString, &'static str);
-
-impl Body {
-    pub(super) fn json(value: &Value) -> Self {
-        Self(SecretString::from(value.to_string()), "application/json")
-    }
-
-    pub(super) fn merge_patch(value: &Value) -> Self {
-        Self(SecretString::from(value.to_string()), "application/merge-patch+json")
     }
 }
 

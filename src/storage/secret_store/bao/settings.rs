@@ -307,8 +307,19 @@ pub(super) fn invalid(name: &str, problem: &str, advice: &str) -> Error {
     Error::InvalidSetting { name: name.into(), problem: problem.into(), advice: advice.into() }
 }
 
+/// Returns the address of the same request at the leader to which a node redirects; `None` where the token
+/// must not be sent: to another path, or in plaintext where it was encrypted.
+pub(super) fn resolve_leader(url: &Url, location: &str) -> Option<Url> {
+    let is_allowed = |leader: &Url| match (url.scheme(), leader.scheme()) {
+        (_, "https") => true,
+        ("http", "http") => is_loopback(leader) || !is_loopback(url),
+        _ => false,
+    };
+    url.join(location).ok().filter(|leader| leader.path() == url.path() && is_allowed(leader))
+}
+
 /// Whether the host is this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
+fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),

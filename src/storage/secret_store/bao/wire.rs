@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// The field of an entry's data that has the key.
 pub(super) const KEY_FIELD: &str = "key";
@@ -118,7 +119,7 @@ pub(super) struct Envelope<T> {
 /// The data of a read entry. A deleted version has metadata only.
 #[derive(Deserialize)]
 pub(super) struct ReadData {
-    pub data: Option<BTreeMap<String, serde_json::Value>>,
+    pub data: Option<BTreeMap<String, Value>>,
     #[serde(default)]
     pub metadata: ReadMetadata,
 }
@@ -161,7 +162,7 @@ pub(super) struct Auth {
 #[derive(Deserialize, Default)]
 pub(super) struct Errors {
     #[serde(default)]
-    pub errors: Vec<serde_json::Value>,
+    pub errors: Vec<Value>,
 }
 
 fn null_to_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
@@ -174,4 +175,17 @@ fn null_to_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
 fn lenient_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     let text: Option<String> = Option::deserialize(deserializer)?;
     Ok(text.and_then(|text| text.parse().ok()))
+}
+
+/// The body of a request, and its content type.
+pub(super) struct Body(pub(super) SecretString, pub(super) &'static str);
+
+impl Body {
+    pub(super) fn json(value: &Value) -> Self {
+        Self(SecretString::from(value.to_string()), "application/json")
+    }
+
+    pub(super) fn merge_patch(value: &Value) -> Self {
+        Self(SecretString::from(value.to_string()), "application/merge-patch+json")
+    }
 }

@@ -8,9 +8,8 @@ use serde_json::{Value, json};
 use super::{Client, Result};
 use crate::domain::sanitize;
 use crate::storage::secret_store::bao::Error;
-use crate::storage::secret_store::bao::session::Body;
 use crate::storage::secret_store::bao::wire::{
-    Auth, AuthResponse, Envelope, Health, Mount, TokenInfo,
+    Auth, AuthResponse, Body, Envelope, Health, Mount, TokenInfo,
 };
 
 impl Client {

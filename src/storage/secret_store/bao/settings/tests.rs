@@ -25,6 +25,11 @@ fn with<T>(variables: &[(&str, &str)], read: impl FnOnce(&Environment<'_>) -> T)
     read(&Environment(&lookup))
 }
 
+#[expect(clippy::redundant_closure_for_method_calls, reason = "a path has no general lifetime")]
+fn tls(variables: &[(&str, &str)]) -> Result<TlsSettings, Error> {
+    with(variables, |environment| environment.tls())
+}
+
 fn address(variables: &[(&str, &str)]) -> Result<String, String> {
     with(variables, |environment| environment.address(&options()))
         .map(|url| url.to_string())
@@ -112,13 +117,13 @@ fn a_token_helper_is_asked_in_place_of_the_file() {
 
 #[test]
 fn tls_settings_name_the_variable_that_is_wrong() {
-    let error = with(&[("VAULT_CACERT", "/nowhere.pem")], Environment::tls);
+    let error = tls(&[("VAULT_CACERT", "/nowhere.pem")]);
     let error = error.unwrap_err().to_string();
     assert!(error.starts_with("VAULT_CACERT names /nowhere.pem, which cannot be read"), "{error}");
-    let error = with(&[("BAO_CLIENT_KEY", "/k.pem")], Environment::tls);
+    let error = tls(&[("BAO_CLIENT_KEY", "/k.pem")]);
     assert_eq!(error.unwrap_err().to_string(), "BAO_CLIENT_KEY is set alone");
-    let error = with(&[("BAO_SKIP_VERIFY", "yes")], Environment::tls);
+    let error = tls(&[("BAO_SKIP_VERIFY", "yes")]);
     assert_eq!(error.unwrap_err().to_string(), "BAO_SKIP_VERIFY is neither true nor false");
-    let tls = with(&[("BAO_TLS_SERVER_NAME", "bao.example")], Environment::tls);
+    let tls = tls(&[("BAO_TLS_SERVER_NAME", "bao.example")]);
     assert_eq!(tls.unwrap().server_name.as_deref(), Some("bao.example"));
 }
