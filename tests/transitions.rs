@@ -32,6 +32,8 @@ mod sign_in;
 mod trash;
 #[path = "transitions/unstored.rs"]
 mod unstored;
+#[path = "transitions/view_state.rs"]
+mod view_state;
 
 use std::sync::Arc;
 

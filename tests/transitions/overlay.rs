@@ -1,7 +1,6 @@
 //! The palette, the message log, the footer and the mouse.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use keywright::domain::ThemeChoice;
 use keywright::tui::keymap::{
     Safety, footer_items, intent_for_key, palette_entries, run_entry, screen_bindings,
     selected_entry,
@@ -303,53 +302,11 @@ fn readme_lists_the_built_in_keys() {
 }
 
 #[test]
-fn a_chosen_theme_survives_a_restart_unless_the_configuration_names_one() {
-    let mut model = model_with_keys(&["laptop"]);
-    model.uses_color = true;
-    let effects = send_intent(&mut model, Intent::NextTheme);
-    let [Effect::SaveView(view)] = &effects[..] else { panic!("{effects:?}") };
-    let chosen = model.theme_choice;
-    assert_ne!(chosen, ThemeChoice::Auto);
-    for (configured, expected) in
-        [(ThemeChoice::Auto, chosen), (ThemeChoice::HighContrast, ThemeChoice::HighContrast)]
-    {
-        let context = AppContext { theme_choice: configured, ..AppContext::default() };
-        let mut next = Model::new(context, (80, 24), now());
-        next.restore_view(view);
-        assert_eq!(next.theme_choice, expected);
-    }
-    let mut next = Model::new(AppContext::default(), (80, 24), now());
-    next.restore_view(&keywright::tui::state::ViewState::default());
-    assert_eq!(next.theme_choice, ThemeChoice::Auto, "an old file has no theme");
-}
-
-#[test]
 fn the_footer_of_80_columns_disables_the_selected_key() {
     let mut model = model_with_keys(&["laptop"]);
     assert!(footer(&model, 78).contains("d disable"), "{}", footer(&model, 78));
     model.dashboard.attention_list = vec![(0, KeyState::Low)];
     assert!(footer(&model, 78).contains("d disable"), "{}", footer(&model, 78));
-}
-
-#[test]
-fn order_filter_and_details_survive_a_restart() {
-    let mut model = model_with_keys(&["laptop", "ci"]);
-    let effects = send_intent(&mut model, Intent::SortBy(SortOrder::Label));
-    assert!(matches!(&effects[..], [Effect::SaveView(_)]));
-    assert!(send_intent(&mut model, Intent::Move(1)).is_empty());
-    send_intent(&mut model, Intent::EditFilter);
-    send_intent(&mut model, Intent::TypeChar('c'));
-    assert!(send_intent(&mut model, Intent::TypeChar('i')).is_empty());
-    let effects = send_intent(&mut model, Intent::Enter);
-    let [Effect::SaveView(view)] = &effects[..] else { panic!("{effects:?}") };
-    let mut next = Model::new(AppContext::default(), (80, 24), now());
-    next.restore_view(view);
-    load_keys(&mut next);
-    let keys = Ok(vec![key("laptop"), key("ci")]);
-    let effects = send(&mut next, Msg::Response(Ticket(1), Response::KeysLoaded(keys)));
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::SaveView(_))));
-    assert_eq!(labels(&next), ["ci"]);
-    assert_eq!(next.dashboard.sort_order, SortOrder::Label);
 }
 
 #[test]
@@ -403,23 +360,4 @@ fn the_footer_says_what_esc_clears() {
     let items = footer_items(&model, 78);
     let items: Vec<_> = items.iter().map(|item| item.binding.action.description).collect();
     assert_eq!(items, ["to the keys"], "nothing can be restored");
-}
-
-#[test]
-fn the_first_press_on_the_key_of_themes_changes_what_is_seen() {
-    let mut model = model_with_keys(&[]);
-    model.uses_color = true;
-    let mut seen = vec![model.resolve_theme(model.theme_choice)];
-    for _ in 0..3 {
-        send_intent(&mut model, Intent::NextTheme);
-        let shown = model.resolve_theme(model.theme_choice);
-        assert!(!seen.contains(&shown), "{shown} {seen:?}");
-        seen.push(shown);
-    }
-    send_intent(&mut model, Intent::NextTheme);
-    assert_eq!(model.theme_choice, ThemeChoice::Auto);
-    assert!(matches!(&model.notice, Some(Ok(text)) if text.contains("follows the terminal")));
-    model.uses_color = false;
-    send_intent(&mut model, Intent::NextTheme);
-    assert_eq!(model.theme_choice, ThemeChoice::Auto);
 }
