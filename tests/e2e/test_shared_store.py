@@ -120,6 +120,25 @@ def with_a_token_that_may_only_read_nothing_is_asked_of_openrouter(world):
 
 
 @test
+def panic_disables_the_leaked_key_also_while_the_shared_store_is_away(world):
+    Engine(world)
+    machine(world, "one")
+    server, management = world.sandbox()
+    world.env.update(KEYWRIGHT_SERVER=server, OPENROUTER_MANAGEMENT_KEY=management)
+    key = create(world, server, "team")
+    hash_ = hashlib.sha256(key.encode()).hexdigest()
+    before = hashes(server, management).keys()
+    for away in ({"BAO_ADDR": "http://127.0.0.1:9"}, {"BAO_TOKEN": "s.expired"}):
+        world.env.update(away)
+        code, out, err = world.keywright("panic", "team", "--yes", within=120)
+        assert code != 0, (code, out, err)
+        row = json.loads(fetch(f"{server}/api/v1/keys/{hash_}", management)[2])["data"]
+        equal((away, row["disabled"]), (away, True))
+        # The list leaves out disabled keys.
+        equal(hashes(server, management).keys(), before - {hash_})
+
+
+@test
 def each_failure_of_the_engine_has_its_own_sentence(world):
     engine = Engine(world)
     machine(world, "one")

@@ -47,6 +47,7 @@ pub struct PanicArgs {
 impl PanicArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let leaked = find_keys(services, &self.labels)?;
+        check_may_replace_leaked(services, &leaked)?;
         let scan_roots = ScanRoots::resolve(&self.search).map_err(|(path, error)| {
             usage_error(
                 format!("--search {}: {}", secret_scan::display_path(&path), io_error_text(&error)),
@@ -67,8 +68,6 @@ impl PanicArgs {
         };
         // With a management key this shows only by requests, which come after the leaked key is disabled.
         if management.is_none() {
-            // With a management key the leaked key is disabled first, whatever the store allows.
-            check_may_replace_leaked(services, &leaked)?;
             print_expected_losses(
                 leaked.iter().map(|key| (&key.label, keys::preview_without_management_key(key))),
             );
