@@ -56,6 +56,10 @@ LEFT_OUT = {
 }
 
 
+# ERROR_INTERNAL_ERROR: Wine sometimes fails to start a process on a busy machine.
+WINE_ERROR = "code: 1359"
+
+
 def name_of(program):
     return re.sub(r"-[0-9a-f]{16}\.exe$", "", os.path.basename(program))
 
@@ -68,6 +72,9 @@ def run_tests(prefix, program):
     began = time.monotonic()
     # There is no console: with this variable crossterm writes sequences, as it does in one.
     code, out, err = prefix.run(program, "--exact", *arguments, within=900, cwd=ROOT, TERM="xterm")
+    if code != 0 and WINE_ERROR in out:
+        print(f"again   {name}: a call of Wine failed with {WINE_ERROR}", flush=True)
+        code, out, err = prefix.run(program, "--exact", *arguments, within=900, cwd=ROOT, TERM="xterm")
     took = time.monotonic() - began
     tally = re.search(r"^test result: \S+ (\d+) passed; (\d+) failed; (\d+) ignored", out, re.M)
     passed, failed = (int(tally[1]), int(tally[2])) if tally else (0, 1)

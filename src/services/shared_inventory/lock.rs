@@ -45,14 +45,17 @@ struct LockRecord {
     expires: Option<Timestamp>,
 }
 
-/// The lock that was last taken from a data directory. Its holder has ended if another process has the
-/// lock of the directory.
+/// The locks that processes of a data directory last tried to take. They have ended if another process
+/// has the lock of the directory.
 #[derive(Clone, Serialize, Deserialize, Default)]
 #[serde(default)]
 struct LastLock {
     version: SchemaVersion,
-    id: String,
+    ids: Vec<String>,
 }
+
+/// How many ids are kept: each was perhaps written, and its process killed before it took the lock.
+const MAX_IDS: usize = 16;
 
 /// The lock of a plan. Dropping it releases it.
 pub struct PlanLock {
@@ -81,9 +84,10 @@ pub async fn lock_plan(
     let path = shared.store.entry_path(&entry_id);
     let location = &services.location;
     // A directory that cannot be written only makes the next run wait for a lock that was left.
-    let ended = location.read::<LastLock>(LAST_LOCK_FILE).unwrap_or_default().id;
+    let ended = location.read::<LastLock>(LAST_LOCK_FILE).unwrap_or_default().ids;
     let id = oauth::generate_nonce();
-    let _ = location.replace(LAST_LOCK_FILE, LastLock { id: id.clone(), ..LastLock::default() });
+    let ids = [&id].into_iter().chain(&ended).take(MAX_IDS).cloned().collect();
+    let _ = location.replace(LAST_LOCK_FILE, LastLock { ids, ..LastLock::default() });
     let mut last_seen: Option<(u64, Instant)> = None;
     let mut is_waiting = false;
     loop {
@@ -116,13 +120,13 @@ enum Tried {
     Lost,
 }
 
-/// Takes the lock if it is free, if it is the one with the id `ended`, or if it has not been renewed for
+/// Takes the lock if it is free, if its id is among `ended`, or if it has not been renewed for
 /// its lifetime since `last_seen`.
 fn try_lock(
     store: BaoStore,
     path: String,
     id: String,
-    ended: &str,
+    ended: &[String],
     last_seen: Option<(u64, Instant)>,
 ) -> Result<Tried, secret_store::Error> {
     let version = match store.read(&path) {
@@ -133,7 +137,7 @@ fn try_lock(
             }) || entry
                 .created_time
                 .is_some_and(|written| Timestamp::now().duration_since(written) > CLOCK_TOLERANCE);
-            let has_ended = !ended.is_empty() && record.id == ended;
+            let has_ended = ended.contains(&record.id);
             if !record.holder.is_empty() && !is_stale && !has_ended {
                 return Ok(Tried::HeldBy { holder: record.holder, version: entry.version });
             }
