@@ -56,7 +56,7 @@ release *options:
 platforms:
     .ci/platforms/check
 
-# The Windows build, warnings denied: its tests and a journey against the sandbox, under Wine.
+# The Windows build, warnings denied: its tests and steps against the sandbox, under Wine.
 windows:
     cargo build --locked
     .ci/platforms/wine {{target}}/debug/keywright

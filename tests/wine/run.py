@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs what was built for Windows under Wine: the tests, and a journey against the sandbox.
+"""Runs what was built for Windows under Wine: the tests, and steps against the sandbox.
 
     python3 tests/wine/run.py PROGRAM HOST_PROGRAM [TEST_PROGRAM...]
 
@@ -15,7 +15,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-import journey  # noqa: E402
+import steps  # noqa: E402
 from prefix import ROOT, Prefix  # noqa: E402
 
 # Programs that are not run, each with the reason. Those that test a Unix are empty on Windows.
@@ -94,11 +94,11 @@ def main():
         for test, reason in (NOT_RUN | LEFT_OUT).items():
             print(f"left out  {test}: {reason}", flush=True)
         print(f"{passed} tests passed, {failed} failed, {left_out} left out", flush=True)
-        steps, broken = journey.run(prefix, program, host_program)
+        step_count, broken = steps.run(prefix, program, host_program)
     finally:
         prefix.close()
-    print(f"under Wine: {passed} tests and {steps} steps passed, {failed + broken} failed")
-    sys.exit(1 if failed or broken or not passed + steps else 0)
+    print(f"under Wine: {passed} tests and {step_count} steps passed, {failed + broken} failed")
+    sys.exit(1 if failed or broken or not passed + step_count else 0)
 
 
 if __name__ == "__main__":
