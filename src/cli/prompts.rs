@@ -52,8 +52,10 @@ pub(super) fn prompt_hidden_line(prompt: &'static str) -> Result<Option<SecretSt
 /// Prompts for a line on standard input, which is a terminal. The end of the input cancels, as a signal
 /// does.
 pub(super) fn prompt_line(prompt: &str) -> Result<String, UserError> {
-    eprint(prompt);
-    let line = read_interruptible(None, || {
+    let prompt = prompt.to_owned();
+    let line = read_interruptible(None, move || {
+        // After the signal handler is in place: a ctrl-c that answers the prompt at once must reach it.
+        eprint(&prompt);
         let mut line = String::new();
         let result = io::stdin().read_line(&mut line);
         PromptResult::Line(matches!(result, Ok(1..)).then_some(line))
