@@ -196,20 +196,21 @@ impl Cli {
 pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Result<(), UserError> {
     let read = if command.lists_keys() { read_shared_keys(services) } else { Ok(()) };
     if command.changes_keys() {
-        // Nothing is changed on the ground of an old list.
+        // An outdated inventory must not decide what is changed.
         read.clone()?;
     }
     if read.is_err()
         && matches!(command, Command::List(_))
         && inventory::list_keys(&services.location, &services.server).is_ok_and(|it| it.is_empty())
     {
-        // An empty list would say that there are no keys.
+        // An empty list would look as if there were no keys.
         return read;
     }
     let result = run_command(command, config, services);
     services.skipped_rows.take_errors().iter().for_each(output::print_warning);
     if !command.changes_keys() {
-        // Without the store the list of the last reading is shown, and the error ends the command.
+        // If the store could not be read, the keys of the last reading are shown, and the error
+        // ends the command.
         return result.and(read);
     }
     let written = write_shared_records(services);
@@ -289,7 +290,7 @@ pub fn run_with_settings(
 }
 
 impl Command {
-    /// Whether the command prints results and errors as JSON.
+    /// Returns whether the command prints results and errors as JSON.
     pub const fn is_json(&self) -> bool {
         match self {
             Self::New(args) => args.json,
@@ -311,7 +312,7 @@ impl Command {
             Self::Trash(args) => args.is_json(),
             Self::Get(_)
             | Self::Run(_)
-            // A document for an error would not be an object on one line.
+            // `watch --json` prints one object per line, which an error document would not be.
             | Self::Watch(_)
             | Self::Env(_)
             | Self::Helper(_)

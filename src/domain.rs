@@ -113,7 +113,7 @@ impl ApiKey {
 }
 
 impl ManagementKey {
-    /// See [`ApiKey::hash`].
+    /// Returns the hash; see [`ApiKey::hash`].
     #[expect(clippy::disallowed_methods, reason = "hashing")]
     pub fn hash(&self) -> String {
         encode_hex(&Sha256::digest(self.expose_secret().as_bytes()))

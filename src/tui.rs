@@ -61,7 +61,7 @@ enum LoopEvent {
 /// Minimum time between two frames that show only results.
 const MIN_FRAME_INTERVAL: Duration = Duration::from_millis(16);
 
-/// Runs the dashboard until the person quits.
+/// Runs the dashboard until the user quits.
 pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserError> {
     let size = check_terminal()?;
     let Options { sandbox_controls, use_color, settings, profiles } = options;
@@ -155,7 +155,7 @@ struct EventLoop<'a> {
     last_message_at: Instant,
     /// Whether a signal asked to quit.
     quit_requested: Arc<AtomicBool>,
-    /// Whether the background is still to be asked for. An answer delays no frame.
+    /// Whether to request the background colour of the terminal. No frame waits for the answer.
     asks_background: bool,
     session: SessionOptions,
 }

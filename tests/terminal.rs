@@ -1,4 +1,4 @@
-//! The real binary in a pseudo-terminal, against its own sandbox: what a person sees and types, and
+//! The real binary in a pseudo-terminal, against its own sandbox: what the user sees and types, and
 //! a terminal that comes back as it was.
 
 #![cfg(unix)]

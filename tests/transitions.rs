@@ -342,7 +342,7 @@ fn any_intent() -> impl Strategy<Value = Intent> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
-    /// An unstored key is kept until the person agrees to discard it.
+    /// An unstored key is kept until the user agrees to discard it.
     #[test]
     fn no_sequence_of_intents_drops_an_unstored_key(intents in prop::collection::vec(any_intent(), 1..60)) {
         let (mut model, ticket) = model_awaiting_consent();

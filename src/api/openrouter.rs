@@ -248,7 +248,8 @@ impl Client {
         })
     }
 
-    /// Returns the server's time, as its last response said it; this machine's before the first.
+    /// Returns the server's time according to its last response; before the first response, this
+    /// machine's time.
     pub fn server_time(&self) -> Timestamp {
         self.clock.now()
     }
@@ -264,7 +265,8 @@ impl Client {
         Ok(bearer)
     }
 
-    /// Classifies a request without a response; the proxy explains a connection that it refused.
+    /// Classifies a request without a response. If a proxy refused the connection, it is asked for
+    /// the reason.
     async fn explain_error(&self, error: &reqwest::Error) -> Error {
         if let Some(proxy) = &self.proxy
             && error.is_connect()
@@ -375,7 +377,7 @@ fn parse_create_response(response: RawResponse) -> Result<CreateKeyResponse, Err
         None => match response.read_error {
             Some(error) => Err(error),
             None => Ok(CreateKeyResponse::Unexpected {
-                // What was decoded may lack something, so the response is kept as it was received.
+                // Decoding may have lost a part, so the response is kept as it was received.
                 body: wire::to_secret_text(response.received.as_deref().unwrap_or(&response.body)),
                 truncated: response.truncated,
             }),

@@ -19,8 +19,8 @@ pub(super) fn find_color_option(args: &[OsString]) -> clap::ColorChoice {
     choice
 }
 
-/// Whether to use colours: `--color` first, then `NO_COLOR`, then `CLICOLOR_FORCE`, as clap does for
-/// help. A dumb terminal has none by default.
+/// Returns whether to use colours: `--color` first, then `NO_COLOR`, then `CLICOLOR_FORCE`, as clap
+/// does for help. A dumb terminal has none by default.
 pub(super) fn is_color_enabled(
     choice: clap::ColorChoice,
     variable: impl Fn(&str) -> Option<OsString>,

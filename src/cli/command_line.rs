@@ -1,5 +1,5 @@
-//! The command line as it is parsed: the derived definition with examples in its help, with the
-//! options that every command accepts on a page of their own, and without empty variables.
+//! Parses the command line. Adds examples to the help of the derived definition, lists the options
+//! that every command accepts on a page of their own, and ignores empty variables.
 
 use std::ffi::{OsStr, OsString};
 use std::mem::ManuallyDrop;
@@ -128,7 +128,7 @@ impl Cli {
         if !is_whole {
             match Self::parse_with(without_unnamed_commands(&Self::command(), &args), &args) {
                 Err(error) if error.kind() != ErrorKind::DisplayVersion => {
-                    // It may be about a command that was left out.
+                    // The error may be about a command that was left out.
                 }
                 result => return result,
             }
@@ -155,9 +155,9 @@ impl Cli {
     }
 }
 
-/// Returns the definition with those commands only that an argument names. clap copies each option of every
-/// command into all of them, which takes half of the program's start and half a megabyte. What it says
-/// about other commands, as in errors, is missing.
+/// Returns the definition with those commands only that an argument names. clap copies each option
+/// of every command into all of them, which takes half of the program's start and half a megabyte.
+/// Errors that list commands are therefore incomplete.
 fn without_unnamed_commands(whole: &Command, args: &[OsString]) -> Command {
     let is_named = |command: &&Command| {
         let mut names = command.get_all_aliases().chain([command.get_name()]);
@@ -200,9 +200,9 @@ fn is_empty_variable(name: &OsStr) -> bool {
     std::env::var_os(name).is_some_and(|value| value.is_empty())
 }
 
-/// Returns the error or help of the whole definition, and without the options that variables set: clap
-/// lists each option that has a value in the usage line of an error as if it were required.
-/// `is_whole` says that the error comes from the whole definition.
+/// Returns the error or help of the whole definition, and without the options that variables set:
+/// clap lists each option that has a value in the usage line of an error as if it were required.
+/// `is_whole` is true if the error comes from the whole definition.
 fn explain_error(error: clap::Error, args: &[OsString], is_whole: bool) -> clap::Error {
     if error.kind() == ErrorKind::DisplayVersion || (is_whole && !error.use_stderr()) {
         return error;

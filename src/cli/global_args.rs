@@ -130,7 +130,7 @@ impl GlobalArgs {
         self.origins.get(option).cloned().unwrap_or(Origin::BuiltIn)
     }
 
-    /// Whether the dashboard uses colours.
+    /// Returns whether the dashboard uses colours.
     pub fn use_color(&self) -> bool {
         is_color_enabled(self.color, |name| std::env::var_os(name))
     }

@@ -65,8 +65,9 @@ pub fn key_to_json(key: &StoredKey, now: Timestamp) -> Value {
     })
 }
 
-/// Returns the fields for which the server reported neither a value nor none, with its words, or null
-/// for a missing field: their null does not mean that there is no limit, reset or expiry.
+/// Returns the fields whose value is not known, each with the text that the server sent, or null if
+/// the response lacked the field. In the JSON of the key these fields are null, which does not mean
+/// that there is no limit, reset or expiry.
 fn unrecognized_to_json(key: &StoredKey) -> Value {
     let (limit, reset, expiry) = (key.limit(), key.reset(), key.expires_at());
     let fields = [
@@ -144,8 +145,8 @@ pub(super) fn to_iso8601(at: Option<Timestamp>) -> Option<String> {
     at.and_then(|at| Timestamp::from_second(at.as_second()).ok()).map(|at| at.to_string())
 }
 
-/// Whether `--json` is among the arguments and is an option of Keywright, not of the program that `run`
-/// starts. For arguments that cannot be parsed.
+/// Returns whether `--json` is among the arguments and is an option of Keywright, not of the
+/// program that `run` starts. For arguments that cannot be parsed.
 pub fn is_json_requested(args: impl IntoIterator<Item = OsString>) -> bool {
     let cli = Cli::command();
     let own: Vec<_> = args.into_iter().skip(1).take_while(|argument| argument != "--").collect();

@@ -38,7 +38,8 @@ impl OtherAccountArgs {
         run_async(keys::confirm_account(services, key))?.map_err(|error| error.to_user_error())
     }
 
-    /// With the option, confirms the account of the key that is already stored under `label`.
+    /// Confirms the account of the key that is already stored under `label`, if the option was
+    /// given.
     pub(super) fn confirm_stored(
         &self,
         services: &ServiceContext,

@@ -89,8 +89,8 @@ pub(super) fn print_confirmed_key(stored_key: &StoredKey) -> Result<(), UserErro
     print_result(&format!("{label}  {masked}  was stored before; its account is confirmed\n"))
 }
 
-/// Makes `error` the one that ends the command, which goes on with its other keys. Prints the one
-/// before.
+/// Records `error` as the result of the command, which continues with its other keys. Prints the
+/// error recorded before.
 pub(super) fn set_last_error(result: &mut Result<(), UserError>, error: UserError) {
     if let Err(earlier) = std::mem::replace(result, Err(error)) {
         print_warning(&earlier);
@@ -115,8 +115,8 @@ pub(super) fn add_done_keys(
     error.with_meaning(format!("{meaning}; {verb} before it: {}", done.join(", ")))
 }
 
-/// Reads one key of the shared store into the inventory. Where it cannot be read, what this machine knows
-/// about the key counts, if it knows it.
+/// Reads one key of the shared store into the inventory. If that fails, the inventory's own entry
+/// is used, if there is one.
 fn read_shared_key(services: &ServiceContext, label: &str) -> Result<(), UserError> {
     let Err(error) = shared_inventory::read_key(services, label) else { return Ok(()) };
     let error = error.to_user_error();
@@ -158,7 +158,7 @@ pub(super) fn find_keys(
     Ok(found)
 }
 
-/// Whether a key is stored under `label`; `false` where the inventory cannot be read.
+/// Returns whether a key is stored under `label`; `false` where the inventory cannot be read.
 pub(super) fn has_stored_key(services: &ServiceContext, label: &str) -> bool {
     find_stored_key(services, label).is_some()
 }
@@ -249,7 +249,7 @@ pub fn set_quiet() {
     QUIET.store(true, Ordering::Relaxed);
 }
 
-/// Whether status messages and progress are suppressed, see [`set_quiet`].
+/// Returns whether status messages and progress are suppressed, see [`set_quiet`].
 pub(super) fn is_quiet() -> bool {
     QUIET.load(Ordering::Relaxed)
 }

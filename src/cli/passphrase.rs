@@ -34,7 +34,7 @@ pub(super) fn create_passphrase_fn(fd: Option<u32>) -> Result<PassphrasePrompt, 
     })))
 }
 
-/// Whether the passphrase can be read without a prompt.
+/// Returns whether the passphrase can be read without a prompt.
 pub(super) fn can_read_passphrase(fd: Option<u32>) -> bool {
     fd.is_some()
         || std::env::var_os("KEYWRIGHT_PASSPHRASE_FILE").is_some_and(|path| !path.is_empty())

@@ -18,7 +18,7 @@ use crate::domain::{UserError, trim_secret_input};
 pub(super) use echo_guard::EchoGuard;
 pub(super) use stdin_wait::{StdinWait, StdinWaitEnd};
 
-/// The most of standard input that is searched for a key, in bytes.
+/// The maximum number of bytes of standard input that are searched for a key.
 const MAX_KEY_INPUT_BYTES: u64 = 64 * 1024;
 
 /// Reads text that contains a key: from a hidden prompt if standard input is a terminal, else all of

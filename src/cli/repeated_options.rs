@@ -44,7 +44,7 @@ pub(super) fn list_repeated_options(matches: &ArgMatches) -> Vec<(String, Option
         .collect()
 }
 
-/// Whether an option is among the arguments; a variable that sets it does not count.
+/// Returns whether an option is among the arguments; a variable that sets it does not count.
 fn is_typed(matches: &ArgMatches, id: &str) -> bool {
     let is_defined = matches.try_contains_id(id).is_ok();
     is_defined && matches.value_source(id) == Some(ValueSource::CommandLine)

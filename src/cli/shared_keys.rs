@@ -10,11 +10,12 @@ use crate::domain::UserError;
 use crate::services::provision::ServiceContext;
 use crate::services::shared_inventory;
 
-/// How long a reading is not reported.
+/// Progress is shown for a reading that takes longer than this.
 const QUIET_TIME: Duration = Duration::from_secs(1);
 
 impl Command {
-    /// Whether the command is about all keys, so that those of a shared store are read before.
+    /// Returns whether the command is about all keys, so that those of a shared store are read
+    /// before.
     pub(super) const fn lists_keys(&self) -> bool {
         matches!(
             self,
@@ -22,7 +23,7 @@ impl Command {
         )
     }
 
-    /// Whether the command may change what is known about a key.
+    /// Returns whether the command may change what is known about a key.
     pub(super) const fn changes_keys(&self) -> bool {
         matches!(
             self,
@@ -44,7 +45,7 @@ impl Command {
     }
 }
 
-/// Reads all keys of the shared store into the inventory. Says how far it is after a second.
+/// Reads all keys of the shared store into the inventory. Shows progress after a second.
 pub(super) fn read_shared_keys(services: &ServiceContext) -> Result<(), UserError> {
     let is_shown = !is_quiet() && io::stderr().is_terminal();
     let started = Instant::now();

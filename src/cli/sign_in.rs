@@ -42,7 +42,7 @@ pub struct SignInArgs {
 }
 
 impl SignInArgs {
-    /// Whether no option was given, so that the best available method is chosen.
+    /// Returns whether no option was given, so that the best available method is chosen.
     pub(super) const fn is_unspecified(&self) -> bool {
         !self.no_browser && !self.no_open && self.via_key.is_none()
     }
@@ -79,7 +79,7 @@ impl SignInArgs {
     }
 }
 
-/// Whether the callback cannot be reached: no browser here, and no fixed port for a tunnel.
+/// Returns whether the callback cannot be reached: no browser here, and no fixed port for a tunnel.
 pub(super) fn is_browser_unavailable(services: &ServiceContext) -> bool {
     let browser = browser::detect_availability();
     matches!(AuthMethod::interactive(browser, services.callback_port), AuthMethod::PasteCode)

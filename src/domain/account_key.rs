@@ -138,7 +138,7 @@ impl StoredKey {
 
     /// Records what the account reported about the key at `at`.
     pub fn record_account_key(&mut self, remote: &AccountKey, at: Timestamp) {
-        // An answer without the field says nothing about it.
+        // A response without the field does not change it.
         self.disabled = remote.disabled.or(self.disabled);
         self.granted.get_or_insert_with(|| remote.info.to_granted_policy());
         let mut info = remote.info.clone();
@@ -192,7 +192,7 @@ pub struct KeyPatch {
 }
 
 impl KeyPatch {
-    /// Whether it changes nothing; the server rejects such a request.
+    /// Returns whether it changes nothing; the server rejects such a request.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -234,12 +234,12 @@ impl KeyPatch {
     }
 }
 
-/// Whether `text` is a key's hash, and so safe in a URL path.
+/// Returns whether `text` is a key's hash, and so safe in a URL path.
 pub fn is_key_hash(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Whether two amounts in USD are equal to the cent.
+/// Returns whether two amounts in USD are equal to the cent.
 pub(super) fn is_same_amount(one: Option<f64>, other: Option<f64>) -> bool {
     match (one, other) {
         (None, None) => true,

@@ -1,4 +1,4 @@
-//! What a person should know about a key: it is at a limit, expires, or is not used.
+//! Conditions of a key that the user should know: it is at a limit, expires, or is not used.
 
 use std::str::FromStr;
 
@@ -72,7 +72,7 @@ impl FromStr for LowThreshold {
     }
 }
 
-/// The lines that a key must not cross.
+/// The thresholds at which a key is reported.
 #[derive(Clone, Copy, Debug)]
 pub struct WatchThresholds {
     /// The remaining budget. `None` for that of [`KeyState::Low`].
@@ -92,7 +92,7 @@ pub struct Attention {
     pub detail: String,
 }
 
-/// Returns why a person should look at a key, the most urgent reason first. Empty if there is none.
+/// Returns why a key needs attention, the most urgent reason first. Empty if there is none.
 /// `samples` are those of the key's lifetime usage, in ascending order of time.
 pub fn find_attention(
     key: &StoredKey,

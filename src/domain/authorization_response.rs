@@ -1,5 +1,5 @@
 //! The authorization response of RFC 6749 §4.1.2: the query that a browser delivers to the
-//! callback, or that a person pastes.
+//! callback, or that the user pastes.
 
 use subtle::ConstantTimeEq;
 use url::Url;
@@ -27,10 +27,10 @@ pub enum AuthorizationResponse {
 }
 
 impl AuthorizationResponse {
-    /// Parses what a person pastes while signing in at `sign_in_url`: the code alone, the whole
+    /// Parses what the user pastes while signing in at `sign_in_url`: the code alone, the whole
     /// address to which the browser was sent, or its query. Quotes, backticks and angle brackets
-    /// around it are ignored. Nonce and `state` must be those of this sign-in; one without a callback
-    /// has none, and PKCE alone binds the code to it.
+    /// around it are ignored. Nonce and `state` must be those of this sign-in; one without a
+    /// callback has none, and PKCE alone binds the code to it.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl From<ResponseParams> for AuthorizationResponse {
     }
 }
 
-/// Whether `given` is the nonce, compared in constant time.
+/// Returns whether `given` is the nonce, compared in constant time.
 pub(crate) fn is_same_nonce(given: &str, nonce: &str) -> bool {
     given.as_bytes().ct_eq(nonce.as_bytes()).into()
 }

@@ -54,22 +54,23 @@ impl Budget {
         })
     }
 
-    /// Whether its window has ended since it was reported, so that its figures are out of date.
+    /// Returns whether its window has ended since it was reported, so that its figures are out of
+    /// date.
     pub fn has_rolled_over(&self, now: Timestamp) -> bool {
         self.resets_at.value().is_some_and(|at| at <= now)
     }
 
-    /// Whether it rejects every request at `now`.
+    /// Returns whether it rejects every request at `now`.
     pub fn is_exhausted(&self, now: Timestamp) -> bool {
         self.remaining_usd.is_some_and(|remaining| remaining <= 0.0) && !self.has_rolled_over(now)
     }
 
-    /// Whether it is the key's own limit.
+    /// Returns whether it is the key's own limit.
     pub fn is_key_limit(&self) -> bool {
         self.scope == KEY_LIMIT_SCOPE
     }
 
-    /// Returns the name of the layer for a person; an unknown scope as the server words it.
+    /// Returns the name of the layer as shown to the user; an unknown scope as the server wrote it.
     pub fn layer_name(&self) -> &str {
         match self.scope.as_str() {
             "workspace_default_member" => "the workspace's default guardrail for members",
@@ -215,8 +216,8 @@ impl StoredKey {
         self.info.as_ref()?.last_used_at
     }
 
-    /// Whether nobody used the key for the time of [`Thresholds::dormant`], although somebody could have. `None` if that is not
-    /// known: only the account says when a key was last used.
+    /// Returns whether the key worked and was not used for the time of [`Thresholds::dormant`].
+    /// `None` if that is not known: only the account reports when a key was last used.
     pub fn is_dormant(&self, now: Timestamp) -> Option<bool> {
         let info = self.info.as_ref()?;
         let since = match info.last_used_at {

@@ -1,7 +1,8 @@
 //! Commands that are printed to be pasted into a shell.
 
-/// Quotes `text` for sh, bash, zsh and fish. Between single quotes all of these take every character
-/// for itself, except a quote and, in fish, a backslash; these are escaped outside of them.
+/// Quotes `text` for sh, bash, zsh and fish. Between single quotes all of these shells take every
+/// character literally, except a quote and, in fish, a backslash. Those two are escaped outside of
+/// the quotes.
 pub fn quote_posix(text: &str) -> String {
     if text.is_empty() {
         return String::from("''");

@@ -21,13 +21,13 @@ pub struct DailySpending {
 }
 
 impl DailySpending {
-    /// Returns a past of which nothing is known.
+    /// Returns spending without any known day.
     pub const fn new() -> Self {
         Self { days: Vec::new() }
     }
 
-    /// Returns the days from `from` to the day of `now` that the samples of a key say exactly. The day
-    /// of `now` is what was spent until the last sample.
+    /// Returns the days from `from` to the day of `now` whose spending follows exactly from the
+    /// samples of a key. The day of `now` is what was spent until the last sample.
     pub fn from_samples(samples: &[UsageSample], from: Date, now: Timestamp) -> Self {
         let curve = UsageCurve::new(samples.iter().copied(), now);
         let today = to_utc(now).date();
@@ -120,7 +120,7 @@ impl DailySpending {
         )
     }
 
-    /// Whether no day is known.
+    /// Returns whether no day is known.
     pub fn is_empty(&self) -> bool {
         self.days.is_empty()
     }
@@ -185,7 +185,7 @@ pub struct ModelSpending {
     pub usage: f64,
 }
 
-/// The past of one key.
+/// The spending of one key.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeySpending {
     /// By UTC day, the present one included.

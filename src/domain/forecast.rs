@@ -84,7 +84,8 @@ impl SpendingHistory {
         Some(Self { curve, start, span, sample_count, usd_per_second: rate })
     }
 
-    /// Whether anything was spent in the second half: an old burst does not predict spending.
+    /// Returns whether anything was spent in the second half: an old burst does not predict
+    /// spending.
     fn is_ongoing(&self) -> bool {
         let end = self.start + self.span;
         self.curve.spent_between(end - self.span / 2.0, end) > 0.0

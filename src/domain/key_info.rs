@@ -78,8 +78,8 @@ impl RequestedPolicy {
     }
 }
 
-/// Whether what was granted is not what was requested. A missing field confirms no request, and says
-/// nothing where none was made.
+/// Returns whether what was granted is not what was requested. A missing field confirms no request,
+/// and says nothing where none was made.
 fn differs<T: ServerValue>(
     requested: Option<T>,
     granted: &Reported<T>,
@@ -170,7 +170,7 @@ pub enum CheckResult {
 }
 
 impl KeyInfo {
-    /// Takes what only `GET /key` reports from an earlier answer; this one is a row of `/keys`.
+    /// Takes what only `GET /key` reports from an earlier response; this one is a row of `/keys`.
     pub(super) fn keep_budgets_of(&mut self, earlier: &Self) {
         self.budgets.clone_from(&earlier.budgets);
         self.effective_budget.clone_from(&earlier.effective_budget);
@@ -179,7 +179,7 @@ impl KeyInfo {
         self.free_model_daily_requests.clone_from(&earlier.free_model_daily_requests);
     }
 
-    /// Takes what only `/keys` reports from an earlier answer; this one is of `GET /key`.
+    /// Takes what only `/keys` reports from an earlier response; this one is of `GET /key`.
     pub(super) fn keep_last_use_of(&mut self, earlier: &Self) {
         self.last_used_at = self.last_used_at.or(earlier.last_used_at);
     }

@@ -327,7 +327,7 @@ pub struct DefaultedFields {
 }
 
 impl DefaultedFields {
-    /// Whether any field has the value of the defaults.
+    /// Returns whether any field has the value of the defaults.
     pub fn any(self) -> bool {
         self != Self::default()
     }

@@ -79,12 +79,12 @@ impl KeyState {
         }
     }
 
-    /// Whether requests with the key succeed.
+    /// Returns whether requests with the key succeed.
     pub const fn is_usable(self) -> bool {
         matches!(self, Self::Active | Self::Low | Self::Expiring)
     }
 
-    /// Whether the dashboard warns about a key in this state.
+    /// Returns whether the dashboard warns about a key in this state.
     pub const fn needs_attention(self) -> bool {
         self.urgency_rank() <= Self::Expiring.urgency_rank()
     }
@@ -151,7 +151,7 @@ impl StoredKey {
         KeyState::Active
     }
 
-    /// Whether the key works and expires soon, whatever else its state says.
+    /// Returns whether the key works and expires soon, whatever else its state says.
     pub fn is_expiring(&self, now: Timestamp) -> bool {
         let is_over = matches!(
             self.state(now),
@@ -167,7 +167,7 @@ impl StoredKey {
         })
     }
 
-    /// Whether less remains than `threshold`, in the layer that would block first.
+    /// Returns whether less remains than `threshold`, in the layer that would block first.
     pub(super) fn is_below(&self, threshold: LowThreshold, now: Timestamp) -> bool {
         let layer = self.binding_layer(now).and_then(|layer| Some((layer.limit?, layer.remaining)));
         layer.is_some_and(|(limit, remaining)| match threshold {
@@ -176,7 +176,7 @@ impl StoredKey {
         })
     }
 
-    /// Whether less than a fifth of a limit remains, or less than a day's spending.
+    /// Returns whether less than a fifth of a limit remains, or less than a day's spending.
     fn is_low_by_default(&self, info: &KeyInfo, now: Timestamp) -> bool {
         let remaining = self.remaining(now);
         remaining.is_some_and(|remaining| info.is_low(self.limit().value(), remaining))
@@ -185,12 +185,13 @@ impl StoredKey {
             })
     }
 
-    /// Whether the last check is too old. A clock that was set back makes no check too old.
+    /// Returns whether the last check is too old. A clock that was set back makes no check too old.
     pub fn is_stale(&self, now: Timestamp) -> bool {
         self.checked_at.is_none_or(|at| now.duration_since(at) > STALE_AFTER)
     }
 
-    /// Whether the limit was reset after the last check, so that its figures are out of date.
+    /// Returns whether the limit was reset after the last check, so that its figures are out of
+    /// date.
     pub fn has_reset_since_check(&self, now: Timestamp) -> bool {
         let next = self.checked_at.and_then(|at| self.next_reset(at));
         next.is_some_and(|next| next <= now)
@@ -216,8 +217,8 @@ impl StoredKey {
 }
 
 impl KeyInfo {
-    /// Whether less than a fifth of the limit remains, or less than a day's spending unless the
-    /// limit resets daily.
+    /// Returns whether less than a fifth of the limit remains, or less than a day's spending unless
+    /// the limit resets daily.
     fn is_low(&self, limit: Option<f64>, remaining: f64) -> bool {
         let resets_daily = self.limit_reset.value() == Some(ResetInterval::Daily);
         let daily_usage = self.usage_daily.filter(|_| !resets_daily).unwrap_or(0.0);

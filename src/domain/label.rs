@@ -41,7 +41,7 @@ impl Label {
         canonical(&self.0)
     }
 
-    /// Whether `text` is this label or looks like it; see [`Label::canonical`].
+    /// Returns whether `text` is this label or looks like it; see [`Label::canonical`].
     pub fn is_same(&self, text: &str) -> bool {
         self.0 == text || self.canonical() == canonical(text)
     }
@@ -179,7 +179,7 @@ fn check_visible(text: &str) -> Result<(), ValidationError> {
     Ok(())
 }
 
-/// Whether `c` is drawn as nothing (Unicode's `Default_Ignorable_Code_Point`), or is blank.
+/// Returns whether `c` is drawn as nothing (Unicode's `Default_Ignorable_Code_Point`), or is blank.
 fn is_ignorable(c: char) -> bool {
     is_hidden_char(c)
         || matches!(c,
@@ -188,7 +188,8 @@ fn is_ignorable(c: char) -> bool {
             | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Whether `c` may begin an emoji: the blocks that contain Unicode's `Extended_Pictographic`.
+/// Returns whether `c` may begin an emoji: the blocks that contain Unicode's
+/// `Extended_Pictographic`.
 fn is_emoji(c: char) -> bool {
     matches!(c,
         '\u{a9}' | '\u{ae}' | '\u{203c}' | '\u{2049}' | '\u{2122}' | '\u{2139}'

@@ -27,7 +27,8 @@ impl StoredKey {
         self.user_id.as_deref().or_else(checked)
     }
 
-    /// Whether the key belongs to another account, and the user has not confirmed that account.
+    /// Returns whether the key belongs to another account, and the user has not confirmed that
+    /// account.
     pub fn is_of_unconfirmed_account(&self) -> bool {
         self.other_account.as_ref().is_some_and(|other| !other.confirmed)
     }
@@ -85,8 +86,8 @@ impl KnownAccounts {
     }
 
     /// Marks `key` if it belongs to another account than the owner. The key of an account that the
-    /// user has confirmed is confirmed as well. A key that a shared store describes was judged where it
-    /// was created.
+    /// user has confirmed is confirmed as well. A key with a record in a shared store was already
+    /// compared on the machine that created it.
     pub fn mark(&self, key: &mut StoredKey) {
         if key.other_account.is_none()
             && key.shared.is_none()

@@ -22,7 +22,7 @@ impl ProfileName {
         &self.0
     }
 
-    /// Whether this is the profile that needs no configuration.
+    /// Returns whether this is the profile that needs no configuration.
     pub fn is_default(&self) -> bool {
         self.0 == Self::DEFAULT
     }

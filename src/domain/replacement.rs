@@ -1,4 +1,4 @@
-//! What a key has at its account beside its own policy, and what the key that replaces it lacks of that.
+//! What a key is assigned to at its account, and which of these assignments a replacement lacks.
 
 use std::fmt;
 
@@ -16,7 +16,8 @@ pub struct ByokAccess {
     pub name: String,
 }
 
-/// What surrounds a key, each part as the account reported it, or why it is not known.
+/// What a key is assigned to at its account. Each part is what the account reported, or the reason
+/// why it is not known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeySurroundings {
     /// The workspace's UUID; `None` from a server without workspaces.
@@ -30,7 +31,7 @@ pub struct KeySurroundings {
 }
 
 impl KeySurroundings {
-    /// Returns what was last known about a key; `reason` is why the rest is not.
+    /// Returns what was last known about a key. `reason` says why the rest is not known.
     pub fn last_known(key: &StoredKey, reason: &str) -> Self {
         let info = key.info.as_deref();
         let recorded = key.guardrail.clone().or_else(|| key.requested.guardrail.clone());
@@ -52,7 +53,7 @@ impl KeySurroundings {
         }
     }
 
-    /// Takes what could not be read from what was last known.
+    /// Replaces parts that could not be read with what was last known.
     #[must_use]
     pub fn or_last_known(self, key: &StoredKey) -> Self {
         let known = Self::last_known(key, "");
@@ -66,7 +67,7 @@ impl KeySurroundings {
         }
     }
 
-    /// Returns surroundings of which nothing is known.
+    /// Returns assignments of which nothing is known.
     pub fn unknown(reason: &str) -> Self {
         Self {
             workspace_id: Err(reason.to_owned()),
@@ -87,9 +88,10 @@ impl KeySurroundings {
         }
     }
 
-    /// Returns what a replacement of `key` will lack, where these surroundings are what the account
-    /// answered before it is created: what can be read is given to it, the workspace is requested
-    /// with it, and the provider key spending of a new key does not count.
+    /// Returns what a replacement of `key` will lack, from the assignments that the account
+    /// reported for `key` before the replacement is created. Every assignment that can be read will
+    /// be given to the replacement. The workspace is requested with the new key even if it is only
+    /// the last known one; for a new key, spending through provider keys does not count.
     pub fn expected_losses(&self, key: &StoredKey) -> Vec<NotCarried> {
         let old = self.clone().or_last_known(key);
         let new = Self {
@@ -151,8 +153,9 @@ impl KeySurroundings {
 }
 
 impl StoredKey {
-    /// Returns limit, reset and expiry where the granted policy differs from the requested one; an expiry
-    /// only if the granted one allows more, since no change of a key sets it.
+    /// Returns limit, reset and expiry where the granted policy differs from the requested one. A
+    /// different expiry is returned only if it allows more, since the expiry of a key cannot be
+    /// changed.
     pub fn differing_policy(&self) -> Vec<MissingPart> {
         let Some(granted) = &self.granted else { return Vec::new() };
         let mut missing = self.missing_policy();
@@ -176,7 +179,7 @@ impl StoredKey {
                 (Some(_), None) => true,
             },
             "limit_reset" => match (requested.limit_reset, granted.limit_reset.value()) {
-                // A shorter interval allows more, none is the longest.
+                // A shorter interval allows more. No interval is the longest one.
                 (None, granted) => granted.is_some(),
                 (Some(reset), Some(granted)) => granted < reset,
                 (Some(_), None) => granted.limit_reset.is_missing(),
@@ -196,7 +199,7 @@ impl StoredKey {
     }
 }
 
-/// A part of a key's policy or of what surrounds it.
+/// A part of a key's policy or of its assignments.
 #[derive(Clone, Debug, PartialEq)]
 pub enum KeyPart {
     /// It is in this workspace (UUID).
@@ -314,8 +317,9 @@ impl MissingPart {
         Self::Unknown { field, reason: reason.to_owned() }
     }
 
-    /// Says why the part is missing: `failure`, if giving it failed; else why it is not known of the
-    /// replacement, which has the surroundings `new`; else the server did not apply it.
+    /// Adds the reason why the part is missing: `failure`, if assigning it failed; otherwise the
+    /// reason why `new`, the assignments of the replacement, do not have it; otherwise that the
+    /// server did not apply it.
     pub fn explain(self, failure: Option<String>, new: &KeySurroundings) -> NotCarried {
         match self {
             Self::Unknown { field, reason } => NotCarried { what: field, part: None, reason },
@@ -342,7 +346,7 @@ pub struct NotCarried {
 }
 
 impl NotCarried {
-    /// Whether the replaced key is known to have it.
+    /// Returns whether the replaced key is known to have it.
     pub const fn is_lost(&self) -> bool {
         self.part.is_some()
     }

@@ -97,12 +97,12 @@ impl<T: ServerValue> Reported<T> {
         }
     }
 
-    /// Whether the server said that there is none.
+    /// Returns whether the server said that there is none.
     pub const fn is_none(&self) -> bool {
         matches!(self, Self::None)
     }
 
-    /// Whether the response did not have the field.
+    /// Returns whether the response did not have the field.
     pub const fn is_missing(&self) -> bool {
         matches!(self, Self::Missing)
     }
@@ -118,7 +118,7 @@ impl<T: ServerValue> Reported<T> {
         }
     }
 
-    /// Returns the value as text for a person: the server's words for what is not understood, and
+    /// Returns the value as text for the user: the server's words for what is not understood, and
     /// `unknown` for what is missing.
     pub fn describe(&self, none: &str, format: impl FnOnce(T) -> String) -> String {
         match self.to_known() {

@@ -25,7 +25,7 @@ pub struct Rotated {
 }
 
 impl Rotated {
-    /// Whether the new key is known to lack something that the old one has.
+    /// Returns whether the new key is known to lack something that the old one has.
     pub fn is_weaker(&self) -> bool {
         self.not_carried.iter().any(NotCarried::is_lost)
     }
@@ -174,7 +174,7 @@ impl LeakResponse {
         }
     }
 
-    /// Whether every action succeeded, and the new key has all that the leaked one has.
+    /// Returns whether every action succeeded, and the new key has all that the leaked one has.
     pub fn is_complete(&self) -> bool {
         self.disable_result.succeeded
             && matches!(&self.rotation, RotationOutcome::Completed { rotated, warning: None } if rotated.not_carried.is_empty())

@@ -1,5 +1,6 @@
-//! What a shared store has about a key besides its secret: pairs of text that any tool can read. Each
-//! field has the name that it has in the inventory; what is not text is JSON.
+//! What a shared store records about a key besides its secret: pairs of text that any tool can
+//! read. A field has the same name as in the inventory; a value that is not text is written as
+//! JSON.
 
 use std::collections::BTreeMap;
 
@@ -75,8 +76,9 @@ impl StoredKey {
         fields
     }
 
-    /// Returns the fields for another entry than the key had before, which has the fields `remote`. Who
-    /// wrote its versions belongs to the entry, who created the key to the key.
+    /// Returns the fields for an entry that the key did not have before and that has the fields
+    /// `remote`. The writers of the versions are those of the entry; the creator is that of the
+    /// key.
     pub fn shared_fields_over(&self, remote: &SharedFields) -> SharedFields {
         let mut fields = remote.clone();
         fields.retain(|name, _| !is_field(name) && name != CREATED_BY);
@@ -126,7 +128,7 @@ impl StoredKey {
         Some(key)
     }
 
-    /// Returns the key as another reading of the store describes it, with what only this machine knows.
+    /// Returns the key as `read` from the store, with the fields that only this machine knows.
     #[must_use]
     pub fn with_shared_state(&self, read: Self) -> Self {
         Self {
@@ -146,7 +148,8 @@ impl StoredKey {
     }
 }
 
-/// Makes the fields those of `key`. What they say about another key is dropped.
+/// Sets the fields that identify `key`. Fields about a key that was in the entry before are
+/// removed.
 pub fn set_identity(fields: &mut SharedFields, key: &ApiKey) {
     let hash = key.hash();
     if fields.get("hash") != Some(&hash) {
@@ -193,8 +196,8 @@ fn sanitize_json(value: &mut Value) {
     }
 }
 
-/// Returns the fields after two people changed them. What only one changed is as they left it; where
-/// both changed a field, the store's counts, which others have already seen.
+/// Returns the fields after two people changed them. What only one changed is as they left it;
+/// where both changed a field, the value in the store is kept, because others have already seen it.
 pub fn merge_fields(
     base: &SharedFields,
     local: &SharedFields,
@@ -229,7 +232,7 @@ pub fn split_fields(fields: &SharedFields) -> BTreeMap<String, String> {
             (rest, number) = (tail, number + 1);
         }
     }
-    // Who wrote old versions is what is missed least.
+    // The writers of old versions are the least important pairs, so they are left out first.
     let version = |name: &String| name.strip_prefix(WRITER_PREFIX)?.parse::<u64>().ok();
     while pairs.len() > MAX_PAIRS {
         let Some(oldest) = pairs.keys().filter_map(version).min() else { break };

@@ -38,7 +38,7 @@ impl StoreKind {
         }
     }
 
-    /// Whether other people and machines read and change the same entries.
+    /// Returns whether other people and machines read and change the same entries.
     pub const fn is_shared(&self) -> bool {
         matches!(self, Self::Bao)
     }
@@ -57,8 +57,8 @@ impl StoreKind {
         }
     }
 
-    /// Whether the secrets stay on this machine. What only this machine needs, such as the secrets of an
-    /// attempt and the management key, is in no other store.
+    /// Returns whether the secrets stay on this machine. What only this machine needs, such as the
+    /// secrets of an attempt and the management key, is in no other store.
     pub const fn is_local(&self) -> bool {
         matches!(self, Self::Keychain | Self::File | Self::Memory)
     }

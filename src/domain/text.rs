@@ -25,8 +25,8 @@ pub fn sanitize(text: &str, max: usize) -> String {
     kept
 }
 
-/// Whether `c` hides or reorders text: Unicode's bidirectional controls, zero-width and other
-/// format characters (general category Cf, except the joiner of emoji) and blank letters.
+/// Returns whether `c` hides or reorders text: Unicode's bidirectional controls, zero-width and
+/// other format characters (general category Cf, except the joiner of emoji) and blank letters.
 pub(super) fn is_hidden_char(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200c}' | '\u{200e}' | '\u{200f}'

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The theme that a person chose.
+/// The theme that the user chose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ThemeChoice {
     /// Dark or light, after the terminal's background.

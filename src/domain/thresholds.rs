@@ -1,4 +1,4 @@
-//! The lines at which a key counts as low, expiring or dormant.
+//! The thresholds at which a key counts as low, expiring or dormant.
 
 use std::sync::OnceLock;
 
@@ -8,7 +8,7 @@ use super::LowThreshold;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// The lines at which a key counts as low, expiring or dormant.
+/// The thresholds at which a key counts as low, expiring or dormant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
     /// The remaining budget; `None` is a fifth of the limit, or the spending of a day.

@@ -9,7 +9,7 @@ use std::process::Command;
 const SECRET_VARIABLES: [&str; 5] =
     ["OPENROUTER_MANAGEMENT_KEY", "BAO_TOKEN", "VAULT_TOKEN", "BAO_SECRET_ID", "VAULT_SECRET_ID"];
 
-/// How the variables start that contain a passphrase, or lead to one.
+/// The prefix of the variables that contain a passphrase or name its source.
 const PASSPHRASE_PREFIX: &str = "KEYWRIGHT_PASSPHRASE";
 
 /// Removes the variables that contain secrets from the environment of a program that will be started.

@@ -170,7 +170,7 @@ impl Default for Clipboard {
     }
 }
 
-/// What the environment says about the places for a copy.
+/// The clipboards that the environment names.
 struct Session {
     is_ssh: bool,
     has_display: bool,
@@ -269,7 +269,8 @@ pub fn osc52_sequence(secret: &SecretString) -> SecretString {
     SecretString::from(sequence)
 }
 
-/// Whether a copy with this method can only go through the terminal, which needs a foreground process.
+/// Returns whether a copy with this method can only go through the terminal, which needs a
+/// foreground process.
 pub fn is_terminal_copy(method: CopyMethod) -> bool {
     list_backends(method, &Session::detect()) == [Backend::Terminal]
 }

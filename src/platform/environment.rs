@@ -6,13 +6,13 @@ use std::net::IpAddr;
 /// The smallest terminal (columns, rows) in which the dashboard is drawn.
 pub const MIN_TERMINAL_SIZE: (u16, u16) = (60, 16);
 
-/// Whether windows can be shown. On Linux this needs `DISPLAY` or `WAYLAND_DISPLAY`; on macOS and
-/// Windows it is always true.
+/// Returns whether windows can be shown. On Linux this needs `DISPLAY` or `WAYLAND_DISPLAY`; on
+/// macOS and Windows it is always true.
 pub(crate) fn has_display() -> bool {
     cfg!(any(target_os = "macos", windows)) || has_any_set(&["DISPLAY", "WAYLAND_DISPLAY"])
 }
 
-/// Whether this is an SSH session.
+/// Returns whether this is an SSH session.
 pub(crate) fn is_ssh_session() -> bool {
     has_any_set(&["SSH_CONNECTION", "SSH_TTY"])
 }
@@ -34,7 +34,7 @@ pub(crate) fn user_at_host() -> String {
     }
 }
 
-/// Whether the terminal is a tmux pane.
+/// Returns whether the terminal is a tmux pane.
 pub(crate) fn is_in_tmux() -> bool {
     has_any_set(&["TMUX"])
 }
@@ -45,18 +45,20 @@ pub(crate) fn terminal_without_clipboard() -> Option<String> {
     env::var("TERM").ok().filter(|term| term == "dumb" || term == "linux")
 }
 
-/// Whether the terminal reports a light background in `COLORFGBG`, as rxvt and Konsole do.
+/// Returns whether the terminal reports a light background in `COLORFGBG`, as rxvt and Konsole do.
 pub(crate) fn has_light_background() -> bool {
     env::var("COLORFGBG").is_ok_and(|colors| matches!(colors.rsplit(';').next(), Some("7" | "15")))
 }
 
-/// Whether the terminal has no more than the 16 colours of its palette, as far as its name tells.
+/// Returns whether the terminal has no more than the 16 colours of its palette, as far as its name
+/// tells.
 pub(crate) fn has_few_colors() -> bool {
     let value = |name| env::var(name).unwrap_or_default();
     is_few_colors(&value("TERM"), &value("COLORTERM"))
 }
 
-/// Names of newer terminals say nothing about colours; those that have few of them are old.
+/// Returns whether a terminal has few colours. Only old terminals do, and these are recognised by
+/// name; the names of newer ones do not mention colours.
 fn is_few_colors(term: &str, color_term: &str) -> bool {
     let is_old = matches!(
         term,

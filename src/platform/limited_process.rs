@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::child_process::remove_secret_variables;
 
-/// How often the end of a program is looked for whose output stays open.
+/// How often a program whose output stays open is checked for its end.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long the output of a program that has ended is waited for.
+/// How long to wait for the output of a program that has ended.
 const OUTPUT_GRACE: Duration = Duration::from_millis(500);
 
 /// How much of the error output is read, in bytes.
@@ -28,7 +28,7 @@ pub struct Limits {
     pub output: usize,
 }
 
-/// What a program that ended has done.
+/// The result of a program that ran to its end.
 #[derive(Debug)]
 pub struct Finished {
     /// The exit code; `None` if a signal ended it.
@@ -84,7 +84,8 @@ pub fn run(
     if result.is_err() {
         kill_group(&child);
         let _ = child.kill();
-        // Without this it would stay as a zombie; it has been killed, so this does not block for long.
+        // Collects the exit status, so that no zombie remains. The program has been killed, so this
+        // does not block for long.
         let _ = thread::Builder::new().name("keywright-reaper".into()).spawn(move || child.wait());
     }
     result

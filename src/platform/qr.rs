@@ -26,7 +26,7 @@ impl QrImage {
         Some(Self { lines, columns })
     }
 
-    /// Whether the image fits into this many columns and rows.
+    /// Returns whether the image fits into this many columns and rows.
     pub(crate) fn fits(&self, columns: usize, rows: usize) -> bool {
         self.columns <= columns && self.lines.len() <= rows
     }

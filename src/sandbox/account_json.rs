@@ -1,4 +1,5 @@
-//! The JSON of what surrounds the keys, with every field that the official SDKs require.
+//! The JSON of workspaces, guardrails, provider keys and budgets, with every field that the
+//! official SDKs require.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};

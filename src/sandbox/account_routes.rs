@@ -1,5 +1,5 @@
-//! Handles the requests about what surrounds the keys: guardrails, workspaces, provider keys, credits
-//! and activity. All require the management key, which the caller has checked.
+//! Handles the requests about guardrails, workspaces, provider keys, credits and activity. All
+//! require the management key, which the caller has checked.
 
 use std::collections::BTreeMap;
 

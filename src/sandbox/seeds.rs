@@ -23,7 +23,8 @@ struct SeedSpec {
     disabled: bool,
     /// The spending before the last thirty days, as pairs of days ago and USD.
     old_spending: Vec<(i64, f64)>,
-    /// How much was spent so many days ago, from 1 to 30, relative to other days.
+    /// The relative spending on a day: the arguments are how many days ago it was, from 1 to 30,
+    /// and the index of the key.
     weight: fn(i64, usize) -> u8,
     /// USD for each unit of weight, before the current window.
     usd_per_weight: f64,

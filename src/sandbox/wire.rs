@@ -102,7 +102,8 @@ fn find_single_header(request: &Request, name: &'static str) -> Option<String> {
     headers.next().is_none().then(|| header.value.as_str().trim().to_owned())
 }
 
-/// The scheme is case-insensitive (RFC 9110 section 11.1).
+/// Returns the bearer token of an `Authorization` header. The scheme is case-insensitive (RFC 9110
+/// section 11.1).
 fn parse_bearer_token(value: &str) -> Option<String> {
     let (scheme, token) = value.trim().split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())

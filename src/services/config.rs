@@ -276,7 +276,7 @@ impl Config {
             })
             .map(|kind| self.build_secret_store(kind))
             .filter(|store| {
-                // A KV engine that nobody named has no keys of ours.
+                // A KV engine that is not configured has no keys of this program.
                 store
                     .as_ref()
                     .map_or(true, |store| store.kind() != StoreKind::Bao || store.exists())

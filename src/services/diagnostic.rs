@@ -1,4 +1,5 @@
-//! Errors in a TOML file that a person writes, with line and column. Their messages never contain a key.
+//! Errors in a TOML file that the user wrote, with line and column. Their messages never contain a
+//! key.
 
 use std::fmt;
 

@@ -94,7 +94,7 @@ async fn store_secret(services: &ServiceContext, label: &Label, key: &ApiKey) ->
         .await?)
 }
 
-/// Stores a key under `label`, which has none. In a shared store somebody else may have taken the label
+/// Stores a key under `label`, which has none. In a shared store someone else may have taken the label
 /// since that was checked.
 async fn create_secret(
     services: &ServiceContext,

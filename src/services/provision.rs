@@ -73,7 +73,8 @@ impl AuthMethod {
         }
     }
 
-    /// Whether the user opens the address of a callback, perhaps in a browser that cannot reach it.
+    /// Returns whether the user opens the address of a callback, perhaps in a browser that cannot
+    /// reach it.
     pub fn opens_manually(&self) -> bool {
         match self {
             Self::OpenManually => true,
@@ -253,7 +254,7 @@ impl PreparedAttempt {
 
 /// Completes when the user cancels.
 pub(crate) async fn wait_for_cancel(cancel: &mut watch::Receiver<bool>) {
-    // Without a sender nobody can cancel any more.
+    // Without a sender, nothing can cancel the run any more.
     if cancel.wait_for(|left| *left).await.is_err() {
         std::future::pending::<()>().await;
     }
@@ -278,7 +279,7 @@ async fn store_attempt_secrets(
 }
 
 /// Ends an attempt that certainly created no key. If the secret store fails here, a verifier stays
-/// in it, which is useless without its code.
+/// in it. It is useless without its code.
 async fn abandon_attempt(guard: AttemptGuard, services: &ServiceContext) {
     // Cancelling must not wait for a keychain that hangs; the next start deletes what remains.
     if tokio::time::timeout(ABANDON_TIMEOUT, delete_attempt_secrets(&guard, services)).await.is_ok()

@@ -1,8 +1,9 @@
-//! The keys of a shared store. The store is the truth: each entry has everything that is known about
-//! its key besides what checks report, and the inventory is a copy of it.
+//! The keys of a shared store. The records of the entries are authoritative: they contain everything
+//! that is known about a key except the results of checks, and the inventory is a copy of them.
 //!
-//! Commands change the inventory, and [`write_records`] brings what changed to the store. It is the only
-//! place that writes a record. What cannot be written stays different, and is written the next time.
+//! Commands change the inventory, and [`write_records`] writes these changes to the store. A change
+//! that cannot be written is written the next time. The record of a new key is written when the key is
+//! stored.
 
 mod history;
 mod lock;
@@ -45,7 +46,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns the error as it is shown to a person.
+    /// Returns the error as it is shown to the user.
     pub fn to_user_error(&self) -> UserError {
         match self {
             Self::Store(error) => error.to_user_error(),
@@ -98,8 +99,9 @@ impl SharedStore {
         Ok(labels.filter_map(|label| Label::parse_existing(&label).ok()).collect())
     }
 
-    /// Returns the keys that these entries describe, in the same order. An entry that is gone is left
-    /// out; any other failure ends the reading, since what was not read would seem to be gone.
+    /// Returns the keys that these entries describe, in the same order. An entry that is gone is
+    /// left out. Any other failure ends the reading, because entries that were not read would seem
+    /// to be gone.
     fn read_keys(
         &self,
         labels: Vec<Label>,
@@ -120,7 +122,7 @@ impl SharedStore {
         for key in keys {
             read.extend(key?);
         }
-        // Where a key is in two entries, the one that is described is its own.
+        // If a key is in two entries, the one with a record is its own.
         read.sort_by_key(|key| key.shared.as_ref().is_some_and(|one| one.fields.is_empty()));
         Ok(read)
     }
@@ -157,7 +159,7 @@ impl SharedStore {
         }))
     }
 
-    /// Makes the inventory what was read. Writes it only if that changes something.
+    /// Updates the inventory to what was read. Writes it only if something changed.
     fn update_inventory(
         &self,
         known_before: HashSet<(Label, String)>,
@@ -203,7 +205,7 @@ pub fn read_key(services: &ServiceContext, label: &str) -> Result<(), Error> {
     let Ok(label) = Label::parse_existing(label) else { return Ok(()) };
     let mut read = shared.read_keys(vec![label.clone()], |_| ())?;
     if read.is_empty() {
-        // Another spelling of the label.
+        // The label may have another spelling.
         let mut labels = shared.list_labels()?;
         labels.retain(|other| *other != label && other.is_same(label.as_str()));
         read = shared.read_keys(labels, |_| ())?;
@@ -225,7 +227,7 @@ pub fn hidden_key_error(label: &Label) -> UserError {
     .with_meaning("the label names the key of this machine")
 }
 
-/// Brings what changed in the inventory to the shared store. Does nothing where nothing changed.
+/// Writes what changed in the inventory to the shared store. Does nothing if nothing changed.
 /// Blocks.
 pub fn write_records(services: &ServiceContext) -> Result<(), Error> {
     let Some(shared) = SharedStore::find(services) else { return Ok(()) };
@@ -243,7 +245,7 @@ pub fn write_records(services: &ServiceContext) -> Result<(), Error> {
     for (key, result) in results {
         match result {
             Ok(record) => written.push((key, record)),
-            // Somebody deleted it; the next reading removes it here.
+            // Someone else deleted the entry; the next reading removes it here.
             Err(secret_store::Error::NoEntry) => {}
             Err(error) => failed = Some(error),
         }
@@ -273,7 +275,7 @@ pub fn is_read_only(services: &ServiceContext) -> bool {
     }
 }
 
-/// Whether the current version of an entry can be read.
+/// Returns whether the current version of an entry can be read.
 fn is_readable(metadata: &EntryMetadata) -> bool {
     let now = Timestamp::now();
     metadata.versions.get(&metadata.current_version).is_some_and(|version| {

@@ -26,7 +26,7 @@ use crate::storage::{activity_cache, inventory, usage_history};
 /// The days that the activity of the account covers, the present one included.
 pub const ACTIVITY_DAYS: i64 = 30;
 
-/// The id of the whole account in the cache of one management key.
+/// Returns the id of the whole account in the cache of one management key.
 fn account_id(management: &ManagementKey) -> String {
     format!("account {}", management.fingerprint())
 }

@@ -25,7 +25,7 @@ struct ReportedConditions {
     unknown: serde_json::Map<String, serde_json::Value>,
 }
 
-/// A key that crossed a line since the last call of [`find_changes`].
+/// A key that crossed a threshold since the last call of [`find_changes`].
 #[derive(Debug)]
 pub struct Change {
     /// The key.

@@ -1,5 +1,5 @@
-//! `names.json`: the names of the account's workspaces and guardrails, as each list of them had them. A
-//! cache: what is shown without a request, and what the shells complete.
+//! `names.json`: a cache of the names of the account's workspaces and guardrails, for screens that
+//! send no request and for shell completion.
 
 use std::collections::BTreeMap;
 

@@ -128,7 +128,7 @@ fn decode_entry(id: &str, text: &str) -> Option<CachedActivity> {
     Some(CachedActivity { from: from.parse().ok()?, to: to.parse().ok()?, uses: uses? })
 }
 
-/// Returns a checksum against damage; it protects from nothing else.
+/// Returns a checksum that detects accidental damage. It does not detect tampering.
 fn checksum(id: &str, body: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(id);

@@ -89,8 +89,8 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Returns whether it ended without a known result, and nothing is left from which it could be
-    /// known: no response of the server, and no name that its key has at the server.
+    /// Returns whether the attempt ended without a known result that can still be found out: no
+    /// response of the server is stored, and no key at the server has the name of the attempt.
     const fn is_final(&self) -> bool {
         matches!(self.stage, AttemptStage::Unresolved)
             && !self.has_saved_response
@@ -205,7 +205,7 @@ impl AttemptGuard {
     }
 
     /// Updates the attempt, and records in the same transaction that the request of `next` is being
-    /// sent, which is done soon afterwards: a write for each would take twice as long.
+    /// sent. The caller sends it soon afterwards. A transaction for each would take twice as long.
     pub fn update_and_announce(
         &mut self,
         change: impl FnOnce(&mut Attempt),
@@ -235,7 +235,8 @@ impl AttemptGuard {
         Ok(())
     }
 
-    /// Returns whether the journal says that the request was sent, and it was not; then it is sent now.
+    /// Returns whether the journal records the request as sent although it is only sent now, and
+    /// clears that mark.
     pub fn take_announcement(&mut self) -> bool {
         std::mem::take(&mut self.is_announced)
     }

@@ -1,5 +1,5 @@
-//! `keychain.json`: the keychains that keys were stored in. Where another program or collection answers
-//! later, its entries are not there, although nobody removed them.
+//! `keychain.json`: the keychains that keys were stored in. If another program or collection
+//! answers later, the entries are missing there although nothing removed them.
 
 use serde::{Deserialize, Serialize};
 

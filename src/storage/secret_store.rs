@@ -54,7 +54,7 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Whether nothing is known about it.
+    /// Returns whether nothing is known about it.
     pub const fn is_unknown(&self) -> bool {
         self.program.is_none() && self.collection.is_none()
     }
@@ -203,8 +203,8 @@ impl SecretStore {
     }
 
     /// Stores the secret of an entry that does not exist, and reads it back. Fails with
-    /// [`Error::EntryExists`] if someone else created it; where only this program writes, the caller
-    /// has looked.
+    /// [`Error::EntryExists`] if someone else created it in a shared store. For other stores the
+    /// caller has checked that the entry does not exist.
     pub fn create(
         &self,
         entry_id: &EntryId,
@@ -283,8 +283,9 @@ impl SecretStore {
         }
     }
 
-    /// Checks that a key of `service` can be stored in this entry: by asking what the token may do,
-    /// where it may be limited to some labels, else as [`SecretStore::check_writable`] does.
+    /// Checks that a key of `service` can be stored in this entry. For a shared store this checks
+    /// the rights of the token, which may be limited to some labels; for other stores it does what
+    /// [`SecretStore::check_writable`] does.
     pub fn check_storable(
         &self,
         service: &str,
@@ -310,7 +311,8 @@ impl SecretStore {
         }
     }
 
-    /// Whether the file of a file store exists, or where a KV engine is was said; true for other stores.
+    /// Returns whether the file of a file store exists, or whether the address of a KV engine is
+    /// configured; `true` for other stores.
     pub fn exists(&self) -> bool {
         match &self.0 {
             Backend::File { path, .. } => path.exists(),
@@ -355,7 +357,7 @@ fn call_keychain<T: Send + 'static>(
     worker.call(timeout, call).unwrap_or(Err(Error::TimedOut))
 }
 
-/// Whether an unlock prompt of the OS keychain can reach the user.
+/// Returns whether an unlock prompt of the OS keychain can reach the user.
 pub fn can_prompt() -> bool {
     keychain::can_prompt()
 }

@@ -20,7 +20,8 @@ pub const CONFIG_NAMES: DashboardNames = DashboardNames {
     conflicts: |bindings| keymap::resolve_key_overrides(bindings.iter().copied()).1,
 };
 
-/// Returns what goes before the configuration in the next run, as `Model::restore_view` does it.
+/// Returns the view of the last run, which takes precedence over the configuration as in
+/// `Model::restore_view`.
 fn last_view(location: &StoreLocation) -> LastView {
     let view = effects::load_view(location);
     let theme: Option<ThemeChoice> = view.theme.parse().ok();

@@ -53,7 +53,7 @@ type ReadText = Box<dyn FnOnce(&ServiceContext) -> Result<SecretString, UserErro
 
 pub(super) struct EffectRunner {
     services: ServiceContext,
-    /// The environment's management key, until the person agrees to its use.
+    /// The environment's management key, until the user agrees to its use.
     environment_key: Option<ManagementKey>,
     /// The inventory as it was read last.
     inventory_stamp: Arc<Mutex<InventoryStamp>>,
@@ -167,7 +167,7 @@ impl EffectRunner {
             Effect::RevokeKeys(keys) => self.revoke_keys(keys),
             Effect::CheckInventory => self.check_inventory(),
             Effect::SaveView(view) => self.spawn_blocking(move |services| {
-                // The view of the next run is not worth an error.
+                // A failure only means that the next run starts with the default view.
                 let _ = services.location.replace(VIEW_FILE_NAME, view);
                 None
             }),
@@ -289,7 +289,7 @@ impl EffectRunner {
         self.copy_boxed(Box::new(text));
     }
 
-    /// Is not generic, so that the code exists once.
+    /// Copies a text. Not generic, so that the code exists only once.
     fn copy_boxed(&self, text: ReadText) {
         let (results, clipboard) = (self.event_sender.clone(), Arc::clone(&self.clipboard));
         let services = self.services.clone();

@@ -99,7 +99,7 @@ fn screen_tables(model: &Model) -> Vec<&'static [Action]> {
     }
 }
 
-/// Characters that follow each other faster than this were not typed by a person.
+/// Characters that follow each other faster than this were not typed by the user.
 pub const BURST_GAP: Duration = Duration::from_millis(10);
 
 /// Returns the message of a terminal event on the current screen. `intent_at` returns what a click at

@@ -62,7 +62,7 @@ impl SessionOptions {
         asks_about_environment_key: bool,
     ) -> AppContext {
         let bindings = settings.bindings.iter().map(|(name, key)| (name.as_str(), key.as_str()));
-        // What is wrong with them is among the errors of the file.
+        // Problems with them are among the errors of the file.
         let (key_overrides, _) = keymap::resolve_key_overrides(bindings);
         AppContext {
             server: services.server.clone(),
@@ -95,7 +95,7 @@ impl SessionOptions {
     }
 }
 
-/// Takes the environment's management key from the services where a person has to agree to its use: the
+/// Takes the environment's management key from the services where the user has to agree to its use: the
 /// sandbox's key is its own, and another server than OpenRouter could be anyone's.
 pub(super) fn take_environment_key(
     services: &mut ServiceContext,

@@ -180,7 +180,7 @@ pub struct Model {
     pub messages: VecDeque<LoggedMessage>,
     /// The keys of the configuration.
     pub key_overrides: KeyOverrides,
-    /// Whether a person still has to agree before the environment's management key is used.
+    /// Whether the user still has to agree before the environment's management key is used.
     pub asks_about_environment_key: bool,
     /// Keys that are stored nowhere and wait to be shown.
     pub unstored_keys: Vec<NewKeyScreen>,

@@ -77,7 +77,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::Response(ticket, Response::KeyChecked { hash, result, checked_at }) => {
             if model.refresh.is_current_round(ticket) {
-                // Other keys of the account may still be answered; the next round decides.
+                // Other keys of the account may still work; the next round decides.
                 model.refresh.has_insufficient_credits |=
                     result == CheckResult::InsufficientCredits;
                 if let Some(round) = &mut model.refresh.current_round {
@@ -248,7 +248,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             form::set_choices(model, ticket, choices);
             Vec::new()
         }
-        // The account is read again and again, and the same is said once.
+        // The account is read at intervals; an error that was already reported is not repeated.
         Msg::RowsSkipped(error) => {
             if model.messages.iter().all(|logged| logged.message.as_ref().err() != Some(&error)) {
                 model.notify(Err(error));

@@ -118,7 +118,7 @@ fn another_account_or_a_failing_server_dismisses_no_attempt() {
         "no stored key names the account"
     );
     is_ours(&world);
-    let other = |stored_key: &mut StoredKey| stored_key.user_id = Some("somebody else".into());
+    let other = |stored_key: &mut StoredKey| stored_key.user_id = Some("someone else".into());
     let hash = world.stored_key("ci").hash;
     inventory::update_key(&world.services.location, &world.services.server, &hash, other).unwrap();
     assert!(advice(&look(&world), "never").contains("If you signed in to that account"));

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use super::proxy::Fault;
 use super::{TIMEOUT, TestAccount, block_on, label, slot};
 
-/// What somebody did to a row meanwhile.
+/// What someone did to a row meanwhile.
 type ChangeKey = fn(&mut StoredKey);
 
 const TERMS: RetirePolicy = RetirePolicy { unused_for: 3_600, revoke_when_unused: true };

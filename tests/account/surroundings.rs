@@ -275,7 +275,7 @@ fn a_recovered_key_is_put_under_the_guardrail_that_was_requested_for_it() {
 }
 
 #[test]
-fn a_guardrail_that_somebody_changed_meanwhile_is_a_conflict() {
+fn a_guardrail_that_someone_changed_meanwhile_is_a_conflict() {
     let account = TestAccount::new();
     let (services, research) = with_guardrail(&account);
     let key = account.stored_key("ci");

@@ -1,4 +1,4 @@
-//! The ways in which the person consents, or does not.
+//! The ways in which the user consents, or does not.
 
 use super::*;
 

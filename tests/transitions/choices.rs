@@ -105,7 +105,7 @@ fn an_edit_moves_a_key_and_changes_its_guardrail() {
     assert_eq!(patch.limit, FieldChange::Keep);
     let change = update.guardrail.as_ref().unwrap();
     assert_eq!((&change.from, &change.to), (&Some(assigned), &None));
-    // Somebody assigned another one meanwhile.
+    // Someone assigned another one meanwhile.
     let outcome = KeyUpdateOutcome::Conflict {
         guardrail: Some(GuardrailRef { id: "g2".into(), name: "small".into() }),
         current: account_key("laptop"),

@@ -80,7 +80,7 @@ fn a_change_is_shown_before_it_is_sent_and_only_what_differs_is() {
     );
     // Once is enough.
     assert!(send_intent(&mut model, Intent::Submit).is_empty());
-    // Somebody was quicker: what is there now is what is changed from.
+    // Someone changed the key first: the edit now starts from these values.
     let mut now_there = account_key("laptop");
     now_there.info.limit = Some(5.0).into();
     let outcome = KeyUpdateOutcome::Conflict {

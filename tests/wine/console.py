@@ -1,4 +1,4 @@
-"""The console of Wine, in which a person would type."""
+"""The console of Wine, in which the user would type."""
 
 import os
 import pty

@@ -1,5 +1,6 @@
-//! Requests with the management key about everything of the account except its keys. The caller pages
-//! and retries. A missing right (403) or an older server (404) concerns the one request only.
+//! Requests with the management key about everything in the account except its keys. Paging and
+//! retries are up to the caller. A missing right (403) or an older server (404) fails only the one
+//! request.
 
 use reqwest::Method;
 use serde_json::{Map, Value, json};

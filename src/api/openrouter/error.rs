@@ -124,7 +124,7 @@ impl Error {
         }
     }
 
-    /// Returns the kind of failure for the person.
+    /// Returns the kind of failure for the user.
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::InvalidSetting { .. } => ErrorKind::InvalidInput,

@@ -14,8 +14,7 @@ use super::Error;
 use super::redaction::percent_decode;
 use crate::domain::sanitize;
 
-/// The variables that name a proxy for https, the first one that is set is used. The upper-case
-/// name comes first.
+/// The variables that name a proxy for https. The first one that is set is used.
 const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
 /// What to do about a variable whose proxy cannot be used.
@@ -137,7 +136,7 @@ impl ProxyServer {
             let pair = format!("{user}:{password}");
             SecretString::from(format!("Basic {}", BASE64_STANDARD.encode(pair)))
         });
-        // Without a port, the URL would stand for the port of http.
+        // A URL without a port would mean the port of http.
         let _ = url.set_port(Some(port));
         let is_understood = hyper::Uri::try_from(server.as_str()).is_ok_and(|server| {
             Matcher::builder().all(url.as_str()).build().intercept(&server).is_some()

@@ -1,4 +1,4 @@
-//! Times in response headers, and the server's clock: days and resets are the server's.
+//! Times in response headers, and the server's clock, which decides when days and resets begin.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -24,7 +24,7 @@ impl ServerClock {
         }
     }
 
-    /// Returns the server's time; this machine's until a response has said it.
+    /// Returns the server's time; until the first response, this machine's time.
     pub(super) fn now(&self) -> Timestamp {
         let ahead = SignedDuration::from_secs(self.0.load(Ordering::Relaxed));
         Timestamp::now().saturating_add(ahead).unwrap_or_else(|_| Timestamp::now())

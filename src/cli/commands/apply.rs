@@ -61,7 +61,7 @@ pub struct ApplyArgs {
 enum PlanRow {
     Create(KeyRequest),
     Created(StoredKey, Option<UserError>),
-    /// Differed, and has a new key with the planned policy.
+    /// Differed from the plan, and was replaced with a key that has the planned policy.
     Replaced(Rotated, Option<UserError>),
     Unchanged(StoredKey),
     Differs {
@@ -70,12 +70,13 @@ enum PlanRow {
         differences: Vec<Difference>,
     },
     Failed(Label, UserError),
-    /// Created, and stored beside the planned label: the account is not confirmed.
+    /// Created, and stored under another label than the planned one: the account is not confirmed.
     OtherAccount(Label, StoredKey),
 }
 
 impl PlanRow {
-    /// Whether the key was created for the plan's guardrail and is under none, as after an interruption.
+    /// Returns whether the key was created for the plan's guardrail and is under none, as after an
+    /// interruption.
     fn lacks_guardrail(&self) -> bool {
         let Self::Differs { stored, planned, .. } = self else { return false };
         planned.guardrail.is_some()
@@ -89,7 +90,8 @@ impl ApplyArgs {
         let plan = self.read_plan(services)?;
         let mut rows = compare_with_stored_keys(&plan, services)?;
         if !self.dry_run {
-            // One label stands for all: a right for a part of them shows with each key.
+            // One label is checked for all. A token that may write only some labels fails at the
+            // first other key.
             let missing = rows.iter().find_map(|row| match row {
                 PlanRow::Create(request) => Some(request.label.as_str()),
                 _ => None,
@@ -200,7 +202,7 @@ impl ApplyArgs {
         is_confirmed: bool,
         services: &ServiceContext,
     ) -> Result<Vec<PlanRow>, UserError> {
-        // Until an attempt starts, ctrl-c ends the program in the default way.
+        // Until an attempt starts, ctrl-c ends the program as by default.
         let mut never_cancelled = watch::channel(false).1;
         let lock = keys::lock_apply(services, &mut never_cancelled, |holder| {
             let place = match holder {
@@ -255,7 +257,7 @@ impl ApplyArgs {
         })
         .await;
         prompter.clear_progress_line();
-        // Before the next batch reads them.
+        // Written before the lock is released, so that the next batch reads them.
         let services_copy = services.clone();
         let written = run_blocking(move || write_shared_records(&services_copy));
         if let Some(Err(error)) = written.await {
@@ -332,7 +334,7 @@ impl ApplyArgs {
     }
 }
 
-/// Puts the keys under the guardrail of the plan whose creation was interrupted before that.
+/// Assigns the plan's guardrail to the keys whose creation was interrupted before that step.
 async fn resume_guardrails(rows: &mut [PlanRow], services: &ServiceContext) {
     for row in rows.iter_mut().filter(|row| row.lacks_guardrail()) {
         let PlanRow::Differs { stored, planned, differences } = row else { continue };

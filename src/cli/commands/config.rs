@@ -121,7 +121,8 @@ fn list_settings(
             (None, Field::Server | Field::Store) if options.sandbox => options.origin("sandbox"),
             (None, _) => Origin::BuiltIn,
         };
-        // The dashboard takes the theme of its last run unless one is configured, and the order always.
+        // The dashboard starts with the sort order of its last run, and with its theme unless one
+        // is configured.
         let kept = match field {
             Field::Theme => {
                 view.theme.filter(|theme| value.as_deref() == Some("auto") && *theme != "auto")

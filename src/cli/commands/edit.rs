@@ -54,7 +54,7 @@ impl EditArgs {
         let key = find_key(services, &self.label)?;
         check_may_write(services, [key.label.as_str()])?;
         let mut edit = self.parse_edit()?;
-        // A prompt of the secret store must come before the question.
+        // The secret store must prompt before the confirmation is asked for.
         let management =
             run_async(management_key::require_management_key(services, &key.page_url()))?
                 .map_err(|error| error.to_user_error())?;
@@ -68,7 +68,7 @@ impl EditArgs {
         .map_err(|error| error.to_user_error())?;
         if let Some(text) = &self.workspace {
             edit.workspace = Some(if current.workspaces.is_empty() {
-                // Says why they could not be listed.
+                // This request fails with the reason why they could not be listed.
                 find_workspace(services, &management, text)?
             } else {
                 let found = find_by_name(text, &current.workspaces);

@@ -84,7 +84,7 @@ impl GuardrailCommand {
         }
     }
 
-    /// Whether it prints JSON.
+    /// Returns whether it prints JSON.
     pub(in crate::cli) const fn is_json(&self) -> bool {
         match self {
             Self::List(args) => args.json,
@@ -111,7 +111,7 @@ fn load(services: &ServiceContext) -> Result<Guardrails, UserError> {
         let page = keys::guardrails_page_url(services);
         let management = management_key::require_management_key(services, &page).await?;
         let all = keys::list_guardrails(services, &management).await?;
-        // Each of these may be refused by itself.
+        // The server may refuse each of these requests alone.
         let workspaces = keys::list_workspaces(services, &management).await.unwrap_or_default();
         let assigned = match keys::list_assigned_guardrails(services, &management).await {
             Ok(assigned) => Some(assigned),
@@ -243,7 +243,8 @@ fn format_limit(guardrail: &Guardrail) -> String {
     format_policy(&guardrail.limit_usd, &guardrail.reset_interval)
 }
 
-/// What this version does not understand is passed on as the server wrote it.
+/// Returns the JSON of a reported field. A value that this version does not understand is passed on
+/// as the server wrote it.
 fn reported_to_json<T: ServerValue>(value: &Reported<T>) -> Value {
     match value {
         Reported::Value(value) => value.to_json(),

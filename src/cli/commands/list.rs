@@ -87,7 +87,8 @@ pub fn refresh_all_keys(services: &ServiceContext) -> Result<(), UserError> {
     run_async(refresh_keys(services, &keys))?.1
 }
 
-/// Like [`refresh_all_keys`]; a key that could not be checked is an error even if others were.
+/// Does what [`refresh_all_keys`] does. A key that could not be checked is an error even if others
+/// were.
 pub(super) fn refresh_every_key(services: &ServiceContext) -> Result<(), UserError> {
     let keys = inventory::list_keys(&services.location, &services.server)
         .map_err(|error| error.to_user_error())?;
@@ -106,8 +107,8 @@ pub(super) fn refresh_every_key(services: &ServiceContext) -> Result<(), UserErr
 /// The results of a refresh by the hash of the key.
 type CheckResults = HashMap<String, (Timestamp, CheckResult)>;
 
-/// Checks the keys and prints those that fail. Returns the answers, and an error where no key could
-/// be checked, some were not, or the inventory could not be written.
+/// Checks the keys and prints those that fail. Returns the results, and an error if no key or not
+/// every key could be checked, or if the inventory could not be written.
 async fn refresh_keys(
     services: &ServiceContext,
     keys: &[StoredKey],

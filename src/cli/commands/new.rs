@@ -138,7 +138,7 @@ impl NewArgs {
             None => defaults.guardrail.clone(),
         };
         let workspace = match (&self.workspace, &self.label) {
-            // Without a label the workspace was a question.
+            // Without a label, the user was asked for the workspace.
             (_, None) => None,
             (None, Some(_)) => defaults.workspace_name.clone(),
             (Some(text), Some(_)) => match keys::parse_workspace(text) {
@@ -202,7 +202,7 @@ impl NewArgs {
             // See `resolve_names`.
             workspace_id: self.workspace.as_ref().map(|_| None),
         };
-        // A limit that nobody typed is not meant to be spent each day.
+        // The default limit is not meant to be spent again in each interval.
         if requested.limit_reset.flatten().is_some() && requested.limit.is_none() {
             return Err(invalid("a reset needs a limit: give --limit too".into()));
         }
@@ -289,7 +289,7 @@ impl NewArgs {
     }
 }
 
-/// Says where the configuration has the name; an option needs no place.
+/// Adds to an error where the configuration sets the name. A name from an option has no such place.
 fn explain(name: &ConfiguredName, error: &keys::Error) -> UserError {
     let error = error.to_user_error();
     if name.place.is_empty() { error } else { name.explain(error) }

@@ -66,7 +66,8 @@ impl PanicArgs {
                 None
             }
         };
-        // With a management key this shows only by requests, which come after the leaked key is disabled.
+        // With a management key this needs requests, which are sent after the leaked key is
+        // disabled.
         if management.is_none() {
             print_expected_losses(
                 leaked.iter().map(|key| (&key.label, keys::preview_without_management_key(key))),

@@ -95,13 +95,13 @@ impl Facts {
         Self { name, is_in_use, config, sandbox_keys: sandbox.map(|sandbox| sandbox.key_count) }
     }
 
-    /// Whether the profile's keys are those of a sandbox, which are only in memory.
+    /// Returns whether the profile's keys are those of a sandbox, which are only in memory.
     fn is_in_memory(&self) -> bool {
         let config = self.config.as_ref().ok();
         config.is_some_and(|it| it.sandbox && it.store_kind == StoreKind::Memory)
     }
 
-    /// Returns the data directory; `None` without one.
+    /// Returns the data directory; `None` for a sandbox in memory or if it cannot be found.
     fn data_dir(&self) -> Option<PathBuf> {
         self.config.as_ref().ok().filter(|_| !self.is_in_memory())?.resolve_data_dir().ok()
     }

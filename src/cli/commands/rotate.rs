@@ -54,7 +54,7 @@ impl RotateArgs {
         // An interrupted rotation is finished first, so that no second key is created for it.
         let report = finish_interrupted(services, keys::recover_interrupted(services))?;
         let rotated = report.rotated.iter().find(|one| one.new.label == stored_key.label);
-        // What the new key lacks is the error of this command.
+        // What the new key lacks is reported as the error of this command.
         let own_error = rotated.and_then(Rotated::weaker_error);
         let errors = report.errors.iter().filter(|error| Some(*error) != own_error.as_ref());
         report.lost_key_errors.iter().chain(errors).for_each(print_warning);
@@ -68,8 +68,8 @@ impl RotateArgs {
             run_async(keys::preview_replacement(services, &stored_key, management.as_ref()))?;
         let copy = [(stored_key.label.as_str(), &*stored_key.hash)];
         print_other_profiles(services, copy, CopyEffect::Replaced);
-        // Without a management key something is always unknown, which scripts are not asked about; with
-        // one it is a fault.
+        // Without a management key some losses are always unknown, and a script is not stopped by
+        // that. With a management key an unknown loss means that a request failed.
         let is_unread = !losses.is_empty() && (management.is_some() || io::stdin().is_terminal());
         let is_weaker = print_expected_losses([(&stored_key.label, losses)]);
         if (is_weaker || is_unread) && !self.yes {

@@ -82,7 +82,7 @@ fn format_history(versions: &[KeyVersion], now: Timestamp) -> String {
     table::format_table(&columns, &rows, table::terminal_width())
 }
 
-/// Returns where the secret is, in words.
+/// Describes where the secret is stored.
 fn describe_location(key: &StoredKey) -> String {
     let KeyLocation::Stored(kind) = &key.location else { return "only at OpenRouter".into() };
     match kind {

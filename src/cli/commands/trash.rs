@@ -65,7 +65,7 @@ impl TrashCommand {
         };
         let trash = match self {
             Self::List(_) | Self::Restore(_) => restorable()?,
-            // Also what is too old to be restored and not deleted yet.
+            // This includes keys that are too old to be restored and are not deleted yet.
             Self::Empty(_) => inventory::list_trash(&services.location, &services.server)
                 .map_err(|error| error.to_user_error())?,
         };
@@ -142,7 +142,8 @@ fn empty_trash(
             labels.join(", ")
         ))?;
     }
-    // Also for an empty list: an interruption may have left entries that it does not name.
+    // Called for an empty list too: an interruption may have left entries that the list does not
+    // name.
     let deleted = keys::empty_trash(services).map_err(|error| error.to_user_error())?;
     if deleted.is_empty() {
         return print("the trash is empty\n");

@@ -180,7 +180,7 @@ async fn fetch_report(
     let last_shown = AtomicUsize::new(0);
     let _line = ProgressLine(&last_shown);
     let on_progress = |done: usize, all: usize| {
-        // Every fiftieth of a second would be too often, and a short run shows nothing.
+        // Printed at most ten times a second, and not in the first second.
         let tenths = usize::try_from(started.elapsed().as_millis() / 100).unwrap_or(usize::MAX);
         if shows_progress
             && started.elapsed() > Duration::from_secs(1)

@@ -35,7 +35,8 @@ impl EchoGuard {
         Self::for_terminal(open_terminal())
     }
 
-    /// Also disables line buffering, so that each key is read at once. Signals still work on Unix.
+    /// Disables echo and line buffering, so that each key is read at once. Signals still work on
+    /// Unix.
     #[cfg(unix)]
     pub(in crate::cli) fn new_cbreak() -> Self {
         use rustix::termios::LocalModes;
@@ -69,7 +70,8 @@ impl EchoGuard {
         Self::new()
     }
 
-    /// Does not disable raw mode if it was enabled before: guards can be nested.
+    /// Creates a guard, which leaves raw mode enabled on drop if it was enabled before: guards can
+    /// be nested.
     #[cfg(not(unix))]
     pub(super) fn for_terminal(_: Option<File>) -> Self {
         use crossterm::terminal::{enable_raw_mode, is_raw_mode_enabled};
@@ -110,8 +112,8 @@ impl SavedTerminal {
     }
 }
 
-/// The terminals of the active guards, the newest last. A prompt for the passphrase can appear
-/// while an interactive batch has its own guard.
+/// Locks the terminals of the active guards, the newest last. A prompt for the passphrase can
+/// appear while an interactive batch has its own guard.
 #[cfg(unix)]
 fn lock_saved_terminals() -> MutexGuard<'static, Vec<SavedTerminal>> {
     static SAVED_TERMINALS: Mutex<Vec<SavedTerminal>> = Mutex::new(Vec::new());

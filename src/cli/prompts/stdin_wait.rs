@@ -1,5 +1,5 @@
 //! Waits for standard input on a thread that another one can end. A blocked read would keep the
-//! lock of standard input, and take the next answer of the user.
+//! lock of standard input, and consume what the user types next.
 
 use std::io;
 

@@ -50,7 +50,7 @@ fn full_key() -> StoredKey {
     key
 }
 
-/// Returns the key that somebody else reads from the pairs of `key`.
+/// Returns the key that someone else reads from the pairs of `key`.
 fn read_by_others(key: &StoredKey) -> Option<StoredKey> {
     let fields = join_pairs(split_fields(&key.to_shared_fields()));
     let record = SharedRecord { label: key.label.clone(), version: 1, fields };

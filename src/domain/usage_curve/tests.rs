@@ -166,7 +166,7 @@ fn known_days_are_pinned_below_a_known_midnight() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
-    /// Whatever the moments of the readings, a day that is called known is right.
+    /// Checks that every day that counts as known is right, whenever the readings were made.
     #[test]
     fn known_days_are_never_wrong(
         steps in prop::collection::vec((0..30_i64 * 1_440, 0..3_u32), 1..80),

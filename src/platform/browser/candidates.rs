@@ -55,17 +55,17 @@ impl BrowserCommand {
         program_stem(Path::new(&self.program)).to_owned()
     }
 
-    /// Whether the program is found, directly or on PATH.
+    /// Returns whether the program is found, directly or on PATH.
     pub(super) fn is_installed(&self) -> bool {
         find_program(&self.program).is_some_and(|path| path.is_file())
     }
 
-    /// Whether the program only chooses a browser.
+    /// Returns whether the program only chooses a browser.
     pub(super) fn is_dispatcher(&self) -> bool {
         DISPATCHERS.contains(&program_stem(Path::new(&self.program)))
     }
 
-    /// Whether the program, or the target of its symbolic link, is a text browser.
+    /// Returns whether the program, or the target of its symbolic link, is a text browser.
     fn is_text_browser(&self) -> bool {
         let listed = |path: &Path| TEXT_BROWSERS.contains(&program_stem(path));
         listed(Path::new(&self.program))

@@ -18,7 +18,7 @@ pub(super) struct CopyRecord {
 }
 
 impl CopyRecord {
-    /// Number of the last successful copy; 0 before the first.
+    /// Returns the number of the last successful copy; 0 before the first.
     pub(super) fn number(&self) -> u64 {
         self.number
     }

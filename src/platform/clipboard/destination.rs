@@ -1,4 +1,4 @@
-//! Where a key was copied to, in words.
+//! Where a key was copied to, with a description for the user.
 
 use std::fmt;
 use std::time::Duration;

@@ -68,8 +68,8 @@ pub(super) fn load_buffer(secret: &str, forwarding: TmuxForwarding) -> bool {
     run_tmux(arguments, Some(secret)).is_some()
 }
 
-/// Writes, reads back and deletes a buffer of this process. It has a name, so that pasting still takes
-/// the user's last buffer.
+/// Checks that buffers work: writes, reads back and deletes one. It has a name, so that pasting
+/// still takes the user's last buffer.
 pub(super) fn check_buffers() -> bool {
     let name = format!("keywright-probe-{}", std::process::id());
     let is_written = run_tmux(&["load-buffer", "-b", &name, "-"], Some("probe")).is_some()

@@ -1,4 +1,5 @@
-//! What surrounds the keys of the account: workspaces, guardrails, provider keys and credits.
+//! The resources of the account besides its keys: workspaces, guardrails, provider keys and
+//! credits.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};

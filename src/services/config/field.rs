@@ -147,7 +147,7 @@ impl Field {
         }
     }
 
-    /// Whether the dashboard has this field; one without names does not exist.
+    /// Returns whether the dashboard has this field; one without names does not exist.
     pub const fn exists(self, names: &DashboardNames) -> bool {
         match self {
             Self::Sort => !names.sorts.is_empty(),
@@ -247,7 +247,8 @@ impl Field {
             Self::Store => StoreKind::parse_lasting(text).map(drop),
             Self::DataDir => match super::expand_home(text.into()) {
                 Ok(dir) if dir.is_absolute() => Ok(()),
-                // Relative to where the command is run, the keys would seem to be gone elsewhere.
+                // A path relative to the working directory would make the keys seem lost in another
+                // directory.
                 Ok(_) => Err(ValidationError(
                     "write an absolute path, or one that starts with ~/".into(),
                 )),
@@ -285,7 +286,7 @@ impl Field {
         }
     }
 
-    /// Returns the words that the field accepts, for a suggestion.
+    /// Returns the names that the field accepts, for a suggestion.
     pub(super) const fn words(self, names: &DashboardNames) -> &'static [&'static str] {
         match self {
             Self::NewLimit => &["none"],

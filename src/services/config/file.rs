@@ -92,7 +92,7 @@ impl ConfigFile {
             let error = parser.report(offset, error);
             parser.file.unreadable.get_or_insert(error);
         }
-        // What is read of a line with a syntax error may be wrong only because of it.
+        // A value on a line with a syntax error may be wrong only because of that error.
         let invalid: Vec<_> = parser.errors.iter().map(|error| error.position.line).collect();
         let count = parser.errors.len();
         parser.parse_sections(table.get_ref());
@@ -230,7 +230,7 @@ impl Parser<'_> {
                     self.report(offset, format!("new must be a table: [profiles.{profile}.new]"));
                 }
             }
-            // A value that is not there any more could be the server's.
+            // The missing value could have been the server's.
             error = error.or_else(|| self.file.unreadable.clone());
             let data_dir = table.iter().find(|(name, _)| name.get_ref() == "data_dir");
             offsets.insert(profile.clone(), data_dir.map_or(offset, |(_, dir)| dir.span().start));

@@ -48,8 +48,8 @@ struct ProfileInUse {
     unknown: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Returns the profile of [`use_profile`]; `None` where there is none. `base` is the default profile's
-/// data directory; what is wrong with it is found when the keys are read.
+/// Returns the profile of [`use_profile`]; `None` where there is none. `base` is the default
+/// profile's data directory; a problem with it is reported when the keys are read.
 pub fn read_profile_in_use(base: &StoreLocation) -> Result<Option<ProfileName>, Error> {
     if let StoreLocation::Directory(dir) = base
         && !dir.join(FILE_NAME).exists()

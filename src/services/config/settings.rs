@@ -32,7 +32,7 @@ pub struct DashboardNames {
 /// What the dashboard keeps from its last run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LastView {
-    /// The theme that a person chose there.
+    /// The theme that the user chose there.
     pub theme: Option<&'static str>,
     /// The sort order.
     pub sort: Option<&'static str>,
@@ -163,7 +163,7 @@ impl Settings {
         ConfiguredName { name: name.to_owned(), place }
     }
 
-    /// Returns the lines at which a key is low, expiring or dormant.
+    /// Returns the thresholds at which a key is low, expiring or dormant.
     pub fn thresholds(&self) -> Thresholds {
         let dormant_days = self.text(Field::DormantDays).and_then(|days| days.parse::<i64>().ok());
         Thresholds {

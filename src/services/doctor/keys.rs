@@ -179,7 +179,7 @@ pub(super) async fn check_stored_keys(
     if !unlisted.is_empty() {
         consistent = false;
         let names = quote_names(unlisted.iter().map(|label| label.as_str()));
-        // An empty inventory is rebuilt without --fix: it holds nothing that could be wrong.
+        // An empty inventory is rebuilt without --fix, because nothing in it can be overwritten.
         if fix || inventory.is_empty() {
             restore_inventory(services, &unlisted, reachable, report).await;
         } else {

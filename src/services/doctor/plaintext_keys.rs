@@ -1,8 +1,8 @@
 //! Finds keys in plaintext and checks whether they work.
 //!
 //! Only keys that are stored here, or that belong to the account of the management key, are sent to
-//! the server: other people's keys are not ours to try, and no key must reach a server that did not
-//! issue it.
+//! the server: a key of another person must not be tried, and no key must reach a server that did
+//! not issue it.
 
 use std::collections::HashMap;
 use std::fmt::Write;

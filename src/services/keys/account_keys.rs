@@ -70,7 +70,7 @@ pub struct AccountKeyList {
     pub skipped_rows: usize,
 }
 
-/// Like [`list_account_keys`], and says whether the list is complete.
+/// Does what [`list_account_keys`] does, and returns whether the list is complete.
 pub(super) async fn list_keys_of_workspaces(
     services: &ServiceContext,
     management: &ManagementKey,
@@ -80,7 +80,7 @@ pub(super) async fn list_keys_of_workspaces(
     list_keys_with(services, &client, management).await
 }
 
-/// Like [`list_account_keys`] with a client, which then knows the server's clock.
+/// Does what [`list_account_keys`] does with this client, which then knows the server's clock.
 pub async fn list_keys_with(
     services: &ServiceContext,
     client: &Client,

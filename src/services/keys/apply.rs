@@ -106,7 +106,7 @@ pub async fn lock_apply(
         () = provision::wait_for_cancel(stop) => return Ok(None),
     };
     if shared.is_some() {
-        // The holder before may have created what this batch would create.
+        // The previous holder may have created the keys that this batch would create.
         let services = services.clone();
         let read = run_blocking(move || shared_inventory::read_all(&services, |_, _| ()));
         read.await.unwrap_or(Err(secret_store::Error::TimedOut.into()))?;
@@ -213,7 +213,7 @@ pub async fn create_keys(
         report(Progress::ItemStarted { number: at + 1, total: requests.len(), label: &label });
         let (outcome, stop) = runner.run_item(&requests[at..]).await;
         let (result, warning) = match outcome {
-            // Whoever answered may answer the next sign-in as well.
+            // A stranger who answered this sign-in may answer the next one as well.
             Ok((stored_key, warning)) if stored_key.is_of_unconfirmed_account() => {
                 let unlisted = runner.flush_inventory(true).err();
                 (Err(stored_key.other_account_error()), unlisted.or(warning))

@@ -1,5 +1,5 @@
-//! Gives a new key what the key that it replaces has at its account: workspace, guardrail, the use of
-//! provider keys and whether their spending counts. Rotation, leak response and plans all use it.
+//! Gives a new key the assignments of the key that it replaces: workspace, guardrail, the use of
+//! provider keys, and whether their spending counts. Rotation, leak response and plans all use it.
 
 use jiff::Timestamp;
 
@@ -17,12 +17,12 @@ use crate::services::provision::ServiceContext;
 /// Why a guardrail cannot be given.
 const GUARDRAIL_DELETED: &str = "the guardrail no longer exists (404)";
 
-/// How often the two keys are compared and what is missing is given to the new one. The second
-/// comparison also shows what somebody changed meanwhile.
+/// How often the two keys are compared and missing parts are assigned. The second comparison also
+/// finds what someone else changed in the meantime.
 const MAX_ROUNDS: usize = 3;
 
-/// Returns what a replacement of `stored_key` will lack, as far as that shows before it is created:
-/// whether the account allows a change shows only when it is made.
+/// Returns what a replacement of `stored_key` will lack, as far as that is known before it is
+/// created. Whether the account allows a change is known only after it was tried.
 pub async fn preview_replacement(
     services: &ServiceContext,
     stored_key: &StoredKey,
@@ -119,7 +119,7 @@ pub(super) async fn carry_over(
         if let Ok(guardrail) = &after.guardrail {
             new.guardrail.clone_from(guardrail);
         }
-        // What only the key itself says about its spending is as good as the account's answer.
+        // `GET /key` with the key itself reports the same value as the account's list.
         let known_after = KeySurroundings {
             include_byok_in_limit: after
                 .include_byok_in_limit
@@ -176,7 +176,7 @@ pub(super) async fn carry_over(
                 continue;
             }
             let given = give_part(services, client, management, &part, old_hash, &new.hash).await;
-            // What cannot be read back is not given a second time.
+            // A part that cannot be read back is not assigned a second time.
             let result = match (given, after.unread_reason(&part)) {
                 (Ok(()), None) => continue,
                 (Ok(()), Some(reason)) => format!("sent, but not read back: {reason}"),
@@ -192,8 +192,8 @@ pub(super) async fn carry_over(
     }
 }
 
-/// Requests for the new key the limit and the reset that the old one has by now: somebody may have
-/// changed them since they were read. Returns whether they changed.
+/// Updates the requested policy of the new key to the present limit and reset of the old one:
+/// someone else may have changed them since they were read. Returns whether they changed.
 fn follow_policy(new: &mut StoredKey, old: &AccountKey) -> bool {
     let (Ok(limit), Ok(reset)) = (old.info.limit.to_known(), old.info.limit_reset.to_known())
     else {
@@ -207,7 +207,7 @@ fn follow_policy(new: &mut StoredKey, old: &AccountKey) -> bool {
     is_changed
 }
 
-/// Whether the account says that it does not have this guardrail.
+/// Returns whether the account says that it does not have this guardrail.
 async fn is_deleted(
     services: &ServiceContext,
     client: &Client,
@@ -239,7 +239,7 @@ async fn give_part(
             let read = async || client.get_byok_credential(management, &access.id).await;
             let mut allowed =
                 retry_request(services, read).await?.allowed_api_key_hashes.unwrap_or_default();
-            // Somebody may have changed the list since it was compared.
+            // Someone else may have changed the list since it was compared.
             let has = |hash: &str| allowed.iter().any(|one| one == hash);
             if has(old_hash) && !has(hash) {
                 allowed.push(hash.to_owned());
@@ -265,7 +265,7 @@ struct ReadKey {
     surroundings: KeySurroundings,
 }
 
-/// Reads a key and what surrounds it. A part that cannot be read does not hide the others.
+/// Reads a key and its assignments. A part that cannot be read does not hide the others.
 async fn read_key(
     services: &ServiceContext,
     client: &Client,
@@ -277,7 +277,7 @@ async fn read_key(
     let is_gone = row.as_ref().is_err_and(|error| error.status() == Some(404));
     let row = row.map_err(|error| describe_error(&error, "read"));
     let guardrail = match assignments {
-        // A deleted key has no assignment any more, which says nothing about what it had.
+        // A deleted key has no assignment any more, so the list does not show which one it had.
         Ok(all) if is_gone && all.iter().all(|one| one.key_hash != hash) => {
             Err("the account does not have the key any more (404)".into())
         }
@@ -345,7 +345,7 @@ async fn list_assignments(
     .map_err(|error| describe_error(&error, "read"))
 }
 
-/// Says why something could not be read or changed, as the reason in a list.
+/// Describes why something could not be read or changed, as the reason in a list.
 fn describe_error(error: &openrouter::Error, verb: &str) -> String {
     match error.status() {
         Some(403) => format!("this management key may not {verb} it (403)"),

@@ -1,4 +1,4 @@
-//! Edits a key: reads it, compares it with what the person saw, and writes.
+//! Edits a key: reads it, compares it with what the user saw, and writes.
 
 use super::management_key::load_management_key;
 use super::remote_update::{UpdateOutcome, fetch_account_key, update_key};
@@ -32,7 +32,7 @@ pub async fn fetch_editable_key(
     Ok(EditableKey { account_key, guardrail, workspaces })
 }
 
-/// Returns the guardrail for the name that a person gave; `none` is no guardrail.
+/// Returns the guardrail for the name that the user gave; `none` is no guardrail.
 pub async fn parse_guardrail(
     services: &ServiceContext,
     management: &ManagementKey,
@@ -95,7 +95,7 @@ async fn apply(services: &ServiceContext, update: KeyUpdate) -> Result<KeyUpdate
             Err(error) if has_changed => {
                 warning = Some(partial_error(error, "the guardrail was not changed"));
             }
-            // Somebody may have assigned another one after it was compared.
+            // Someone else may have assigned another one after it was compared.
             Err(error) => {
                 return match find_guardrail_conflict(services, required()?, &key, &change).await {
                     Ok(Some(conflict)) => Ok(conflict),
@@ -136,7 +136,7 @@ pub async fn apply_guardrail(
     change_guardrail(services, management, hash, None, guardrail).await
 }
 
-/// Like [`apply_guardrail`]; removes no other assignment than that to `from`, if it is given.
+/// Does what [`apply_guardrail`] does. If `from` is given, only the assignment to it is removed.
 async fn change_guardrail(
     services: &ServiceContext,
     management: &ManagementKey,

@@ -1,4 +1,4 @@
-//! Errors of operations on existing keys, and how each is shown to a person.
+//! Errors of operations on existing keys, and how each is shown to the user.
 
 use super::management_error::classify_management_error;
 use super::surroundings_error::SurroundingsError;
@@ -117,7 +117,7 @@ pub enum Error {
         /// The secret store's display name.
         store_name: String,
     },
-    /// Somebody else replaced the key in a shared store.
+    /// Someone else replaced the key in a shared store.
     #[error("{}", .0.message)]
     ReplacedByOther(UserError),
     /// The key is in another secret store than the one in use.
@@ -169,7 +169,7 @@ const UNCHANGED: &str = "nothing was changed";
 const NOT_STORED: &str = "nothing was stored";
 
 impl Error {
-    /// Returns the error as it is shown to a person.
+    /// Returns the error as it is shown to the user.
     pub fn to_user_error(&self) -> UserError {
         let (kind, meaning, advice) = match self {
             Self::JsonStore(error) => return error.to_user_error(),
@@ -326,7 +326,7 @@ impl Error {
         UserError::new(kind, self.to_string(), advice).with_meaning(meaning)
     }
 
-    /// Whether the secret of one key cannot be read, while those of other keys may be.
+    /// Returns whether the secret of one key cannot be read, while those of other keys may be.
     pub(super) const fn is_about_one_key(&self) -> bool {
         match self {
             Self::MissingSecret { .. } | Self::InOtherStore(_) => true,
@@ -355,7 +355,7 @@ impl Error {
         self.is_unavailable() || matches!(error, OutcomeUnknown { .. } | UnexpectedResponse { .. })
     }
 
-    /// Returns the error of a request that only reads, as it is shown to a person.
+    /// Returns the error of a request that only reads, as it is shown to the user.
     pub fn to_read_error(&self) -> UserError {
         let error = UserError { meaning: String::new(), ..self.to_user_error() };
         if !self.is_unavailable() {

@@ -8,7 +8,7 @@ use crate::services::provision::ServiceContext;
 use crate::storage::secret_store::{self, EntryId};
 use secrecy::ExposeSecret;
 
-/// Why nothing can be read or changed at the account.
+/// The reason why nothing can be read or changed at the account.
 pub(super) const NO_MANAGEMENT_KEY: &str = "needs a management key: keywright management set";
 
 /// The management key, or why there is none.
@@ -89,8 +89,8 @@ pub async fn store_management_key(
         .await?)
 }
 
-/// Returns what a management key may read, each with the server's reason if it refuses that. Nothing is
-/// changed. What the server does not answer counts as refused.
+/// Returns what a management key may read, each with the server's reason if it refuses that.
+/// Nothing is changed. A request without a response counts as refused.
 pub async fn probe_rights(
     services: &ServiceContext,
     key: &ManagementKey,

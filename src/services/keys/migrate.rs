@@ -30,7 +30,8 @@ pub struct Migration<'a> {
     pub location: &'a StoreLocation,
     /// The new store.
     pub to: &'a SecretStore,
-    /// The store of this machine from which everything moves that is no key of the inventory.
+    /// The store of this machine from which everything else moves: whatever is not a key of the
+    /// inventory.
     pub local_from: Option<&'a SecretStore>,
     /// Opens the store of a key.
     pub open_store: &'a dyn Fn(&StoreKind) -> Result<SecretStore, UserError>,
@@ -73,7 +74,7 @@ impl Entry {
         format!("{} ({})", self.id.account, self.id.service)
     }
 
-    /// Whether this is the entry of a key or a removed key.
+    /// Returns whether this is the entry of a key or a removed key.
     fn is_of(&self, key: &StoredKey, is_trashed: bool) -> bool {
         let owner = match &self.owner {
             Owner::Key(owner) if !is_trashed => owner,
@@ -157,7 +158,7 @@ impl Migration<'_> {
         Ok(())
     }
 
-    /// Adds what else is in the other store of this machine.
+    /// Adds the other entries of the other store of this machine.
     fn add_unlisted(&self, entries: &mut Vec<Entry>, attempts: &[Attempt]) -> Result<(), Error> {
         let Some(from) = self.local_from else { return Ok(()) };
         let mut servers = BTreeSet::from([self.server.to_owned()]);

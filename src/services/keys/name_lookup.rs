@@ -1,4 +1,4 @@
-//! Finds a guardrail or a workspace of the account by what a person wrote: its id, slug or name.
+//! Finds a guardrail or a workspace of the account by what the user wrote: its id, slug or name.
 
 use super::surroundings_error::SurroundingsError;
 use crate::domain::{Guardrail, Workspace};
@@ -7,13 +7,13 @@ use crate::services::diagnostic::{format_suggestion, redact_excerpt};
 /// The maximum number of names in an error.
 const MAX_NAMES: usize = 12;
 
-/// What an account has under ids and names.
+/// A resource of an account that has an id and names.
 pub trait Named {
     /// What it is, as in `guardrail`.
     const NOUN: &'static str;
     /// Returns its UUID.
     fn id(&self) -> &str;
-    /// Returns the names that a person may write, the shortest first.
+    /// Returns the names that the user may write, the shortest first.
     fn names(&self) -> Vec<&str>;
 }
 

@@ -59,7 +59,7 @@ pub fn parse_workspace(text: &str) -> WorkspaceText<'_> {
     }
 }
 
-/// How a person wrote a workspace.
+/// How the user wrote a workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorkspaceText<'a> {
     /// The account's default workspace.
@@ -70,8 +70,8 @@ pub enum WorkspaceText<'a> {
     Name(&'a str),
 }
 
-/// Puts a new key under the guardrail that was requested for it, and records that. Returns what the
-/// person has to know if that fails: the key exists.
+/// Puts a new key under the guardrail that was requested for it, and records that. Returns the
+/// warning if that fails: the key exists.
 pub async fn assign_requested_guardrail(
     services: &ServiceContext,
     guardrail: Option<&GuardrailRef>,
@@ -111,8 +111,8 @@ pub async fn assign_requested_guardrail(
     }
 }
 
-/// Puts a stored key under the guardrail that was requested when it was created, if that was interrupted:
-/// it is under none since. Returns what the person has to know if that fails.
+/// Puts a stored key under the guardrail that was requested when it was created, if that step was
+/// interrupted and the key has had no guardrail since. Returns the warning if that fails.
 pub async fn resume_guardrail(
     services: &ServiceContext,
     stored_key: &mut StoredKey,
@@ -135,10 +135,10 @@ pub async fn create_key(
     match &mut outcome {
         ProvisioningOutcome::Stored { stored_key, warning, .. } => {
             let unassigned = assign_requested_guardrail(services, guardrail, stored_key).await;
-            // A key without its guardrail is worse than what else may be said.
+            // A key without its guardrail is the more important warning.
             *warning = unassigned.or(warning.take());
         }
-        // The person may still store it, and it can spend already.
+        // The user may still store the key, and it can spend already.
         ProvisioningOutcome::NotStored { entry, .. } => {
             if let Some(error) = assign_requested_guardrail(services, guardrail, entry).await {
                 report(ProvisioningEvent::Notice(error.one_line()));

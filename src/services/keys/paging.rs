@@ -18,7 +18,7 @@ pub(super) struct ListBudget {
 }
 
 impl ListBudget {
-    /// A hundred thousand rows, and a kilobyte for each.
+    /// Returns the budget: a hundred thousand rows, and a kilobyte for each.
     pub(super) const fn new() -> Self {
         Self { rows: 100_000, bytes: 100 * 1024 * 1024, skipped_rows: 0 }
     }
@@ -31,7 +31,7 @@ impl ListBudget {
         rows.is_some() && bytes.is_some()
     }
 
-    /// Returns the number of rows that could not be read: what they were is not known.
+    /// Returns the number of rows that could not be read; their content is not known.
     pub(super) const fn skipped_rows(&self) -> usize {
         self.skipped_rows
     }

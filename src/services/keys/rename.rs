@@ -94,7 +94,8 @@ pub async fn rename_key(
     Ok(RenamedKey { stored_key, warning })
 }
 
-/// Whether another key has the label. The key itself may get another spelling of its own label.
+/// Returns whether another key has the label. The key itself may get another spelling of its own
+/// label.
 fn is_label_taken<'a>(
     mut keys: impl Iterator<Item = &'a StoredKey>,
     old: &StoredKey,

@@ -106,7 +106,7 @@ async fn finish_with_access(
     outcome: ProvisioningOutcome,
 ) -> RotationOutcome {
     match outcome {
-        // A response without a recognisable key was stored as it came.
+        // A response without a recognisable key was stored as it was received.
         ProvisioningOutcome::Stored { stored_key, .. } if stored_key.replaces.is_none() => {
             RotationOutcome::LabelNotMoved {
                 error: UserError::new(
@@ -157,7 +157,7 @@ async fn plan_rotation(
     access: &AccountAccess,
     policy: RetirePolicy,
 ) -> Result<RotationPlan, Error> {
-    // Somebody else may be replacing it; then that rotation is continued.
+    // Someone else may be replacing it; then that rotation is continued.
     read_shared_key(services, &numbered_label(&stored_key.label, "new", 1)).await?;
     let stored_keys = inventory::list_keys(&services.location, &services.server)?;
     let stored_key = stored_keys
@@ -185,8 +185,8 @@ async fn plan_rotation(
     };
     let guardrail = guardrail.ok().flatten();
     if current.info.is_some() || guardrail.is_some() {
-        // The new key is compared with it where the account answers less, or where the guardrail is
-        // deleted meanwhile.
+        // The new key is compared with this reading if a later one is incomplete or the guardrail
+        // is deleted in the meantime.
         let record = |key: &mut StoredKey| {
             key.info = current.info.clone().or(key.info.take());
             key.guardrail = guardrail.or(key.guardrail.take());
@@ -207,7 +207,7 @@ async fn plan_rotation(
     Ok(RotationPlan::CreateReplacement(request, Replacement { label, replaces }))
 }
 
-/// Gives the new key what the old one has at its account, then moves the label to it; continues after
+/// Gives the new key the assignments of the old one, then moves the label to it. Can continue after
 /// an interruption.
 pub async fn move_label(
     services: &ServiceContext,
@@ -303,7 +303,7 @@ async fn move_label_with_access(
     let retirement = Retirement {
         replaced_at: Timestamp::now(),
         unused_for: replaces.unused_for,
-        // Whoever agreed to the deletion did not agree to a weaker key.
+        // The user agreed to delete the old key, but not to have a weaker key in its place.
         revoke_when_unused: replaces.revoke_when_unused
             && !not_carried.iter().any(NotCarried::is_lost),
     };

@@ -11,8 +11,8 @@ use crate::domain::{
 };
 use crate::services::provision::ServiceContext;
 
-/// Returns the key with its present policy: as the account has it, as the key itself is answered, else
-/// as last known.
+/// Returns the key with its present policy: from the account, else from `GET /key` with the key
+/// itself, else as last known.
 pub(super) async fn fetch_policy(
     services: &ServiceContext,
     access: &AccountAccess,

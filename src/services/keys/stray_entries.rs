@@ -87,7 +87,7 @@ pub fn find_stray_entries(services: &ServiceContext) -> Result<Vec<StrayEntry>, 
                 if is_interrupted {
                     continue;
                 }
-                // Only with a second copy may one of them go.
+                // An entry may be deleted only if there is a second copy.
                 if read_hash(services, services.entry_id(key.label.as_str()))?.as_ref()
                     == Some(&hash)
                 {
@@ -115,7 +115,7 @@ pub fn find_stray_entries(services: &ServiceContext) -> Result<Vec<StrayEntry>, 
     Ok(found)
 }
 
-/// Deletes what is there twice and lists removed keys again. Returns what was found. Blocks.
+/// Deletes duplicate entries and lists removed keys again. Returns what was found. Blocks.
 pub fn mend_stray_entries(services: &ServiceContext) -> Result<Vec<StrayEntry>, Error> {
     // Another process may be in the middle of a removal, which looks like an interrupted one.
     let _storing_lock = provision::lock_storing_blocking(services)?;

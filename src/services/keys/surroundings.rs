@@ -1,5 +1,6 @@
-//! Reads what surrounds the keys of an account: workspaces, guardrails and provider keys. Each list
-//! covers every workspace, or only the default one if the server does not list workspaces.
+//! Reads the resources of an account besides its keys: workspaces, guardrails, provider keys,
+//! credits and activity. Each list covers every workspace, or only the default one if the server
+//! does not list workspaces.
 
 use std::collections::{HashMap, HashSet};
 
@@ -167,7 +168,7 @@ pub async fn assign_guardrail(
     replace_guardrail(services, management, key_hash, None, guardrail).await
 }
 
-/// Like [`assign_guardrail`]; removes no other assignment than that to `from`, if it is given.
+/// Does what [`assign_guardrail`] does. If `from` is given, only the assignment to it is removed.
 pub(super) async fn replace_guardrail(
     services: &ServiceContext,
     management: &ManagementKey,
@@ -236,7 +237,7 @@ pub async fn get_credits(
     get_credits_with(services, &build_client(services)?, management).await
 }
 
-/// Like [`get_credits`] with a client, which then knows the server's clock.
+/// Does what [`get_credits`] does with this client, which then knows the server's clock.
 pub async fn get_credits_with(
     services: &ServiceContext,
     client: &Client,
@@ -256,7 +257,7 @@ pub async fn list_activity(
     list_activity_with(services, &build_client(services)?, management, key_hash).await
 }
 
-/// Like [`list_activity`] with a client, which then knows the server's clock.
+/// Does what [`list_activity`] does with this client, which then knows the server's clock.
 pub async fn list_activity_with(
     services: &ServiceContext,
     client: &Client,
@@ -285,7 +286,7 @@ async fn list_of_all_workspaces<T>(
         async |offset| client.list_workspaces(management, offset).await,
     )
     .await
-    // A missing right to list workspaces does not hide what the default one has.
+    // Without the right to list workspaces, the default one is still read.
     .unwrap_or_default();
     let workspaces: Vec<Option<String>> = if workspaces.is_empty() {
         vec![None]
@@ -305,7 +306,7 @@ async fn list_of_all_workspaces<T>(
     Ok(all)
 }
 
-/// Keeps the names of the workspaces for what is shown without a request. A failure is not shown.
+/// Caches the names of the workspaces for screens that send no request. A failure is not shown.
 pub(super) fn remember_workspaces(services: &ServiceContext, workspaces: &[Workspace]) {
     let names = workspaces
         .iter()

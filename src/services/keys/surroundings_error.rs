@@ -1,4 +1,4 @@
-//! Errors about the guardrail or the workspace of a key, and how each is shown to a person.
+//! Errors about the guardrail or the workspace of a key, and how each is shown to the user.
 
 use crate::api::openrouter;
 use crate::domain::{ErrorKind, UserError};
@@ -49,7 +49,7 @@ pub enum SurroundingsError {
 }
 
 impl SurroundingsError {
-    /// Returns the error as it is shown to a person.
+    /// Returns the error as it is shown to the user.
     pub fn to_user_error(&self) -> UserError {
         const NOTHING_DONE: &str = "nothing was created or changed";
         let (kind, meaning, advice) = match self {

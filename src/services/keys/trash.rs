@@ -134,7 +134,7 @@ pub fn restore_key(
         if let Some(error) = trashed.key.other_store_error(&store.kind()) {
             return Err(Error::InOtherStore(error));
         }
-        // Nothing is left to offer.
+        // The key can no longer be restored, so it is not listed any more.
         remove_from_trash(services, std::slice::from_ref(trashed))?;
         return Err(Error::NotInTrash(trashed.key.label.clone()));
     };

@@ -168,12 +168,12 @@ impl ServiceContext {
         }
     }
 
-    /// Whether the store for the key of the attempt may be used.
+    /// Returns whether the store for the key of the attempt may be used.
     pub(super) fn can_store_key_of(&self, attempt: &Attempt) -> bool {
         attempt.store.as_ref().is_none_or(|kind| self.can_open(kind))
     }
 
-    /// Whether keys may be in a store of this kind.
+    /// Returns whether keys may be in a store of this kind.
     pub(super) fn can_open(&self, kind: &StoreKind) -> bool {
         self.for_store(kind).secret_store.kind() == *kind
     }

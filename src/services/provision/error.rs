@@ -1,4 +1,4 @@
-//! Errors of provisioning, and how each is shown to a person.
+//! Errors of provisioning, and how each is shown to the user.
 
 use secrecy::SecretString;
 
@@ -18,7 +18,7 @@ pub enum Error {
     /// The secret store has the label, the inventory does not.
     #[error("the secret store has a key with the label {0} that is not in the inventory")]
     LabelInSecretStore(Label),
-    /// Somebody else created the label in the shared store.
+    /// Someone else created the label in the shared store.
     #[error("'{label}' was created {writer}")]
     CreatedByOther {
         /// The label.
@@ -44,10 +44,10 @@ pub enum Error {
     /// The server's URL cannot be parsed.
     #[error("the server's URL is invalid")]
     InvalidServerUrl,
-    /// The person denied access on the consent page.
+    /// The user denied access on the consent page.
     #[error("access was denied on the consent page{}", .0.as_ref().map(|text| format!(" ({text})")).unwrap_or_default())]
     AuthorizationDenied(Option<String>),
-    /// The person cancelled.
+    /// The user cancelled.
     #[error("cancelled")]
     Cancelled,
     /// No decision was made on the consent page in time.
@@ -85,7 +85,7 @@ impl Error {
         matches!(self, Self::Unresolved(_) | Self::UnexpectedResponse { .. })
     }
 
-    /// Returns the error as it is shown to a person.
+    /// Returns the error as it is shown to the user.
     pub fn to_user_error(&self) -> UserError {
         let (kind, advice) = match self {
             Self::LabelTaken(label) => (

@@ -57,8 +57,8 @@ fn waiting_error(
     .with_meaning(format!("the key is safe in {store_name}, and others cannot read it yet"))
 }
 
-/// Moves the keys that wait for a shared store into it, and returns the moved keys. Each is read back
-/// before the copy of this machine is deleted; what is interrupted is finished by the next call.
+/// Moves the keys that wait for a shared store into it, and returns the moved keys. Each is read
+/// back before the copy of this machine is deleted. After an interruption the next call continues.
 pub async fn move_waiting_keys(
     services: &ServiceContext,
 ) -> Result<(Vec<StoredKey>, Vec<UserError>), json_store::Error> {
@@ -111,7 +111,7 @@ async fn move_key(
     let mut moved = StoredKey { location, move_to: None, ..key.clone() };
     let mut stored = store_under_free_label(&mut moved, &api_key, &target).await;
     for number in 2..=9 {
-        // Somebody else took the label meanwhile, and this key is in use here already.
+        // Someone else took the label meanwhile, and this key is in use here already.
         if !matches!(stored, Err(secret_store::Error::EntryExists)) {
             break;
         }

@@ -17,7 +17,7 @@ use crate::storage::journal::AttemptGuard;
 use crate::storage::secret_store;
 use crate::storage::secret_store::bao::{BaoStore, EntryMetadata};
 
-/// How often, and after which time, an entry is read again that does not say who created it.
+/// How often an entry that does not name its creator is read, and the pause between two readings.
 const CREATOR_READS: usize = 4;
 const CREATOR_PAUSE: Duration = Duration::from_millis(250);
 
@@ -26,15 +26,15 @@ pub(crate) fn described_version(fields: &SharedFields) -> Option<u64> {
     fields.get("version")?.parse().ok()
 }
 
-/// Returns the fields as those that describe `version`.
+/// Returns the fields with `version` as the version that they describe.
 pub(crate) fn with_version(mut fields: SharedFields, version: u64) -> SharedFields {
     fields.insert("version".into(), version.to_string());
     fields
 }
 
-/// Writes what is known about a key to its entry, and returns what the entry has then. Fails with
-/// [`secret_store::Error::NoEntry`] if the entry has another key by now, which the next reading brings.
-/// Blocks.
+/// Writes the record of a key to its entry, and returns the record as it is then. Fails with
+/// [`secret_store::Error::NoEntry`] if the entry has another key by now; the next reading of the
+/// store adds that key to the inventory. Blocks.
 pub(crate) fn write_record(
     store: &BaoStore,
     path: &str,
@@ -75,8 +75,8 @@ pub(crate) fn write_fields(
     if changed.is_empty() { Ok(()) } else { store.write_metadata(path, changed) }
 }
 
-/// Writes the record of a key that was stored just now, so that a colleague who creates the same label
-/// is told whose it is. What fails is written later, with the next change.
+/// Writes the record of a key that was stored just now, so that someone who creates the same label
+/// learns whose key it is. If that fails, the record is written with the next change.
 pub(super) async fn record_new_key(services: &ServiceContext, key: &mut StoredKey) {
     let Some(store) = services.secret_store.as_bao().cloned() else { return };
     // A key that the store could not take waits on this machine.
@@ -95,7 +95,7 @@ pub(super) async fn record_new_key(services: &ServiceContext, key: &mut StoredKe
 
 /// Returns who wrote the current version of an entry and when, such as `by eva@laptop on …`.
 pub(crate) async fn describe_writer(services: &ServiceContext, label: &Label) -> String {
-    let unknown = || "by somebody else".to_owned();
+    let unknown = || "by someone else".to_owned();
     let Some(store) = services.secret_store.as_bao().cloned() else { return unknown() };
     let path = store.entry_path(&services.entry_id(label.as_str()));
     let mut description = None;
@@ -111,11 +111,11 @@ pub(crate) async fn describe_writer(services: &ServiceContext, label: &Label) ->
         let at = written.map_or(String::new(), |at| format!(" on {}", format_timestamp(at)));
         let fields = metadata.custom_metadata;
         let record = SharedRecord { label: label.clone(), version, fields };
-        // Its record is written right after its secret.
+        // The record is written right after the secret, so it may not be there yet.
         if let Some(writer) = record.writer(version) {
             return format!("by {writer}{at}");
         }
-        description = Some(format!("by somebody else{at}"));
+        description = Some(format!("by someone else{at}"));
     }
     description.unwrap_or_else(unknown)
 }
@@ -139,7 +139,8 @@ pub(super) async fn stored_error(services: &ServiceContext, label: &Label) -> Er
     Error::CreatedByOther { label: label.clone(), writer }
 }
 
-/// Deletes a key at OpenRouter that another one made needless. Returns whether it is gone.
+/// Deletes a key at OpenRouter that is not needed, because someone else created one for the same
+/// label. Returns whether it is gone.
 pub(crate) async fn delete_needless_key(
     services: &ServiceContext,
     management: Option<&ManagementKey>,
@@ -156,8 +157,8 @@ pub(crate) async fn delete_needless_key(
     }
 }
 
-/// Ends an attempt whose label somebody else took in the shared store while its key was created. The
-/// key is deleted at OpenRouter, or else the attempt stays listed.
+/// Ends an attempt whose label someone else took in the shared store while its key was created.
+/// Deletes the key at OpenRouter; if that fails, the attempt stays listed.
 pub(super) async fn yield_label(
     guard: Option<AttemptGuard>,
     key: &StoredKey,

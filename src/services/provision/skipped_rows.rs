@@ -1,14 +1,15 @@
-//! Rows of the account's lists that could not be read. They are skipped, and the person is told how many.
+//! Rows of the account's lists that could not be read. They are skipped, and their number is
+//! reported.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::{ErrorKind, UserError};
 
-/// A list: what it has, and the workspace where each has its own.
+/// A list: what it contains, and its workspace if each workspace has a list of its own.
 type ListId = (&'static str, Option<String>);
 
-/// How many rows of each list were skipped, until that is shown.
+/// The number of rows of each list that were skipped and not reported yet.
 #[derive(Clone, Debug, Default)]
 pub struct SkippedRows(Arc<Mutex<BTreeMap<ListId, (usize, usize)>>>);
 
@@ -26,7 +27,7 @@ impl SkippedRows {
         lists.insert((noun, workspace.map(str::to_owned)), (skipped, total));
     }
 
-    /// Returns what has to be said about each kind of list, and clears the figures.
+    /// Returns a warning for each kind of list, and clears the numbers.
     pub fn take_errors(&self) -> Vec<UserError> {
         let lists = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let mut sums: BTreeMap<&str, (usize, usize)> = BTreeMap::new();

@@ -142,7 +142,8 @@ pub(super) async fn store_received_key(
     });
     let (mut outcome, naming_error) = tokio::select! {
         finished = finish => finished,
-        // The key is stored, so cancelling skips the rest. The next start names the key.
+        // The key is stored, so cancelling skips the rest. The next start gives the key its name at
+        // the server.
         () = wait_for_cancel(cancel) => {
             guard = guard.filter(|_| naming.is_none());
             (ProvisioningOutcome::Stored { stored_key: stored, key, warning }, None)
@@ -157,7 +158,7 @@ pub(super) async fn store_received_key(
     if let ProvisioningOutcome::Stored { warning, .. } = &mut outcome
         && naming_error.is_some()
     {
-        // That the policy could not be checked says less.
+        // A failed check of the policy is the less important warning.
         let earlier = warning.take().filter(|earlier| earlier.kind != ErrorKind::Unreachable);
         *warning = earlier.or(naming_error);
     }
@@ -317,7 +318,7 @@ async fn compare_policy(
             }
             None
         }
-        // Unlike the other warnings this one says nothing against the stored key.
+        // Unlike the other warnings, this one is not about the stored key.
         Err(error) => Some(UserError::new(
             ErrorKind::Unreachable,
             format!("the granted policy could not be checked: {error}"),

@@ -16,7 +16,7 @@ pub struct UnlistedKeys {
     accounts: Option<KnownAccounts>,
 }
 
-/// What a key of a batch needs to know of the others.
+/// The other keys of a batch, for the one that is being created.
 pub struct BatchItem<'a> {
     /// The keys that are stored and not yet in the inventory.
     pub unlisted: &'a mut UnlistedKeys,
@@ -35,7 +35,7 @@ impl UnlistedKeys {
         self.keys.is_empty()
     }
 
-    /// Adds a key. Without its attempt the next start ends that.
+    /// Adds a key. Without `attempt`, the next start ends the attempt of the key.
     pub(super) fn push(&mut self, attempt: Option<AttemptGuard>, stored_key: StoredKey) {
         if let Some(accounts) = &mut self.accounts {
             accounts.set_owner_if_unknown(&stored_key);

@@ -1,6 +1,6 @@
 //! Keys that the management key created and that were not received. Such a key is created under the
-//! name of its attempt and gets its label only when it is stored: what has the name of an attempt
-//! and is not stored was used by nobody, and can be deleted.
+//! name of its attempt and gets its label only when it is stored: a key that still has the name of
+//! an attempt and is not stored was never used, and can be deleted.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(super) struct AttemptKeys {
 }
 
 impl AttemptKeys {
-    /// Whether every row of the account's list was read.
+    /// Returns whether every row of the account's list was read.
     pub(super) const fn is_complete(&self) -> bool {
         self.skipped_rows == 0
     }
@@ -45,7 +45,7 @@ pub struct SettledAttempts {
     pub deleted: Vec<Label>,
     /// Keys of the same labels that someone else created.
     pub foreign: Vec<AccountKey>,
-    /// What failed.
+    /// What could not be settled.
     pub errors: Vec<UserError>,
 }
 

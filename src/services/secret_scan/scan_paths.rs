@@ -93,7 +93,7 @@ const EXCLUDED_NAMES: &[&str] = &[
 pub struct ScanRoots {
     /// Canonical path of the home directory.
     home: Option<PathBuf>,
-    /// Canonical paths that a person named. Nothing in them is excluded.
+    /// Canonical paths that the user named. Nothing in them is excluded.
     named: Vec<PathBuf>,
     /// Canonical paths to scan. None is inside another one.
     paths: Vec<PathBuf>,
@@ -142,8 +142,8 @@ impl ScanRoots {
         &self.paths
     }
 
-    /// Whether a directory is not scanned: git's objects are compressed, the kernel's file systems
-    /// hold no stored files, and caches and packages hold copies of what is elsewhere.
+    /// Returns whether a directory is not scanned: git's objects are compressed, the kernel's file
+    /// systems hold no stored files, and caches and packages hold copies of what is elsewhere.
     pub(super) fn is_excluded(&self, dir: &Path) -> bool {
         let kernel =
             || cfg!(unix) && ["/proc", "/sys", "/dev"].iter().any(|path| dir == Path::new(path));

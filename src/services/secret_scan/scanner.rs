@@ -127,8 +127,8 @@ fn detect_format(start: &[u8]) -> FileFormat {
     }
 }
 
-/// Whether the lines of a file with this start mean nothing to a person. UTF-16 has NULs in half of
-/// its bytes; in a binary file they are at odd and even offsets alike.
+/// Returns whether line numbers are meaningless in a file with this start. UTF-16 has NULs in half
+/// of its bytes; in a binary file they are at odd and even offsets alike.
 fn is_binary(sample: &[u8]) -> bool {
     let has_nul = |first| sample.iter().skip(first).step_by(2).any(|byte| *byte == 0);
     memchr(0, sample).is_some() && has_nul(0) && has_nul(1)
@@ -167,7 +167,8 @@ mod tests {
         found
     }
 
-    /// A simple second implementation: it reads the whole text, one character at a time.
+    /// Finds the keys with a simple second implementation: reads the whole text, one character at a
+    /// time.
     fn scan_slowly(text: &str) -> Vec<(u64, String)> {
         let (mut found, mut rest, mut line) = (Vec::new(), text, 1);
         while let Some(c) = rest.chars().next() {

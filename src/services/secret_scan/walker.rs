@@ -19,10 +19,10 @@ use crate::domain::ApiKey;
 /// Files that are handed to a thread at once.
 const FILES_PER_BATCH: usize = 64;
 
-/// Batches that wait for a thread; then the walk waits.
+/// The maximum number of batches that wait for a thread.
 const MAX_WAITING_BATCHES: usize = 64;
 
-/// More threads only wait for the same disk.
+/// The maximum number of threads. More would only wait for the same disk.
 const MAX_THREADS: usize = 16;
 
 /// Files to scan, shared by the threads. The last thread that ends closes it.

@@ -1,4 +1,4 @@
-//! The versions of a shared key: who wrote which when, and the return to an earlier one.
+//! The versions of a shared key, with time and writer, and the return to an earlier one.
 
 use jiff::Timestamp;
 
@@ -231,7 +231,7 @@ fn no_version_error(key: &StoredKey, number: u64) -> UserError {
 }
 
 fn changed_error(label: &crate::domain::Label) -> UserError {
-    let message = format!("somebody else changed '{label}' in the meantime");
+    let message = format!("someone else changed '{label}' in the meantime");
     let advice = format!(
         "look at it and try again: {}",
         format_command(&["show", "--history"], &[label.as_str()])

@@ -1,5 +1,5 @@
-//! The lock under which one machine at a time applies a plan to a shared store: an entry that is written
-//! by check-and-set. Its holder renews it; one that no longer does is taken over.
+//! The lock under which one machine at a time applies a plan to a shared store: an entry that is
+//! written by check-and-set. The holder renews it. A lock that is no longer renewed is taken over.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,19 +18,20 @@ use crate::storage::json_store::SchemaVersion;
 use crate::storage::secret_store;
 use crate::storage::secret_store::bao::{self, BaoStore};
 
-/// How long a lock lasts that its holder does not renew.
+/// How long a lock is valid after it was last renewed.
 const LOCK_LIFETIME: Duration = Duration::from_secs(30);
 
-/// How much older a lock must be that is taken over at once: the clocks of two machines may differ.
+/// How much older than its lifetime a lock must be to be taken over at once. The clocks of two
+/// machines may differ.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(15);
 
 /// The document of a data directory with the last lock taken from there.
 const LAST_LOCK_FILE: &str = "plan-lock.json";
 
-/// How long to wait before another try.
+/// The pause between two attempts to take the lock.
 const RETRY_INTERVAL: Duration = Duration::from_millis(300);
 
-/// What the entry of the lock says.
+/// The content of the lock's entry.
 #[derive(Serialize, Deserialize, Default)]
 #[serde(default)]
 struct LockRecord {
@@ -45,8 +46,8 @@ struct LockRecord {
     expires: Option<Timestamp>,
 }
 
-/// The locks that processes of a data directory last tried to take. They have ended if another process
-/// has the lock of the directory.
+/// The locks that processes of a data directory last tried to take. A process that has the lock of
+/// the directory knows that these processes have ended.
 #[derive(Clone, Serialize, Deserialize, Default)]
 #[serde(default)]
 struct LastLock {
@@ -54,7 +55,8 @@ struct LastLock {
     ids: Vec<String>,
 }
 
-/// How many ids are kept: each was perhaps written, and its process killed before it took the lock.
+/// How many ids are kept. The process of each may have written the id and been killed before it
+/// took the lock.
 const MAX_IDS: usize = 16;
 
 /// The lock of a plan. Dropping it releases it.
@@ -68,12 +70,12 @@ struct LockEntry {
     path: String,
     id: String,
     since: Timestamp,
-    /// The version that this holder wrote; `None` once somebody else has written another.
+    /// The version that this holder wrote; `None` once someone else has written another.
     version: Mutex<Option<u64>>,
 }
 
-/// Waits for the lock; the caller has that of the data directory. Calls `on_wait` once, with who has it, if somebody else does. Returns `None`
-/// without a shared store.
+/// Waits for the lock; the caller has that of the data directory. Calls `on_wait` once, with the
+/// name of the holder, if someone else has it. Returns `None` without a shared store.
 pub async fn lock_plan(
     services: &ServiceContext,
     on_wait: impl Fn(&str),
@@ -83,7 +85,8 @@ pub async fn lock_plan(
     entry_id.service.push_str(" lock");
     let path = shared.store.entry_path(&entry_id);
     let location = &services.location;
-    // A directory that cannot be written only makes the next run wait for a lock that was left.
+    // If the directory cannot be written, the next run only waits longer for a lock that was left
+    // behind.
     let ended = location.read::<LastLock>(LAST_LOCK_FILE).unwrap_or_default().ids;
     let id = oauth::generate_nonce();
     let ids = [&id].into_iter().chain(&ended).take(MAX_IDS).cloned().collect();
@@ -116,7 +119,7 @@ enum Tried {
         holder: String,
         version: u64,
     },
-    /// Somebody else was faster.
+    /// Another process took the lock first.
     Lost,
 }
 
@@ -172,7 +175,7 @@ impl PlanLock {
                 tokio::time::sleep(LOCK_LIFETIME / 3).await;
                 let entry = Arc::clone(&renewed);
                 let renew = move || entry.write(&format_record(&entry.id, entry.since));
-                // A lock that was taken over is not renewed; each key is created only once all the same.
+                // A lock that was taken over is not renewed. Each key is still created only once.
                 run_blocking(renew).await;
             }
         });
@@ -188,7 +191,7 @@ impl Drop for PlanLock {
 }
 
 impl LockEntry {
-    /// Writes the entry, unless somebody else has written it since.
+    /// Writes the entry, unless someone else has written it since.
     fn write(&self, text: &SecretString) {
         let mut version = self.version.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(last) = *version else { return };
@@ -218,7 +221,8 @@ fn serialize(record: &LockRecord) -> SecretString {
     SecretString::from(serde_json::to_string(record).unwrap_or_default())
 }
 
-/// Returns what the entry says. What cannot be read is held by somebody unknown until it is stale.
+/// Parses the entry. An entry that cannot be parsed counts as held by an unknown holder until it is
+/// stale.
 #[expect(clippy::disallowed_methods, reason = "the lock is no secret")]
 fn parse_record(text: &SecretString) -> LockRecord {
     let unknown = || LockRecord { holder: "another program".into(), ..LockRecord::default() };

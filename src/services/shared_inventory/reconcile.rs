@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::domain::{KeyLocation, Label, StoreKind, StoredKey, merge_fields};
 
-/// What a reading of the shared store changed in the inventory.
+/// The changes that a reading of the shared store made in the inventory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InventoryChanges {
     /// Keys that are new here, or have another label than before.
@@ -15,7 +15,7 @@ pub struct InventoryChanges {
     pub hidden: Vec<Label>,
 }
 
-/// Which keys of the inventory a reading is about.
+/// The keys of the inventory that a reading covers.
 pub(super) struct ReadScope<'a> {
     pub server: &'a str,
     pub store: &'a StoreKind,
@@ -30,8 +30,8 @@ impl ReadScope<'_> {
     }
 }
 
-/// Makes the keys of the store what was read. A change of this machine that is not yet in the store
-/// stays.
+/// Updates the keys of the store to what was read. Changes of this machine that are not in the
+/// store yet are kept.
 pub(super) fn reconcile(
     keys: &mut Vec<StoredKey>,
     scope: &ReadScope<'_>,
@@ -195,7 +195,7 @@ mod tests {
     fn renamed_and_replaced_keys_are_followed() {
         let mut keys = vec![read("old", "a", |_| ()), read("ci", "b", |_| ())];
         keys[0].info = Some(Arc::new(KeyInfo { usage: Some(2.0), ..KeyInfo::default() }));
-        // One was renamed, the other replaced, and the replaced one is retiring.
+        // One key was renamed. The other was replaced and is retiring.
         let entries =
             vec![read("new", "a", |_| ()), read("ci", "c", |_| ()), read("ci (old)", "b", |_| ())];
         let changes = apply(&mut keys, entries);

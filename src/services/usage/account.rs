@@ -16,7 +16,7 @@ use crate::services::keys::{self, Error, management_key};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 
-/// What the account says about itself. A part that it refused is missing, with the reason among
+/// The summary of an account. A part that the server refused is missing, with the reason among
 /// `notes`.
 #[derive(Clone, Debug, Default)]
 pub struct AccountSummary {
@@ -60,7 +60,7 @@ pub enum SummaryScope {
     Figures,
 }
 
-/// Returns what the account says about itself; without a management key only the stored keys by state.
+/// Returns the summary of the account; without a management key only the stored keys by state.
 ///
 /// # Errors
 /// Returns an error if the secret store or the inventory cannot be read, or the server not be reached.
@@ -85,7 +85,7 @@ pub async fn fetch_summary(
             let days = activity::to_days(&account, first_day(today, super::ACTIVITY_DAYS));
             summary.models = sum_by_model(&account.uses);
             summary.notes.extend(unreadable_note(unreadable_rows));
-            // What is incomplete has no pace.
+            // There is no pace for incomplete figures.
             summary.days = (unreadable_rows == 0).then_some(days);
             let pace = summary.days.as_ref().and_then(|days| days.pace(today));
             summary.days_left = summary.credits.zip(pace).and_then(|(credits, pace)| {

@@ -266,7 +266,7 @@ impl ActivityRun {
                     let now = self.client.server_time();
                     let (all, last) = merge(cached.remove(&id), &rows.items, today, now);
                     fetched.unreadable_rows += rows.unreadable_count();
-                    // An incomplete answer is requested again.
+                    // An incomplete response is requested again the next time.
                     let last = last.filter(|_| rows.unreadable_count() == 0);
                     finals.extend(last.map(|entry| (id.clone(), entry)));
                     fetched.activity.insert(id, all);
@@ -303,7 +303,8 @@ impl ActivityRun {
         Ok(fetched)
     }
 
-    /// Whether the activity is refused for the whole account, after it was refused for a key.
+    /// Returns whether the activity is refused for the whole account, after it was refused for a
+    /// key.
     async fn is_activity_unavailable(&self, count: usize) -> bool {
         if count == 1 {
             return true;

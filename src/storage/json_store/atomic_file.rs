@@ -44,7 +44,7 @@ pub(super) fn try_lock_file(path: &Path) -> Result<File, Error> {
     }
 }
 
-/// Whether `file` is the file at `path`.
+/// Returns whether `file` is the file at `path`.
 #[cfg(unix)]
 fn is_file_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -52,7 +52,7 @@ fn is_file_at(file: &File, path: &Path) -> bool {
     matches!((file.metadata(), fs::symlink_metadata(path)), (Ok(a), Ok(b)) if same(&a, &b))
 }
 
-/// An open file cannot be removed there.
+/// Returns `true`: on other systems an open file cannot be removed.
 #[cfg(not(unix))]
 fn is_file_at(_file: &File, _path: &Path) -> bool {
     true
@@ -86,7 +86,7 @@ pub(super) fn check_dir(dir: &Path) -> Result<(), Error> {
     }
 }
 
-/// The owner may be this user or root, which can change every file anyway.
+/// Checks that the directories belong to this user or to root, which can change every file anyway.
 #[cfg(unix)]
 fn check_owners(dir: &Path) -> Result<(), Error> {
     use std::os::unix::fs::MetadataExt;
@@ -107,7 +107,7 @@ fn check_owners(dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Other systems give each user's directories access lists of their own.
+/// Does nothing: on other systems the directories of a user have access lists.
 #[cfg(not(unix))]
 fn check_owners(_dir: &Path) -> Result<(), Error> {
     Ok(())

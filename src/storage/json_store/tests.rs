@@ -75,7 +75,7 @@ fn reserved_space_leaves_no_file_and_is_free_again() {
     assert_eq!(names, ["c.json", "c.json.lock", "inventory.json.lock", "large.json"]);
 }
 
-/// As a virus scanner does.
+/// A virus scanner opens files in this way.
 #[cfg(windows)]
 #[test]
 fn a_file_that_another_program_has_open_for_a_moment_is_read_and_replaced() {

@@ -165,7 +165,7 @@ impl AgeFile {
         Ok(content.entries)
     }
 
-    /// Reads, changes and writes the entries under one lock. After an error the file is unchanged.
+    /// Updates the entries under one lock. After an error the file is unchanged.
     fn update_entries(
         &mut self,
         change: impl FnOnce(&mut Vec<Entry>) -> Result<(), Error>,

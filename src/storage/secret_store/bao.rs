@@ -76,7 +76,7 @@ impl BaoStore {
         Ok(Environment(&options.read_var).address(options)?.origin().ascii_serialization())
     }
 
-    /// Whether a variable or the configuration says where the engine is.
+    /// Returns whether a variable or the configuration says where the engine is.
     pub fn is_configured(&self) -> bool {
         let options = &self.client.options;
         options.address.is_some() || Environment(&options.read_var).read("ADDR").is_some()

@@ -223,7 +223,7 @@ impl Error {
         })
     }
 
-    /// Whether the error is about one entry; the store itself works.
+    /// Returns whether the error is about one entry; the store itself works.
     pub const fn is_about_entry(&self) -> bool {
         if let Self::Bao(error) = self {
             return error.is_about_entry();
@@ -239,7 +239,7 @@ impl Error {
         )
     }
 
-    /// Whether this machine has no such store.
+    /// Returns whether this machine has no such store.
     pub const fn is_absence(&self) -> bool {
         matches!(
             self,

@@ -19,14 +19,14 @@ use crate::platform::child_process::find_on_path;
 use crate::platform::limited_process::{self, Finished, Limits};
 use server_url::{account_of_url, url_of_entry};
 
-/// How long a helper may always take: programs of cloud providers take seconds to start.
+/// The minimum time limit of a helper: programs of cloud providers take seconds to start.
 const MIN_TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// The longest answer to `get`, and to `list`, in KiB.
 const MAX_GET_KIB: usize = 64;
 const MAX_LIST_KIB: usize = 4_096;
 
-/// What every helper of Docker says about an entry that does not exist.
+/// The message of Docker's helpers for an entry that does not exist.
 const NOT_FOUND: &str = "credentials not found";
 
 /// The store of one program.
@@ -74,7 +74,7 @@ impl ExecStore {
         if !credentials.server_url.is_empty() && credentials.server_url != url {
             return Err(self.error(Verb::Get, Fault::OtherServer));
         }
-        // Docker's helper for pass up to 0.6 answers so where there is no entry.
+        // Docker's helper for pass up to 0.6 gives this answer if there is no entry.
         if credentials.secret.expose_secret().is_empty() {
             return Err(Error::NoEntry);
         }
@@ -216,8 +216,9 @@ impl ExecStore {
     }
 }
 
-/// Returns what a helper said about its failure: Docker's helpers say it on standard output, scripts on
-/// standard error. What it was sent may be in it, so the secret and everything like a key are left out.
+/// Returns the error message of a helper: Docker's helpers print it on standard output, scripts on
+/// standard error. The message may repeat the input, so the secret and everything that looks like a
+/// key are removed.
 #[expect(clippy::disallowed_methods, reason = "removes the key from the text")]
 fn error_text(finished: &Finished, secret: Option<&SecretString>) -> String {
     let is_blank = |output: &[u8]| output.iter().all(u8::is_ascii_whitespace);
@@ -226,7 +227,7 @@ fn error_text(finished: &Finished, secret: Option<&SecretString>) -> String {
     if let Some(secret) = secret {
         let secret = secret.expose_secret();
         text = text.replace(secret, "…");
-        // A part of it, or another spelling, is as bad.
+        // A part of the secret, or another spelling of it, must not be shown either.
         if secret.len() > 12 && secret.as_bytes().windows(12).any(|part| contains(&text, part)) {
             return "its message has a part of the key, and is not shown".into();
         }

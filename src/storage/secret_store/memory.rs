@@ -10,7 +10,7 @@ use super::{EntryId, Error};
 #[derive(Clone, Default)]
 pub(super) struct MemoryStore {
     services: Arc<Mutex<SecretsByService>>,
-    /// Called before an entry is deleted, so that a test sees what holds at that moment.
+    /// Called before an entry is deleted, so that a test can check the state at that moment.
     #[cfg(test)]
     before_delete: Option<BeforeDelete>,
 }

@@ -20,7 +20,7 @@ fn record_all(usage: &[(i64, f64)]) -> Vec<(i64, f64)> {
     samples.iter().map(|sample| (sample.at.as_second() - NOW, sample.usage)).collect()
 }
 
-/// Every second point has the usage of its day.
+/// Returns a series in which every second point has the usage of its day.
 fn series(points: &[(i64, u64)]) -> UsageSeries {
     let mut series = UsageSeries::default();
     for (at, usage) in points {

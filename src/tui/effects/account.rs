@@ -1,4 +1,4 @@
-//! Loads the past of the keys and the figures of the account.
+//! Loads the spending of the keys and the figures of the account.
 
 use super::EffectRunner;
 use crate::services::usage::{self, SummaryScope};
@@ -8,7 +8,7 @@ impl EffectRunner {
     pub(super) fn load_spending(&self, ticket: Ticket) {
         let clock = self.clock.clone();
         self.spawn_blocking_request(ticket, move |services| {
-            // Without a past only the charts are missing.
+            // Without the spending only the charts are missing.
             let spending = usage::read_spending(services, clock.now()).unwrap_or_default();
             Response::SpendingLoaded(spending)
         });

@@ -292,7 +292,7 @@ pub(super) async fn resolve_auth_choice(
     }
 }
 
-/// Returns how the person consents: in a browser, at an address they open, or with a pasted code.
+/// Returns how the user consents: in a browser, at an address they open, or with a pasted code.
 pub(super) fn choose_interactive_auth_method(
     services: &ServiceContext,
     report: &(dyn Fn(ProvisioningEvent) + Sync),

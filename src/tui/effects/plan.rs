@@ -97,7 +97,7 @@ impl EffectRunner {
             };
             let controls = BatchControls { commands, pasted_codes };
             keys::create_keys(&missing, method, &services, controls, &on_progress).await;
-            // Before the next batch reads them.
+            // Written before the lock is released, so that the next batch reads them.
             write_shared_records(&services, &responder.results).await;
             drop(lock);
             Response::PlanApplied(None)

@@ -1,4 +1,4 @@
-//! Finishes what an earlier run left behind.
+//! Recovers the attempts and rotations that an earlier run did not finish.
 
 use super::{EffectRunner, send_message, spawn_task};
 use crate::services::keys;

@@ -29,7 +29,7 @@ impl Responder {
         send_message(&self.results, Msg::Response(self.ticket, response));
     }
 
-    /// Sends the names that the account's lists had just now.
+    /// Sends the names from the account's lists, which were read just now.
     pub(super) fn send_names(&self, services: &ServiceContext) {
         send_message(&self.results, read_names(services));
     }
@@ -93,7 +93,7 @@ impl EffectRunner {
         }
     }
 
-    /// Reads the names that the account's lists had last.
+    /// Reads the cached names of the account's lists.
     fn load_names(&self) {
         self.spawn_blocking(|services| Some(read_names(services)));
     }
@@ -107,7 +107,7 @@ impl EffectRunner {
         }
         let last_stamp = Arc::clone(&self.inventory_stamp);
         self.spawn_blocking_request(ticket, move |services| {
-            // Before the reading: a change during it is found by the next check.
+            // Taken before the reading, so that the next check finds a change made during it.
             *last_stamp.lock().unwrap_or_else(PoisonError::into_inner) =
                 inventory::inventory_stamp(&services.location);
             let keys = inventory::list_keys(&services.location, &services.server);

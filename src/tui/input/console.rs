@@ -69,7 +69,7 @@ mod tests {
         }
     }
 
-    /// A console types what is pasted: a press and a release for each character.
+    /// Returns the events of a paste: a console types a press and a release for each character.
     #[test]
     fn characters_that_the_console_types_at_once_are_a_paste() {
         use crate::tui::keymap::join_burst;

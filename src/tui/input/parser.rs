@@ -1,8 +1,9 @@
 //! Parses the bytes that a terminal sends into events.
 //!
-//! A terminal sends more than key presses: it also answers queries, its own and those of programs that
-//! ran before. Only sequences that are known to be keys, mouse buttons, focus changes or pastes become
-//! events. Everything else is swallowed whole, wherever it was split between two reads.
+//! A terminal sends more than key presses: it also answers queries, its own and those of programs
+//! that ran before. Only sequences that are known to be keys, mouse buttons, focus changes or
+//! pastes become events. Everything else is dropped as a whole, even if it was split between two
+//! reads.
 
 use std::time::Duration;
 
@@ -138,7 +139,7 @@ impl InputParser {
     fn advance(&mut self, byte: u8, is_last: bool, events: &mut Vec<Event>) {
         match (self.state, byte) {
             (State::Paste, _) => self.advance_paste(byte, events),
-            // Always quits, so that no sequence can make the program deaf.
+            // Always quits, so that no incomplete sequence can keep the program from reacting.
             (_, CTRL_C) => {
                 self.enter(State::Ground);
                 events.push(Event::Key(decode_control(CTRL_C)));

@@ -31,7 +31,7 @@ impl Group {
     }
 }
 
-/// What protects a person from an action that was not meant.
+/// What protects the user from an action by mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Safety {
     /// It changes nothing that matters.
@@ -42,7 +42,7 @@ pub enum Safety {
     Undoable,
 }
 
-/// What a person can do, with its keys.
+/// What the user can do, with its keys.
 #[derive(Debug)]
 pub struct Action {
     /// The name in the configuration; empty if the keys are fixed.
@@ -53,13 +53,13 @@ pub struct Action {
     pub description: &'static str,
     /// The sentence of the help and the README, if it says more than the description.
     long_description: &'static str,
-    /// What it does in few words, where the description is longer.
+    /// A shorter description, for narrow terminals.
     short_description: &'static str,
     /// Other words under which the palette finds it.
     pub(super) other_words: &'static str,
     /// The heading in the help.
     pub group: Group,
-    /// What protects from an accident.
+    /// What protects the user from an action by mistake.
     pub safety: Safety,
     /// Whether the footer shows it; the help shows all.
     pub is_in_footer: bool,
@@ -117,7 +117,7 @@ impl Action {
         self
     }
 
-    /// Sets the few words of a narrow help.
+    /// Sets the description for a narrow help.
     pub(super) const fn in_short(mut self, short_description: &'static str) -> Self {
         self.short_description = short_description;
         self
@@ -129,7 +129,7 @@ impl Action {
         self
     }
 
-    /// Sets what protects from an accident.
+    /// Sets what protects the user from an action by mistake.
     pub(super) const fn safety(mut self, safety: Safety) -> Self {
         self.safety = safety;
         self
@@ -147,7 +147,7 @@ impl Action {
         self.help_only()
     }
 
-    /// Returns what it does, as the help says it.
+    /// Returns the description for the help.
     pub const fn help_text(&self) -> &'static str {
         if self.long_description.is_empty() { self.description } else { self.long_description }
     }

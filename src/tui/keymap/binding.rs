@@ -60,7 +60,7 @@ impl Binding {
         self.is_triggered_by(KeyPress { modifiers: KeyModifiers::NONE, code: KeyCode::Enter })
     }
 
-    /// Returns what the person requests by it.
+    /// Returns what the user requests by it.
     pub fn intent(&self) -> Intent {
         self.action.intent.clone()
     }

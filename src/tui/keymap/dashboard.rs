@@ -15,7 +15,7 @@ fn has_several_targets(model: &Model) -> bool {
     has_selection(model) && model.dashboard.marked_hashes.len() > 1
 }
 
-/// Whether the secret of the selected key can be read.
+/// Returns whether the secret of the selected key can be read.
 fn is_selection_stored(model: &Model) -> bool {
     model.dashboard.selected_key().is_some_and(StoredKey::is_stored)
 }

@@ -81,7 +81,7 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<PaletteEntry> {
             other_words: [binding.action.name, binding.action.other_words],
             intent: binding.intent(),
         };
-        // Of two actions on one key, one works.
+        // Only one of two actions on the same key works at a time.
         match entries.iter_mut().find(|other| other.intent == entry.intent) {
             Some(other) if !other.is_enabled && entry.is_enabled => {
                 *other = PaletteEntry { text: other.text, ..entry };
@@ -114,7 +114,7 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<PaletteEntry> {
             let (score, matched_chars) =
                 matcher.fuzzy_indices(entry.text, &letters).unwrap_or_default();
             let text = entry.text.to_lowercase();
-            // Capital letters are other keys.
+            // A capital letter is a different key.
             let match_kind = if entry.key_text == palette.query.text().trim() {
                 MatchKind::Key
             } else if !query.contains(char::is_alphanumeric) {
@@ -138,7 +138,7 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<PaletteEntry> {
 /// Returns the index of the selected entry, which `enter` runs.
 ///
 /// The first one is selected only if what is typed is its key or begins one of its words. Otherwise none
-/// is selected until the person moves to it, so that a few accidental characters run nothing.
+/// is selected until the user moves to it, so that a few accidental characters run nothing.
 pub fn selected_entry(palette: &Palette, entries: &[PaletteEntry]) -> Option<usize> {
     let is_first_named = entries.first()?.match_kind < MatchKind::Letters;
     let index = palette.moved_by.checked_sub(usize::from(!is_first_named))?;

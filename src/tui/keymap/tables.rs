@@ -71,7 +71,7 @@ pub(super) const REMOVE_QUESTION: &[Action] = key_bindings! {
     [char_key('n'), char_key('N'), bare_key(KeyCode::Esc)] "n" "cancel" => Intent::No;
 };
 
-/// Whether the dialog has all that it needs, so that its action works.
+/// Returns whether the dialog has all that it needs, so that its action works.
 fn is_confirmed(model: &Model) -> bool {
     matches!(&model.screen, Screen::Confirm(dialog) if dialog.is_confirmed())
 }
@@ -99,7 +99,7 @@ pub(super) const CONFIRM_ACCOUNT: &[Action] = key_bindings! {
     [bare_key(KeyCode::Esc)] "esc" "not mine" => Intent::Back;
 };
 
-/// Whether the action whose results are shown can be undone.
+/// Returns whether the action whose results are shown can be undone.
 fn can_undo_results(model: &Model) -> bool {
     matches!(&model.screen, Screen::ActionResults(screen) if screen.can_undo)
 }
@@ -150,7 +150,7 @@ pub(super) const BATCH: &[Action] = key_bindings! {
     #[help_only] [char_key('q')] "q" "stop and quit" => Intent::Quit;
 };
 
-/// Whether a form shows the changes that it will send.
+/// Returns whether a form shows the changes that it will send.
 fn shows_changes(model: &Model) -> bool {
     match &model.screen {
         Screen::Form(form) => !form.diff.is_empty(),
@@ -295,7 +295,7 @@ pub(super) const MESSAGES: &[Action] = key_bindings! {
     [bare_key(KeyCode::Esc), char_key('m'), char_key('q'), bare_key(KeyCode::Enter)] "esc" "close" => Intent::Back;
 };
 
-/// Whether removed keys are listed.
+/// Returns whether removed keys are listed.
 fn has_removed_keys(model: &Model) -> bool {
     matches!(&model.screen, Screen::Trash(screen) if screen.selected_key().is_some())
 }

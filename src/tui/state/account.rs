@@ -11,7 +11,8 @@ use crate::domain::{
     UserError, round_to_cents, utc_date,
 };
 
-/// What the account answered. Each part that it refused is missing, with the reason in `errors`.
+/// The summary of the account. A part that the server refused is missing, with the reason in
+/// `errors`.
 #[derive(Clone, Debug, Default)]
 pub struct AccountReport {
     /// The credits.
@@ -33,9 +34,9 @@ pub struct AccountReport {
 pub struct AccountState {
     /// The figures of the header.
     pub figures: AccountFigures,
-    /// What all stored keys spent by day; a key whose past is not known is left out.
+    /// What all stored keys spent by day. A key whose spending is not known is left out.
     pub days: DailySpending,
-    /// What the account answered; `None` without a management key.
+    /// The last summary; `None` without a management key.
     pub report: Option<AccountReport>,
     /// Whether the last report was missing because no management key is stored.
     pub lacks_management_key: bool,
@@ -50,7 +51,7 @@ pub struct AccountState {
 }
 
 impl AccountState {
-    /// Calculates the figures from the keys and from what the account answered.
+    /// Calculates the figures from the keys and from the summary of the account.
     pub(in crate::tui) fn update_figures(&mut self, dashboard: &Dashboard, now: Timestamp) {
         let today = utc_date(now);
         let first_of_month = today.first_of_month();

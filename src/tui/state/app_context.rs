@@ -36,7 +36,7 @@ pub struct AppContext {
     pub profile: ProfileName,
     /// The profiles to switch between; that of `profile` among them.
     pub profiles: Vec<ProfileChoice>,
-    /// Whether a person has to agree before the environment's management key is used.
+    /// Whether the user has to agree before the environment's management key is used.
     pub asks_about_environment_key: bool,
     /// The theme that was chosen.
     pub theme_choice: ThemeChoice,

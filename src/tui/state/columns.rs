@@ -48,7 +48,7 @@ pub struct PlacedColumn {
 pub const MARK_WIDTH: u16 = 1;
 /// The empty cells between two columns.
 const COLUMN_GAP: u16 = 1;
-/// The columns left over from which on each day of a row's chart has two cells.
+/// The number of spare columns from which on each day of a row's chart has two cells.
 const MIN_COLUMNS_WIDE_DAYS: u16 = 30;
 /// The widest label that is shown in full.
 pub const MAX_LABEL_WIDTH: u16 = 40;
@@ -111,7 +111,7 @@ pub fn place_columns(
             _ => *from == 0 || width >= from + taken,
         })
         .map(|(column, least, most, _)| match column {
-            // The longest state would stand against the place.
+            // Otherwise the longest state would touch the location column.
             Column::State if with_location => (column, least + 1, most + 1),
             Column::Store if with_store => (column, 6, most),
             Column::Label => (column, least, (longest_label + MARK_WIDTH).clamp(least, most)),

@@ -78,7 +78,7 @@ pub struct Dashboard {
     pub longest_label: u16,
     /// Whether the stored keys are in more than one store.
     pub has_several_stores: bool,
-    /// Whether a person has pressed a key.
+    /// Whether the user has pressed a key.
     pub has_acted: bool,
     /// Whether the pane shows the selected key, where the terminal has room for it.
     pub is_pane_open: bool,

@@ -205,7 +205,7 @@ fn parse_duration(text: &str) -> Option<SignedDuration> {
         "y" => 365 * 24,
         _ => return None,
     };
-    // Longer than a lifetime is as good as forever, and does not overflow.
+    // Longer durations are limited to a lifetime, so that they do not overflow.
     let number: i64 = number.parse().ok()?;
     Some(SignedDuration::from_hours(number.min(100_000).checked_mul(hours)?))
 }
@@ -229,7 +229,7 @@ mod tests {
         "2026-11-24T12:00:00Z".parse().unwrap()
     }
 
-    /// A key with a limit of $10 that expires after some days.
+    /// Returns a key with a limit of $10 that expires after some days.
     fn key(label: &str, left: f64, days: Option<i64>) -> StoredKey {
         let secret = ApiKey::from(String::from(label));
         let parsed = label.parse().unwrap();

@@ -43,7 +43,7 @@ pub enum AuthChoice {
     /// By a browser callback, or by a pasted code where there is no browser.
     #[default]
     Automatic,
-    /// By a code that the consent page shows and the person pastes.
+    /// By a code that the consent page shows and the user pastes.
     PasteCode,
     /// With an existing key, where the account allows it.
     ExistingKey(Label),

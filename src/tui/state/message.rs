@@ -19,7 +19,7 @@ use crate::domain::{
     UsageSample, UserError,
 };
 
-/// What a person requests. The effect depends on the screen; an intent that does not apply is
+/// What the user requests. The effect depends on the screen; an intent that does not apply is
 /// ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intent {
@@ -179,7 +179,7 @@ impl Intent {
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Msg {
-    /// A person requested something.
+    /// The user requested something.
     Intent(Intent),
     /// The time of [`Model::next_tick_at`](super::Model::next_tick_at) was reached.
     Tick,

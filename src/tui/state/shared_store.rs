@@ -36,7 +36,7 @@ impl Model {
             UserError::new(
                 ErrorKind::SecretStore,
                 "your token may read the shared keys and not change them",
-                "ask for a policy that allows it, or log in as somebody who may: bao login",
+                "ask for a policy that allows it, or log in as someone who may: bao login",
             )
             .with_meaning("nothing was changed; copying and using keys works")
         })

@@ -1,5 +1,5 @@
-//! Filters and sorts the keys. They are sorted again when a round of checks has ended or a key was
-//! changed, so that the order is the one that the title names; the selected key stays selected.
+//! Filters and sorts the keys. They are sorted again after each refresh round and each change of a
+//! key; the selected key stays selected.
 
 use std::cmp::Ordering;
 

@@ -1,4 +1,4 @@
-//! What of the view survives a restart: order, filter, pane and theme.
+//! The part of the view that is kept for the next run: order, filter, pane and theme.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub struct ViewState {
 }
 
 impl Model {
-    /// Returns what of the view is kept on disk.
+    /// Returns the part of the view that is kept on disk.
     pub fn view_state(&self) -> ViewState {
         let dashboard = &self.dashboard;
         ViewState {
@@ -36,8 +36,8 @@ impl Model {
         }
     }
 
-    /// Restores the view of an earlier run, before the keys are loaded. A theme in the configuration
-    /// goes before the one of that run.
+    /// Restores the view of an earlier run, before the keys are loaded. A theme in the
+    /// configuration takes precedence over the one of that run.
     pub fn restore_view(&mut self, view: &ViewState) {
         let dashboard = &mut self.dashboard;
         if SortOrder::NAMES.contains(&view.sort.as_str()) {

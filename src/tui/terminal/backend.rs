@@ -52,7 +52,7 @@ impl<W: Write> FrameBackend<W> {
         Self { out, is_cursor_visible: false, shown: Vec::new() }
     }
 
-    /// The writer, for sequences between the frames.
+    /// Returns the writer, for sequences between the frames.
     pub(super) fn writer(&mut self) -> &mut W {
         &mut self.out
     }
@@ -155,7 +155,7 @@ impl<W: Write> Backend for FrameBackend<W> {
         I: Iterator<Item = (u16, u16, &'a Cell)>,
     {
         let mut pen = Pen::default();
-        // Where the terminal writes next, if that is certain.
+        // The position at which the terminal writes next, if it is known.
         let mut place: Option<(u16, u16)> = None;
         for (x, y, cell) in content {
             match place {

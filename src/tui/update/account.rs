@@ -1,4 +1,4 @@
-//! Loads the figures of the account and of the keys' past.
+//! Loads the figures of the account and the spending of the keys.
 
 use std::collections::HashMap;
 

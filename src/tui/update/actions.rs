@@ -200,7 +200,7 @@ pub(super) fn set_keys_disabled(
         count => format!("{count} keys"),
     };
     model.notice = Some(Ok(format!("{verb} {what} at OpenRouter")));
-    // What is undone next is this change, unless it reverts the last one.
+    // This becomes the change that undo reverts, unless it is itself an undo.
     let is_undo = match &model.undoable {
         Some(UndoableChange::DisabledSet { keys: changed, disabled: was_disabled }) => {
             let is_changed = |key: &StoredKey| changed.iter().any(|(hash, _)| *hash == key.hash);

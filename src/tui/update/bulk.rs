@@ -23,7 +23,7 @@ pub(super) fn record(model: &mut Model, label: &Label, result: Result<String, Us
     };
     bulk.pending.retain(|pending| pending != label);
     bulk.results.push(match &result {
-        // The dialog offers it once for all keys.
+        // The dialog offers undo once for all keys.
         Ok(message) => {
             let (said, hint) = message.split_once(UNDO_HINT).unzip();
             bulk.can_undo |= hint.is_some();
@@ -48,7 +48,7 @@ pub(super) fn record(model: &mut Model, label: &Label, result: Result<String, Us
     show_results(model, ResultsScreen::new(bulk.results, bulk.can_undo), is_free);
 }
 
-/// Shows the results of an action on several keys, or only says that there are some.
+/// Shows the results of an action on several keys, or a notice that there are results.
 pub(super) fn show_results(model: &mut Model, screen: ResultsScreen, is_free: bool) {
     if is_free {
         model.notice = None;

@@ -70,7 +70,8 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         return Vec::new();
     }
     match intent {
-        // While the filter is edited it gets the letters; arrow keys still move the selection.
+        // While the filter is edited, letters go to the filter; arrow keys still move the
+        // selection.
         Intent::TypeChar(c) if model.dashboard.is_filtering => {
             model.dashboard.filter.insert(c);
             model.dashboard.update_rows(model.now);
@@ -304,7 +305,7 @@ fn handle_question_intent(model: &mut Model, question: Question, answer: &Intent
         }
         Question::RemoveKeys(labels) => {
             model.dashboard.marked_hashes.clear();
-            // What is undone next is this removal.
+            // This removal becomes the change that undo reverts.
             model.undoable = None;
             let stored_keys = model.dashboard.stored_keys().iter();
             let keys: Vec<StoredKey> =
@@ -320,7 +321,7 @@ fn handle_question_intent(model: &mut Model, question: Question, answer: &Intent
     Vec::new()
 }
 
-/// Quits, unless a key would be lost: asks about an unstored key, and waits for a run under way.
+/// Quits unless a key would be lost: asks about an unstored key, and waits for a run under way.
 pub(super) fn request_quit(model: &mut Model) -> Vec<Effect> {
     let mut effects = Vec::new();
     if matches!(&model.screen, Screen::SignIn(sign_in) if sign_in.error.is_none()) {

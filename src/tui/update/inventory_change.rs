@@ -1,4 +1,5 @@
-//! What another program changed in the inventory, also while a person is asked about a key.
+//! Applies changes that another program made in the inventory, also while a question about a key is
+//! open.
 
 use crate::domain::{ErrorKind, Label, StoredKey, UserError};
 use crate::tui::state::{Effect, Model, Question, Screen};
@@ -22,8 +23,8 @@ fn is_busy(model: &Model) -> bool {
         || model.changes_under_way > 0
 }
 
-/// Shows the changed keys. What is under way here would be lost in an older list, so that the check then
-/// follows later. A question about a key that was removed, renamed or replaced is closed.
+/// Shows the changed keys. The list may be older than an action under way, so in that case the
+/// check is postponed. A question about a key that was removed, renamed or replaced is closed.
 pub(super) fn apply(model: &mut Model, keys: Vec<StoredKey>) {
     if is_busy(model) || !matches!(model.screen, Screen::Dashboard | Screen::Confirm(_)) {
         model.is_inventory_check_due = true;

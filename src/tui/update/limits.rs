@@ -41,8 +41,8 @@ pub(super) fn restore(model: &mut Model) -> Vec<Effect> {
     }
 }
 
-/// Sends changes of limits. What is undone next are these. `labels` are those of all keys that get a
-/// result.
+/// Sends changes of limits. These become the changes that undo reverts. `labels` are those of all
+/// keys that get a result.
 fn send(model: &mut Model, updates: Vec<KeyUpdate>, labels: Vec<Label>) -> Vec<Effect> {
     model.undoable = None;
     bulk::begin(model, labels);

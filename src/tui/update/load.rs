@@ -1,10 +1,10 @@
-//! What follows when the keys were read: first those that this machine knows, then the shared store.
+//! Handles loaded keys: first those of the inventory, then those of the shared store.
 
 use super::{refresh, update_used_labels};
 use crate::domain::{StoredKey, UserError};
 use crate::tui::state::{Effect, Model, Request};
 
-/// Shows the inventory. Where a shared store is in use, that is read next.
+/// Shows the inventory. If a shared store is in use, it is read next.
 pub(super) fn finish_inventory(
     model: &mut Model,
     keys: Result<Vec<StoredKey>, UserError>,

@@ -41,12 +41,13 @@ fn edit_field(screen: &mut ManagementScreen, edit: impl FnOnce(&mut TextField)) 
     screen.error = None;
 }
 
-/// Shows why a key was refused. It must not become part of the next paste.
+/// Shows why a key was refused. The field is cleared so that the key does not become part of the
+/// next paste.
 fn refuse(screen: &mut ManagementScreen, error: UserError) {
     *screen = ManagementScreen { error: Some(error), ..ManagementScreen::default() };
 }
 
-/// Handles the end of the check. What needs a management key is loaded again.
+/// Handles the end of the check. Everything that needs a management key is loaded again.
 pub(super) fn finish(
     model: &mut Model,
     ticket: Ticket,

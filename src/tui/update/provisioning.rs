@@ -60,7 +60,7 @@ pub(super) fn finish_provisioning(
             }
             _ => {}
         },
-        // The person cancelled the run.
+        // The user cancelled the run.
         (Err(error), Some(_)) if error.kind == ErrorKind::Cancelled => {}
         (Err(error), Some(_)) => {
             model.notify(Err(error));

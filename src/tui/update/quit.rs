@@ -24,7 +24,7 @@ pub(super) fn queue_unstored(model: &mut Model, new_key: NewKeyScreen) {
         "press esc until the key is shown, then store or copy it",
     )));
     model.unstored_keys.push(new_key);
-    // Only the screen of another unstored key must stay.
+    // Any other screen may be replaced, but not that of another unstored key.
     if std::mem::take(&mut model.quit_requested) && !model.is_disconnected && !is_shown {
         model.screen = Screen::Dashboard;
     }

@@ -194,7 +194,7 @@ fn apply_rotation_outcome(
             }
             Err(notice)
         }
-        // The person cancelled the run.
+        // The user cancelled the run.
         RotationOutcome::Failed(error) if error.kind == ErrorKind::Cancelled => {
             Ok("no key was created".into())
         }

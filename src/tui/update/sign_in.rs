@@ -94,7 +94,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
                     return vec![Effect::SubmitCode(ticket, response)];
                 }
                 Err(problem) => {
-                    // What was rejected must not become part of the next paste.
+                    // The rejected text must not become part of the next paste.
                     *field = TextField::default();
                     sign_in.code_error = Some(problem);
                 }

@@ -14,7 +14,7 @@ use super::bars::{LEVELS, format_track};
 use super::text::truncate;
 use crate::domain::format_usd_short;
 
-/// Spending by day, oldest first, and what it is drawn beside.
+/// A chart of spending by day.
 pub struct DayChart<'a> {
     /// USD; `None` is an unknown day.
     pub days: &'a [Option<f64>],
@@ -30,7 +30,8 @@ const STEPS_PER_CELL: u16 = 8;
 const AXIS_COLUMNS: u16 = 7;
 /// The rows from which on half of the amount at the top stands at the axis.
 const MIN_ROWS_HALF: u16 = 12;
-/// The empty columns right of the bars that are not worth uneven gaps between them.
+/// Up to this many empty columns at the right are left over rather than filled by bars of uneven
+/// width.
 const MAX_SPARE_COLUMNS: u16 = 4;
 
 impl DayChart<'_> {
@@ -40,9 +41,9 @@ impl DayChart<'_> {
         bars.last().map_or(width, |(x, columns)| AXIS_COLUMNS + x + columns).min(width)
     }
 
-    /// Returns the largest amount, the amount at the top and the row of the limit in a chart of `height`
-    /// rows. A limit far above the bars would press them to the floor, and one in the lowest row would
-    /// lie among them; neither is drawn.
+    /// Returns the largest amount, the amount at the top and the row of the limit in a chart of
+    /// `height` rows. The limit is not drawn if it is far above the bars, which would become too
+    /// low, or in the lowest row.
     fn scale(&self, height: u16) -> (f64, f64, Option<u16>) {
         let most = self.days.iter().flatten().copied().fold(0.0, f64::max);
         let limit = self.limit.filter(|limit| *limit > 0.0 && *limit <= most * 3.0);
@@ -85,12 +86,13 @@ impl DayChart<'_> {
             .chain((rows >= MIN_ROWS_HALF).then_some((rows / 2, top / 2.0)))
             .map(|(row, usd)| (row, format_axis_amount(usd)))
             .collect();
-        // The same for most amounts, so that the bars stay in their columns from key to key.
+        // The same width for most amounts, so that the bars keep their columns when another key is
+        // selected.
         let axis = labels.iter().map(|(_, label)| label.width()).max().unwrap_or(0);
         let axis = (u16::try_from(axis).unwrap_or(0) + 2).max(AXIS_COLUMNS);
         let plot = Rect { x: area.x + axis, width: area.width - axis, height: rows, ..area };
         for row in 0..rows {
-            // Zero comes first: without it the axis cannot be read.
+            // If two labels are in one row, zero is shown, because it is needed to read the axis.
             let label = labels.iter().find(|(at, _)| *at == row);
             let tick = if label.is_some() { "┤" } else { "│" };
             let label = label.map_or("", |(_, label)| label);
@@ -103,7 +105,7 @@ impl DayChart<'_> {
         let bars = place_bars(u16::try_from(self.days.len()).unwrap_or(u16::MAX), plot.width);
         let used = bars.last().map_or(0, |(x, width)| x + width);
         if let Some(row) = limit_row {
-            // The bars stand before the line. Where they have one column each, it fills the gaps.
+            // The bars are drawn over the line, which is visible in the gaps between them.
             for x in (1..used).step_by(2) {
                 buffer.set_string(plot.x + x, plot.y + row, "╌", theme.warning());
             }
@@ -168,7 +170,7 @@ fn draw_bar(share: f64, area: Rect, theme: Theme, buffer: &mut Buffer) {
     }
 }
 
-/// Returns the cells that a share of a height takes.
+/// Returns the number of cells of a share of `rows`, rounded up.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most the height")]
 fn cells_for(share: f64, rows: u16) -> u16 {
     (share.clamp(0.0, 1.0) * f64::from(rows)).ceil() as u16
@@ -214,7 +216,7 @@ pub fn format_ranking(
     let widest = |shorten: fn(&str) -> &str| {
         amounts.iter().map(|(name, _)| shorten(name).width()).max().unwrap_or(0)
     };
-    // All names in the same form: with the vendor only where that fits.
+    // All names have the same form: with the vendor only if all of them fit.
     let whole: fn(&str) -> &str = |name| name;
     let shorten = if widest(whole) > room { model_name } else { whole };
     let name_width = widest(shorten).min(room).max(8);

@@ -1,5 +1,5 @@
-//! What a dialog says: a question, its consequence and explanations, which are left out where they do
-//! not fit.
+//! The text of a dialog: a question, its consequence, and explanations that are left out where they
+//! do not fit.
 
 use ratatui::style::Style;
 use ratatui::text::Line;
@@ -13,7 +13,7 @@ struct Section {
     is_optional: bool,
 }
 
-/// What a dialog says.
+/// The text of a dialog.
 pub struct Dialog<'a> {
     /// Whether what it confirms cannot be undone.
     pub is_dangerous: bool,

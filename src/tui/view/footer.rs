@@ -41,7 +41,7 @@ pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Re
         frame.render_widget(line, area);
         return;
     }
-    // The whole rule goes, because its ends beside a text look like a fault.
+    // The whole rule is cleared, because its ends beside a text would look like an error.
     let first = if rows == 1 { area } else { above };
     let lines_area = Rect { x: above.x, width: above.width, height: rows, ..first };
     frame.render_widget(Clear, lines_area);
@@ -93,7 +93,7 @@ fn wrap_notice<'a>(notice: &'a Line<'_>, width: usize, count: usize, rest: &str)
         && let Some(row) = rows[..count].last_mut()
     {
         let room = width.saturating_sub(rest.width());
-        // A word that would be cut is left out.
+        // A word that does not fit is left out.
         let last = text::wrap(row, room).into_iter().next().unwrap_or_default();
         *row = format!("{}{rest}", last.trim_end_matches([',', ';', ':', '.']));
         rows.truncate(count);

@@ -21,7 +21,7 @@ fn list_days(key: &StoredKey, model: &Model) -> Vec<Option<f64>> {
     model.dashboard.recent_days(key, utc_date(model.now), CHART_DAYS)
 }
 
-/// Returns the rows of the `most` that the chart needs: few while there is nothing to draw.
+/// Returns how many of at most `most` rows the chart needs: few while there is nothing to draw.
 pub fn chart_rows(key: &StoredKey, model: &Model, most: u16) -> u16 {
     if has_bars(&list_days(key, model)) { most } else { EMPTY_CHART_ROWS.min(most) }
 }
@@ -57,7 +57,7 @@ pub fn format_models(
     theme: Theme,
 ) -> Vec<Line<'static>> {
     let KeySpending { days, models } = model.dashboard.key_spending(key);
-    // The page has room for all of them.
+    // The page has room for all models.
     let more = models.len() >= rows;
     let heading = match (more, width >= 42) {
         (false, _) => "By model, completed days",

@@ -56,7 +56,7 @@ pub fn format_facts(
         }
         lines.push(Line::default());
     }
-    // What takes several rows comes last, so that the figures stay in their places.
+    // Values of several rows come last, so that the figures keep their positions.
     lines.extend(usage::format_history(key, model, theme, width));
     lines
 }

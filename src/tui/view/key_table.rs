@@ -191,7 +191,7 @@ pub fn format_state(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Spa
         return Span::styled("↷ replaced", theme.dim());
     }
     let (sign, style) = theme.state_marker(state);
-    // Only the shorter words leave room for the second state.
+    // The second state has room only beside the shorter words.
     let is_also_expiring = state == KeyState::Low && stored_key.is_expiring(now);
     let end = if is_also_expiring {
         format!(" {}", theme.state_marker(KeyState::Expiring).0)

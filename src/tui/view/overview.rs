@@ -58,7 +58,7 @@ fn list_figures(model: &Model, theme: Theme, width: usize) -> Vec<Figure> {
     };
     let keys = model.dashboard.stored_keys();
     let totals = &model.account.figures;
-    // The limits are those of the stored keys, so they are no bound of the account.
+    // The limits are those of the stored keys, so they do not limit the whole account.
     let limits = model.dashboard.monthly_limits.filter(|_| !totals.is_whole_account);
     let today = if totals.is_whole_account { "account today" } else { "today" };
     let mut figures = vec![Figure { rank: 0, spans: vec![name(today), amount(totals.today)] }];

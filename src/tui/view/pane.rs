@@ -62,7 +62,7 @@ fn draw_below(key: &StoredKey, model: &Model, theme: Theme, frame: &mut Frame<'_
     let facts_width = (area.width * 2 / 5).clamp(36, 64);
     let chart_width = area.width.saturating_sub(facts_width + 2);
     let has_chart = chart_width >= MIN_CHART_WIDTH;
-    // What the bars do not need goes to the facts.
+    // The details get the width that the bars do not need.
     let chart_width = DayChart::fit_width(key_charts::CHART_DAYS, chart_width);
     let facts_x = if has_chart { area.x + chart_width + 2 } else { area.x };
     let facts = Rect { x: facts_x, width: area.right() - facts_x, ..area };
@@ -101,7 +101,7 @@ fn draw_beside(key: &StoredKey, model: &Model, theme: Theme, frame: &mut Frame<'
     // The bars need the last column.
     let area = draw_heading(key, model, theme, frame, area);
     let area = Rect { x: area.x + 1, width: area.width - 1, ..area };
-    // The same for every key, so that the figures stay in their places.
+    // The same for every key, so that the figures keep their positions.
     let is_wide = area.width >= MIN_TWO_COLUMNS;
     let below =
         if area.width >= MIN_TWO_COLUMNS { DETAILS_ROWS } else { DETAILS_ROWS + MODEL_ROWS };

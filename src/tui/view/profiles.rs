@@ -64,7 +64,7 @@ fn format_choice(
             let host = server.split_once("://").map_or(server.as_str(), |(_, host)| host);
             Span::styled(truncate(host, room), theme.dim())
         }
-        // `enter` says why.
+        // `enter` shows the reason.
         Err(_) => Span::styled(truncate("cannot be used", room), theme.error()),
     };
     Line::from(vec![Span::raw(name), detail])

@@ -91,7 +91,7 @@ fn list_labels<'a>(labels: impl ExactSizeIterator<Item = &'a Label>, width: usiz
     if text.width() <= list_room(width) || count == 1 { text } else { format!("{count} keys") }
 }
 
-/// The cells that a heading has for labels.
+/// Returns the number of cells that a heading has for labels.
 fn list_room(width: usize) -> usize {
     (2 * width).saturating_sub(40).max(16)
 }

@@ -68,7 +68,7 @@ impl Theme {
         }
     }
 
-    /// For the whole screen, below everything else.
+    /// Returns the style of the whole screen, below everything else.
     pub fn base(self) -> Style {
         match self {
             Self::HighContrast => Style::new().fg(Color::Indexed(231)).bg(Color::Indexed(16)),
@@ -76,7 +76,7 @@ impl Theme {
         }
     }
 
-    /// For what a dialog covers: the text stays, its colours go.
+    /// Returns the style of what a dialog covers: the text without its colours.
     pub fn backdrop(self) -> Style {
         let plain = Style::new().remove_modifier(Modifier::BOLD | Modifier::REVERSED);
         match self {
@@ -88,12 +88,12 @@ impl Theme {
         }
     }
 
-    /// For names and headings.
+    /// Returns the style of names and headings.
     pub fn strong(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// For secondary text.
+    /// Returns the style of secondary text.
     pub fn dim(self) -> Style {
         match self {
             Self::Terminal | Self::NoColor => Style::new().add_modifier(Modifier::DIM),
@@ -101,7 +101,7 @@ impl Theme {
         }
     }
 
-    /// For rules and the axes of charts.
+    /// Returns the style of rules and the axes of charts.
     pub fn rule(self) -> Style {
         match self {
             Self::Terminal | Self::NoColor => Style::new().add_modifier(Modifier::DIM),
@@ -109,7 +109,8 @@ impl Theme {
         }
     }
 
-    /// For the empty part of a gauge. Also on the selected row, it looks as it does on the others.
+    /// Returns the style of the empty part of a gauge, the same on the selected row as on the
+    /// others.
     pub fn track(self) -> Style {
         let solid = |index| Style::new().fg(Color::Indexed(index)).bg(Color::Indexed(index));
         match self {
@@ -120,7 +121,7 @@ impl Theme {
         }
     }
 
-    /// For the cells of a text field.
+    /// Returns the style of the cells of a text field.
     pub fn field(self) -> Style {
         match self {
             Self::Dark => Style::new().bg(Color::Indexed(236)),
@@ -130,32 +131,32 @@ impl Theme {
         }
     }
 
-    /// For keys to press and the focused field.
+    /// Returns the style of keys to press and of the focused field.
     pub fn accent(self) -> Style {
         self.color(&ACCENT)
     }
 
-    /// For amounts that are drawn: gauges and charts.
+    /// Returns the style of gauges and charts.
     pub fn bar(self) -> Style {
         self.color(&BAR)
     }
 
-    /// For success.
+    /// Returns the style of a success.
     pub fn success(self) -> Style {
         self.color(&SUCCESS)
     }
 
-    /// For warnings.
+    /// Returns the style of a warning.
     pub fn warning(self) -> Style {
         self.color(&WARNING).add_modifier(Modifier::BOLD)
     }
 
-    /// For errors.
+    /// Returns the style of an error.
     pub fn error(self) -> Style {
         self.color(&ERROR).add_modifier(Modifier::BOLD)
     }
 
-    /// For the selected row and text that typing replaces.
+    /// Returns the style of the selected row and of text that typing replaces.
     pub fn selected(self) -> Style {
         match self {
             Self::Dark => Style::new().fg(Color::Indexed(234)).bg(Color::Indexed(152)),

@@ -1,4 +1,4 @@
-//! What somebody changes or deletes at OpenRouter while a key is replaced.
+//! What someone changes or deletes at OpenRouter while a key is replaced.
 
 use super::*;
 
@@ -94,7 +94,7 @@ fn a_key_that_was_moved_meanwhile_is_followed_to_its_workspace() {
     let (services, management_key) = (&case.account.services, &case.account.management);
     let workspaces = block_on(keys::list_workspaces(services, management_key)).unwrap();
     let target = workspaces[1].id.clone();
-    // Somebody moves the old key right after the new one was created.
+    // Someone moves the old key right after the new one was created.
     let (url, hash) = (case.account.sandbox.url().to_owned(), case.old.hash.clone());
     let token = case.account.sandbox.management_key().to_owned();
     let is_moved = AtomicBool::new(false);

@@ -1,4 +1,4 @@
-//! Parsing of what the account has besides its keys. A row without its id is skipped.
+//! Parses what the account has besides its keys. A row without an id is skipped.
 
 use serde_json::{Map, Value};
 
@@ -17,7 +17,7 @@ pub fn parse_credits(body: &str) -> Option<Credits> {
     Some(Credits { total_credits: number("total_credits")?, total_usage: number("total_usage")? })
 }
 
-/// Names the model of an activity that has none.
+/// The model of an activity row that names none.
 const UNNAMED_MODEL: &str = "(no model named)";
 
 /// Parses a row of `GET /activity`; `None` without its date or amount. Some servers write its date as a

@@ -121,7 +121,7 @@ mod tests {
 
     const LABELS: [&str; 6] = ["$(touch X)", "my key", "it's", "a!b", "co:x", "say \"hi\""];
 
-    /// The part that bash replaces: what follows the last word break or the open quote.
+    /// Completes a line; `replaced` is what follows the last word break or the open quote.
     fn complete(line: &str, replaced: &str) -> Vec<String> {
         complete_line(line, replaced, |words, _| {
             assert_eq!(words, ["get"], "{line}");

@@ -99,7 +99,7 @@ fn list_options<'a>(root: &'a Command, command: &'a Command) -> impl Iterator<It
     command.get_arguments().filter(|arg| !arg.is_positional()).chain(global)
 }
 
-/// Whether `word` is this option and its value is the next word.
+/// Returns whether `word` is this option and its value is the next word.
 fn expects_value(arg: &Arg, word: &str) -> bool {
     let matches = match word.strip_prefix("--") {
         Some(long) => arg.get_long() == Some(long),

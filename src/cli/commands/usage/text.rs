@@ -13,7 +13,7 @@ const DEFAULT_WIDTH: usize = 80;
 /// The longest bar.
 const MAX_BAR: usize = 40;
 
-/// The shortest bar that is worth its place.
+/// A shorter bar is left out.
 const MIN_BAR: usize = 4;
 
 /// The longest name of a model or key.

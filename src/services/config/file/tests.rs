@@ -111,7 +111,7 @@ fn a_profile_whose_server_is_not_certain_cannot_be_used() {
         ("store = \"file\"\n[new]\nlimit = ", "invalid TOML"),
     ] {
         let file = parse(&format!("[profiles.work]\n{text}\n"));
-        // What could not be read may also have lost the whole table.
+        // The unreadable part may have contained the whole table.
         let found = file.profiles.get(&work()).map_or(&file.unreadable, |table| &table.error);
         let found = found.as_ref().unwrap_or_else(|| panic!("{text}"));
         assert!(found.contains(error) && !found.contains("secret"), "{text}: {found}");

@@ -1,5 +1,5 @@
-//! Rotation in a shared store, where two people may replace one key at once: the label is moved by
-//! check-and-set, so that one of them does.
+//! Rotation in a shared store, where two people may replace one key at once. The label is moved
+//! with check-and-set, so that only one of them succeeds.
 
 use super::super::management_key::AccountAccess;
 use super::super::{Error, delete_secret, store_secret, to_api_key, to_secret_string};
@@ -11,7 +11,7 @@ use crate::storage::inventory;
 use crate::storage::secret_store::{self, bao};
 
 /// Replaces the key stored under `label`, whose hash is `expected`. Fails with
-/// [`Error::ReplacedByOther`] if somebody else has replaced it in a shared store since.
+/// [`Error::ReplacedByOther`] if someone else has replaced it in a shared store since.
 pub(super) async fn replace_secret(
     services: &ServiceContext,
     label: &Label,
@@ -31,7 +31,7 @@ pub(super) async fn replace_secret(
         }
         match store.write(&path, &secret, Some(entry.version)) {
             Ok(_) => Ok(true),
-            // Somebody else may have continued this very rotation.
+            // Someone else may have continued this very rotation.
             Err(secret_store::Error::Bao(bao::Error::Conflict { .. })) => {
                 Ok(to_api_key(&store.read(&path)?.secret).hash() == hash)
             }
@@ -72,7 +72,7 @@ pub(super) async fn replaced_error(services: &ServiceContext, label: &Label) -> 
     Error::SecretMismatch(label.clone())
 }
 
-/// Removes a new key that is not needed, since somebody else replaced the same key. Without a management
+/// Removes a new key that is not needed, since someone else replaced the same key. Without a management
 /// key it stays stored under its own label, to be deleted by hand.
 pub(super) async fn discard_replacement(
     services: &ServiceContext,
@@ -91,7 +91,7 @@ pub(super) async fn discard_replacement(
         }
         return error.with_meaning("your new key was deleted at OpenRouter; the other one stays");
     }
-    // It is not to take the label any more.
+    // This key must not take the label any more.
     let release = |key: &mut StoredKey| key.replaces = None;
     if let Err(error) =
         inventory::update_key(&services.location, &services.server, &new.hash, release)

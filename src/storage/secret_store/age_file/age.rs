@@ -92,7 +92,7 @@ impl UnlockedHeader {
         Ok(Self { header_bytes: header.header_bytes.to_vec(), file_key })
     }
 
-    /// Whether `file` starts with this header.
+    /// Returns whether `file` starts with this header.
     pub(super) fn is_header_of(&self, file: &[u8]) -> bool {
         file.starts_with(&self.header_bytes)
     }
@@ -242,7 +242,7 @@ fn new_cipher(key: &DerivedKey) -> LessSafeKey {
     LessSafeKey::new(key)
 }
 
-/// The nonce of the wrap key, which encrypts only one message.
+/// Returns the nonce for the wrap key, which encrypts only one message.
 fn zero_nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; NONCE_LEN])
 }

@@ -233,7 +233,7 @@ impl Error {
         }
     }
 
-    /// Whether the error is about one entry; the store itself works.
+    /// Returns whether the error is about one entry; the store itself works.
     pub const fn is_about_entry(&self) -> bool {
         matches!(
             self,
@@ -244,7 +244,7 @@ impl Error {
         )
     }
 
-    /// Whether the same request may succeed in some seconds.
+    /// Returns whether the same request may succeed in some seconds.
     pub(super) const fn is_temporary(&self) -> bool {
         matches!(
             self,
@@ -256,7 +256,7 @@ impl Error {
         )
     }
 
-    /// Whether the engine cannot be used at all now, for a reason that can pass.
+    /// Returns whether the engine cannot be used at all now, for a reason that can pass.
     pub const fn is_outage(&self) -> bool {
         self.is_temporary() || matches!(self, Self::Unreachable { .. } | Self::Sealed(_))
     }

@@ -295,7 +295,7 @@ impl Session {
         }
     }
 
-    /// Whether the engine does not know the token, as opposed to refusing it one path.
+    /// Returns whether the engine does not know the token, as opposed to refusing it one path.
     async fn is_token_refused(&self, token: &Token) -> bool {
         let answer =
             self.send(Method::GET, "auth/token/lookup-self", None, None, Some(token)).await;

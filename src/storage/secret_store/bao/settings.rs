@@ -318,7 +318,7 @@ pub(super) fn resolve_leader(url: &Url, location: &str) -> Option<Url> {
     url.join(location).ok().filter(|leader| leader.path() == url.path() && is_allowed(leader))
 }
 
-/// Whether the host is this machine.
+/// Returns whether the host is this machine.
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),

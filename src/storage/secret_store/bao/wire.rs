@@ -104,7 +104,7 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// Whether it is a KV engine of version 2.
+    /// Returns whether it is a KV engine of version 2.
     pub fn is_kv2(&self) -> bool {
         self.kind == "kv" && self.options.get("version").is_some_and(|version| version == "2")
     }

@@ -170,7 +170,7 @@ fn a_helper_that_hangs_prints_too_much_or_leaves_processes_is_ended() {
     let short = Duration::from_secs(1);
     for (fault, expected) in [
         ("sleep 60", Fault::TimedOut(1)),
-        // The answer is there, and the program stays.
+        // The output is complete, and the program keeps running.
         ("exec 1>&-; sleep 60", Fault::TimedOut(1)),
         ("yes", Fault::TooMuchOutput(MAX_GET_KIB)),
         ("sleep 60 & exit 0", Fault::OutputLeftOpen),

@@ -38,7 +38,7 @@ pub(super) fn list_target_names() -> Result<Vec<String>, i32> {
 /// `record` points to a record whose pointers are null or valid; its target is null or ends with a zero,
 /// and its secret is used by nothing else. Nothing needs to be aligned.
 unsafe fn take_target_name(record: *const CREDENTIALW) -> Option<String> {
-    // SAFETY: as the caller promises.
+    // SAFETY: the caller guarantees the conditions above.
     unsafe {
         let record = record.read_unaligned();
         if !record.CredentialBlob.is_null() {

@@ -20,8 +20,8 @@ pub(in crate::storage::secret_store) fn can_prompt() -> bool {
 /// Targets are named `label@service`.
 const DIVIDER: &str = "@";
 
-/// The store's default divider `.` would split
-/// `keywright/example.com` at the wrong position; a service never contains an `@`.
+/// Connects to the store with `@` as divider, which a service never contains. The default divider
+/// `.` would split `keywright/example.com` at the wrong position.
 pub(super) fn connect() -> keyring_core::Result<Arc<CredentialStore>> {
     Ok(Store::new_with_configuration(&HashMap::from([("divider", DIVIDER)]))?)
 }

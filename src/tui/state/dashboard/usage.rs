@@ -9,7 +9,7 @@ use crate::domain::{
     utc_date,
 };
 
-/// The past of a key of which nothing is known.
+/// The spending of a key of which nothing is known.
 static UNKNOWN_SPENDING: KeySpending =
     KeySpending { days: DailySpending::new(), models: Vec::new() };
 
@@ -19,8 +19,8 @@ impl Dashboard {
         self.spending.get(&key.hash).unwrap_or(&UNKNOWN_SPENDING)
     }
 
-    /// Returns what a key spent on each of the last days, oldest first; `None` is an unknown day. Of a key
-    /// without a past the last check knows the present day.
+    /// Returns what a key spent on each of the last days, oldest first; `None` is an unknown day.
+    /// If nothing is known about a key, the last check still gives the present day.
     pub fn recent_days(&self, key: &StoredKey, last: Date, count: u16) -> Vec<Option<f64>> {
         let spending = &self.key_spending(key).days;
         let mut days: Vec<_> = spending.last_days(last, count).map(|(_, spent)| spent).collect();

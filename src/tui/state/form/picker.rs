@@ -4,7 +4,7 @@ use crate::domain::{
     Guardrail, GuardrailRef, Reported, ResetInterval, UserError, Workspace, format_usd,
 };
 
-/// The workspaces and guardrails that a form offers. The account may refuse each list by itself.
+/// The workspaces and guardrails that a form offers. The server may refuse each list alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FormChoices {
     /// The workspaces.
@@ -15,14 +15,14 @@ pub struct FormChoices {
     pub assigned_guardrail: Option<GuardrailRef>,
 }
 
-/// One of the things to choose from.
+/// One of the options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PickerOption {
     /// Its UUID; `None` for the default workspace and for no guardrail.
     pub id: Option<String>,
     /// The name that is shown.
     pub name: String,
-    /// Other names that a person may write.
+    /// Other names that the user may write.
     other_name: String,
     /// What choosing it means.
     pub description: String,
@@ -144,7 +144,7 @@ impl Picker {
         let has_default = self.options.iter().any(|option| option.id.is_none());
         let options = workspaces.as_ref().map(|all| {
             all.iter()
-                // It stands there already as the default.
+                // The list already has it as the default.
                 .filter(|workspace| !has_default || workspace.slug != "default")
                 .map(|workspace| PickerOption {
                     id: Some(workspace.id.clone()),

@@ -1,5 +1,5 @@
-//! What the past of a key says: whether a replaced key is still used, and when the limit is reached; what
-//! a budget around the key leaves.
+//! The usage of a key: whether a replaced key is still used, when the limit is reached, and what a
+//! budget around the key leaves.
 
 use jiff::Timestamp;
 use ratatui::text::{Line, Span};
