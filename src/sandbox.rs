@@ -85,7 +85,7 @@ impl Sandbox {
         let url = format!("http://{}", listener.local_addr()?);
         let management_key = secrets::generate_key()?;
         let mut ledger = Account::new(&management_key);
-        ledger.create_surroundings(Timestamp::now());
+        ledger.create_resources(Timestamp::now());
         let seed_keys = seeds::create_seed_keys(
             &mut ledger,
             secrets::generate_keys(options.key_count)?,

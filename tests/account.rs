@@ -15,14 +15,14 @@ mod other_account;
 mod proxy;
 #[path = "account/replacement.rs"]
 mod replacement;
+#[path = "account/resources.rs"]
+mod resources;
 #[path = "account/rotation.rs"]
 mod rotation;
 #[path = "account/server.rs"]
 mod server;
 #[path = "account/stores.rs"]
 mod stores;
-#[path = "account/surroundings.rs"]
-mod surroundings;
 #[path = "account/trash.rs"]
 mod trash;
 #[path = "account/usage.rs"]

@@ -19,7 +19,7 @@ pub struct ByokAccess {
 /// What a key is assigned to at its account. Each part is what the account reported, or the reason
 /// why it is not known.
 #[derive(Clone, Debug, PartialEq)]
-pub struct KeySurroundings {
+pub struct KeyAssignments {
     /// The workspace's UUID; `None` from a server without workspaces.
     pub workspace_id: Result<Option<String>, String>,
     /// Whether spending through provider keys counts against the limit.
@@ -30,7 +30,7 @@ pub struct KeySurroundings {
     pub byok_access: Result<Vec<ByokAccess>, String>,
 }
 
-impl KeySurroundings {
+impl KeyAssignments {
     /// Returns what was last known about a key. `reason` says why the rest is not known.
     pub fn last_known(key: &StoredKey, reason: &str) -> Self {
         let info = key.info.as_deref();
@@ -320,7 +320,7 @@ impl MissingPart {
     /// Adds the reason why the part is missing: `failure`, if assigning it failed; otherwise the
     /// reason why `new`, the assignments of the replacement, do not have it; otherwise that the
     /// server did not apply it.
-    pub fn explain(self, failure: Option<String>, new: &KeySurroundings) -> NotCarried {
+    pub fn explain(self, failure: Option<String>, new: &KeyAssignments) -> NotCarried {
         match self {
             Self::Unknown { field, reason } => NotCarried { what: field, part: None, reason },
             Self::Lost(part) => NotCarried {

@@ -2,8 +2,8 @@
 //! are arguments.
 
 mod code;
+mod resources;
 mod spending;
-mod surroundings;
 #[cfg(test)]
 mod tests;
 
@@ -14,8 +14,8 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 pub use code::{AuthorizationCode, ChallengeMethod, CodeChallenge, ExchangeError};
+pub use resources::{Assignment, Credential, Guardrail, Layer, Workspace, WorkspaceBudget};
 pub use spending::{MicroUsd, Reset, Spending, utc_date};
-pub use surroundings::{Assignment, Credential, Guardrail, Layer, Workspace, WorkspaceBudget};
 
 /// The user ID of the account's owner.
 pub const USER_ID: &str = "user_2sandbox0000000000000000000";

@@ -1,6 +1,7 @@
 //! Operations on existing keys, the management key, and the creation of many keys in a batch.
 
 mod account_keys;
+mod account_resources;
 mod apply;
 mod carry_over;
 mod confirm_account;
@@ -19,16 +20,21 @@ mod recovery;
 mod refresh;
 mod remote_update;
 mod rename;
+mod resource_error;
 mod rotate;
 mod same_policy;
 mod stray_entries;
-mod surroundings;
-mod surroundings_error;
 mod trash;
 
 pub use account_keys::{
     AccountKeyList, JoinedKey, find_in_other_profiles, join_account_keys, join_by_hash,
     list_account_keys, list_keys_with,
+};
+pub use account_resources::{
+    assign_guardrail, find_guardrail, find_workspace, get_assigned_guardrail, get_credits,
+    get_credits_with, guardrails_page_url, list_activity, list_activity_with,
+    list_assigned_guardrails, list_byok_credentials, list_guardrails, list_workspace_budgets,
+    list_workspaces,
 };
 pub use apply::{
     ApplyLock, BatchCommand, BatchControls, ItemResult, Progress, choose_batch_auth_method,
@@ -57,15 +63,9 @@ pub use remote_update::{
     set_disabled, update_key,
 };
 pub use rename::{RenamedKey, rename_key};
+pub use resource_error::ResourceError;
 pub use rotate::{finish_rotation, move_label, replace_key, resume_rotations, rotate_key};
 pub use stray_entries::{StrayEntry, find_stray_entries, mend_stray_entries, unlisted_label};
-pub use surroundings::{
-    assign_guardrail, find_guardrail, find_workspace, get_assigned_guardrail, get_credits,
-    get_credits_with, guardrails_page_url, list_activity, list_activity_with,
-    list_assigned_guardrails, list_byok_credentials, list_guardrails, list_workspace_budgets,
-    list_workspaces,
-};
-pub use surroundings_error::SurroundingsError;
 pub use trash::{empty_trash, list_restorable_keys, remove_key, restore_key};
 
 use std::time::Duration;

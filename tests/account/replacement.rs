@@ -21,13 +21,13 @@ const KEY: &str = "agent";
 
 /// What surrounds the key in one case.
 #[derive(Clone, Copy, Debug)]
-struct Surroundings {
+struct Assignments {
     guardrail: bool,
     byok: bool,
     workspace: bool,
 }
 
-impl Surroundings {
+impl Assignments {
     fn all() -> impl Iterator<Item = Self> {
         (0..8).map(|bits| Self {
             guardrail: bits & 1 != 0,
@@ -37,7 +37,7 @@ impl Surroundings {
     }
 }
 
-/// An account whose key has these surroundings, and what the account says about it.
+/// An account whose key has these assignments, and what the account says about it.
 struct Case {
     account: TestAccount,
     guardrail: String,
@@ -47,7 +47,7 @@ struct Case {
 }
 
 impl Case {
-    fn new(surroundings: Surroundings) -> Self {
+    fn new(assignments: Assignments) -> Self {
         let account = TestAccount::new();
         let (services, management) = (&account.services, &account.management);
         let client = services.build_client().unwrap();
@@ -56,20 +56,20 @@ impl Case {
         let credential =
             block_on(keys::list_byok_credentials(services, management)).unwrap().remove(0).id;
         let workspaces = block_on(keys::list_workspaces(services, management)).unwrap();
-        let workspace = surroundings.workspace.then(|| workspaces[1].id.clone());
+        let workspace = assignments.workspace.then(|| workspaces[1].id.clone());
         let patch = KeyPatch {
             workspace_id: workspace.clone(),
-            include_byok_in_limit: Some(surroundings.byok),
+            include_byok_in_limit: Some(assignments.byok),
             limit: FieldChange::Set("12.34".parse().unwrap()),
             ..KeyPatch::default()
         };
         let old = block_on(client.update_key(management, &hash, &patch)).unwrap();
         let hashes = [hash];
-        if surroundings.guardrail {
+        if assignments.guardrail {
             block_on(client.assign_guardrail(management, &guardrail, &hashes)).unwrap();
         }
         // The sandbox's provider key is in the default workspace.
-        if surroundings.byok && !surroundings.workspace {
+        if assignments.byok && !assignments.workspace {
             block_on(client.set_byok_key_hashes(management, &credential, &hashes)).unwrap();
         }
         Self { account, guardrail, credential, workspace, old }
@@ -130,9 +130,9 @@ const STEPS: &[&str] = &[
 
 /// The faults of a step. A missing right may be missing everywhere; the others are tried where each
 /// step happens.
-fn faults(surroundings: Surroundings) -> Vec<Fault> {
+fn faults(assignments: Assignments) -> Vec<Fault> {
     let mut faults = vec![Fault::Say(403, String::new())];
-    if surroundings.guardrail && surroundings.byok {
+    if assignments.guardrail && assignments.byok {
         faults.push(Fault::Say(404, String::new()));
         faults.push(Fault::SlowDown(0));
         faults.push(Fault::Say(500, String::new()));
@@ -142,37 +142,37 @@ fn faults(surroundings: Surroundings) -> Vec<Fault> {
 
 #[test]
 fn a_rotated_key_has_the_guardrail_the_workspace_and_the_provider_keys_of_the_old_one() {
-    for surroundings in Surroundings::all() {
-        let case = Case::new(surroundings);
+    for assignments in Assignments::all() {
+        let case = Case::new(assignments);
         let preview = block_on(keys::preview_replacement(
             &case.account.services,
             &case.account.stored_key(KEY),
             Some(&case.account.management),
         ));
-        assert_eq!(preview, [], "{surroundings:?}");
+        assert_eq!(preview, [], "{assignments:?}");
         let rotation = rotate(&case.account, KEY, management(&case.account));
         let RotationOutcome::Completed { rotated, warning } = rotation else {
-            panic!("{surroundings:?}: {rotation:?}")
+            panic!("{assignments:?}: {rotation:?}")
         };
-        assert_eq!((warning, &rotated.not_carried[..]), (None, &[][..]), "{surroundings:?}");
-        assert_eq!(case.lacks(&rotated.new.hash), [""; 0], "{surroundings:?}");
-        assert_eq!(rotated.new.guardrail.is_some(), surroundings.guardrail);
+        assert_eq!((warning, &rotated.not_carried[..]), (None, &[][..]), "{assignments:?}");
+        assert_eq!(case.lacks(&rotated.new.hash), [""; 0], "{assignments:?}");
+        assert_eq!(rotated.new.guardrail.is_some(), assignments.guardrail);
         assert!(rotated.old.unwrap().retirement.unwrap().revoke_when_unused);
         let there = case.account.stored_key(KEY).workspace_id().cloned();
-        assert_eq!(there, case.old.workspace_id, "{surroundings:?}");
+        assert_eq!(there, case.old.workspace_id, "{assignments:?}");
         assert!(case.workspace.is_none() || there == case.workspace);
     }
 }
 
 #[test]
 fn with_a_fault_at_any_step_a_rotated_key_is_not_weaker_without_being_said() {
-    for surroundings in Surroundings::all() {
+    for assignments in Assignments::all() {
         for step in STEPS {
-            for fault in faults(surroundings) {
-                let case = Case::new(surroundings);
+            for fault in faults(assignments) {
+                let case = Case::new(assignments);
                 case.account.spoil(step, fault.clone());
                 let rotation = rotate(&case.account, KEY, management(&case.account));
-                let at = format!("{surroundings:?}, {step}: {fault:?}");
+                let at = format!("{assignments:?}, {step}: {fault:?}");
                 let RotationOutcome::Completed { rotated, .. } = rotation else {
                     panic!("{at}: {rotation:?}")
                 };
@@ -192,14 +192,14 @@ fn with_a_fault_at_any_step_a_rotated_key_is_not_weaker_without_being_said() {
 
 #[test]
 fn a_leaked_key_is_disabled_before_anything_else_whatever_fails() {
-    for surroundings in Surroundings::all() {
+    for assignments in Assignments::all() {
         for step in STEPS.iter().filter(|step| !step.starts_with("PATCH /api/v1/keys")) {
-            let case = Case::new(surroundings);
+            let case = Case::new(assignments);
             let before = case.account.proxy.requests().len();
             case.account.spoil(step, Fault::Say(403, String::new()));
             let responses =
                 respond_to_leak(&case.account, &[KEY], true, &management(&case.account));
-            let at = format!("{surroundings:?}, {step}");
+            let at = format!("{assignments:?}, {step}");
             let requests = case.account.proxy.requests();
             assert!(requests[before].starts_with("PATCH /api/v1/keys/"), "{at}: {requests:?}");
             let response = &responses[0];
@@ -227,7 +227,7 @@ fn a_leaked_key_is_disabled_before_anything_else_whatever_fails() {
 
 #[test]
 fn an_assignment_that_cannot_be_read_is_not_taken_for_no_guardrail() {
-    let case = Case::new(Surroundings { guardrail: true, byok: true, workspace: false });
+    let case = Case::new(Assignments { guardrail: true, byok: true, workspace: false });
     case.account.proxy.rule(|request| {
         let is_list = request.starts_with("GET /api/v1/guardrails/assignments")
             || request.starts_with("GET /api/v1/byok?");
@@ -251,7 +251,7 @@ fn an_assignment_that_cannot_be_read_is_not_taken_for_no_guardrail() {
 
 #[test]
 fn without_a_management_key_the_key_itself_says_whether_provider_key_spending_counts() {
-    let case = Case::new(Surroundings { guardrail: false, byok: true, workspace: false });
+    let case = Case::new(Assignments { guardrail: false, byok: true, workspace: false });
     let stored_key = case.account.stored_key(KEY);
     let before = block_on(keys::preview_replacement(&case.account.services, &stored_key, None));
     assert_eq!(names(&before, true), ["include_byok_in_limit"]);
@@ -259,7 +259,7 @@ fn without_a_management_key_the_key_itself_says_whether_provider_key_spending_co
 
 #[test]
 fn a_rate_limit_in_the_middle_is_waited_for() {
-    let case = Case::new(Surroundings { guardrail: true, byok: true, workspace: false });
+    let case = Case::new(Assignments { guardrail: true, byok: true, workspace: false });
     let count = Arc::new(AtomicUsize::new(0));
     case.account.proxy.rule(move |request| {
         let is_page = request.starts_with("GET /api/v1/guardrails")
@@ -275,7 +275,7 @@ fn a_rate_limit_in_the_middle_is_waited_for() {
 
 #[test]
 fn without_a_management_key_it_is_said_before_and_after_what_cannot_be_carried() {
-    let case = Case::new(Surroundings { guardrail: true, byok: true, workspace: true });
+    let case = Case::new(Assignments { guardrail: true, byok: true, workspace: true });
     // The last list of the account showed the guardrail.
     block_on(keys::join_account_keys(&case.account.services, &case.account.management)).unwrap();
     let stored_key = case.account.stored_key(KEY);
@@ -321,7 +321,7 @@ fn amounts_with_more_decimals_than_cents_are_never_rounded_up() {
 #[test]
 fn a_key_replaced_by_a_plan_has_the_planned_policy_and_keeps_the_rest() {
     for workspace in [false, true] {
-        let case = Case::new(Surroundings { guardrail: true, byok: true, workspace: false });
+        let case = Case::new(Assignments { guardrail: true, byok: true, workspace: false });
         let (services, management_key) = (&case.account.services, &case.account.management);
         let workspaces = block_on(keys::list_workspaces(services, management_key)).unwrap();
         let planned = KeyRequest {

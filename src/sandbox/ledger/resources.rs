@@ -132,7 +132,7 @@ impl Account {
     }
 
     /// Creates the default workspace, a second one, a guardrail and a provider key.
-    pub fn create_surroundings(&mut self, now: Timestamp) {
+    pub fn create_resources(&mut self, now: Timestamp) {
         self.add_workspace(DEFAULT_WORKSPACE_ID, "Default", "default", now);
         let id = self.next_id();
         self.add_workspace(&id, "Research", "research", now);

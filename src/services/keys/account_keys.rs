@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::error::is_not_found;
 use super::paging::{List, ListBudget, fetch_all_pages, keys_page_url};
-use super::{Error, retry_request, surroundings};
+use super::{Error, account_resources, retry_request};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{AccountKey, ManagementKey, ProfileCopies, ProfileCopy, StoredKey, Workspace};
 use crate::services::provision::ServiceContext;
@@ -99,7 +99,7 @@ pub async fn list_keys_with(
     .await
     {
         Ok(workspaces) if !workspaces.is_empty() => {
-            surroundings::remember_workspaces(services, &workspaces);
+            account_resources::remember_workspaces(services, &workspaces);
             workspaces.into_iter().map(|workspace| Some(workspace.id)).collect()
         }
         // Without workspaces the server still lists the keys of the default one.
@@ -146,7 +146,7 @@ pub async fn join_account_keys(
 ) -> Result<Vec<JoinedKey>, Error> {
     let account_keys = list_account_keys(services, management).await?;
     // Without the right to read guardrails the last known ones stay.
-    let guardrails = match surroundings::list_assigned_guardrails(services, management).await {
+    let guardrails = match account_resources::list_assigned_guardrails(services, management).await {
         Ok(guardrails) => Some(guardrails),
         Err(error) => {
             tracing::warn!(%error, "the guardrails of the keys could not be read");

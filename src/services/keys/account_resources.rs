@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::name_lookup::find_by_name;
 use super::paging::{List, ListBudget, fetch_all_pages, fetch_complete_list, keys_page_url};
-use super::surroundings_error::SurroundingsError;
+use super::resource_error::ResourceError;
 use super::{Error, retry_request};
 use crate::api::openrouter::{self, Client, Page};
 use crate::domain::{
@@ -204,7 +204,7 @@ pub(super) async fn replace_guardrail(
     if sent.is_ok() {
         assigned?;
     }
-    Err(SurroundingsError::GuardrailNotApplied {
+    Err(ResourceError::GuardrailNotApplied {
         guardrail: guardrail.map(|new| new.name.clone()),
         error: sent.err().map(Box::new),
         page_url: guardrails_page_url(services),

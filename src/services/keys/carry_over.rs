@@ -9,8 +9,8 @@ use super::same_policy::fetch_policy;
 use super::{retry_request, secret_for};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{
-    AccountKey, ByokAccess, ByokCredential, Cents, GuardrailAssignment, GuardrailRef, KeyPart,
-    KeySurroundings, ManagementKey, MissingPart, NotCarried, StoredKey,
+    AccountKey, ByokAccess, ByokCredential, Cents, GuardrailAssignment, GuardrailRef,
+    KeyAssignments, KeyPart, ManagementKey, MissingPart, NotCarried, StoredKey,
 };
 use crate::services::provision::ServiceContext;
 
@@ -36,22 +36,22 @@ pub async fn preview_replacement(
         }
         _ => stored_key.clone(),
     };
-    let surroundings = match (management, services.build_client()) {
+    let assignments = match (management, services.build_client()) {
         (Some(management), Ok(client)) => {
-            let assignments = list_assignments(services, &client, management).await;
+            let guardrail_assignments = list_assignments(services, &client, management).await;
             let hash = &stored_key.hash;
-            read_key(services, &client, management, &assignments, hash).await.surroundings
+            read_key(services, &client, management, &guardrail_assignments, hash).await.assignments
         }
-        (None, _) => KeySurroundings::unknown(NO_MANAGEMENT_KEY),
-        (_, Err(error)) => KeySurroundings::unknown(&error.to_string()),
+        (None, _) => KeyAssignments::unknown(NO_MANAGEMENT_KEY),
+        (_, Err(error)) => KeyAssignments::unknown(&error.to_string()),
     };
-    surroundings.expected_losses(&current)
+    assignments.expected_losses(&current)
 }
 
 /// Returns what a replacement of `stored_key` will lack if there is no management key. Sends nothing:
 /// a leaked key is disabled first.
 pub fn preview_without_management_key(stored_key: &StoredKey) -> Vec<NotCarried> {
-    KeySurroundings::unknown(NO_MANAGEMENT_KEY).expected_losses(stored_key)
+    KeyAssignments::unknown(NO_MANAGEMENT_KEY).expected_losses(stored_key)
 }
 
 /// The result of [`carry_over`].
@@ -74,22 +74,22 @@ pub(super) async fn carry_over(
     let mut new = new.clone();
     let planned = new.replaces.as_ref().filter(|replaces| replaces.is_planned);
     let planned = planned.map(|_| new.requested.clone());
-    let expected = |surroundings: KeySurroundings| {
-        let surroundings = match old {
-            Some(old) => surroundings.or_last_known(old),
-            None => surroundings,
+    let expected = |assignments: KeyAssignments| {
+        let assignments = match old {
+            Some(old) => assignments.or_last_known(old),
+            None => assignments,
         };
         match &planned {
-            Some(planned) => surroundings.with_planned(planned),
-            None => surroundings,
+            Some(planned) => assignments.with_planned(planned),
+            None => assignments,
         }
     };
     let client = services.build_client().map_err(|error| error.to_string());
     let (management, client) = match (access, &client) {
         (Ok(management), Ok(client)) => (management, client),
         (Err(reason), _) | (_, Err(reason)) => {
-            let after = KeySurroundings::last_known(&new, reason);
-            let mut missing = expected(KeySurroundings::unknown(reason)).missing_on(&after);
+            let after = KeyAssignments::last_known(&new, reason);
+            let mut missing = expected(KeyAssignments::unknown(reason)).missing_on(&after);
             missing.extend(new.missing_policy());
             let explain = |one: MissingPart| one.explain(Some(reason.clone()), &after);
             let not_carried = missing.into_iter().map(explain).collect();
@@ -103,9 +103,9 @@ pub(super) async fn carry_over(
     let mut round = 0;
     loop {
         round += 1;
-        let assignments = list_assignments(services, client, management).await;
-        let before = read_key(services, client, management, &assignments, old_hash).await;
-        let after = read_key(services, client, management, &assignments, &new.hash).await;
+        let guardrail_assignments = list_assignments(services, client, management).await;
+        let before = read_key(services, client, management, &guardrail_assignments, old_hash).await;
+        let after = read_key(services, client, management, &guardrail_assignments, &new.hash).await;
         if let Some(account_key) = &after.account_key {
             new.record_account_key(account_key, Timestamp::now());
             new.granted = Some(account_key.info.to_granted_policy());
@@ -115,19 +115,19 @@ pub(super) async fn carry_over(
         {
             has_new_policy |= follow_policy(&mut new, old);
         }
-        let after = after.surroundings;
+        let after = after.assignments;
         if let Ok(guardrail) = &after.guardrail {
             new.guardrail.clone_from(guardrail);
         }
         // `GET /key` with the key itself reports the same value as the account's list.
-        let known_after = KeySurroundings {
+        let known_after = KeyAssignments {
             include_byok_in_limit: after
                 .include_byok_in_limit
                 .clone()
-                .or_else(|reason| KeySurroundings::last_known(&new, &reason).include_byok_in_limit),
+                .or_else(|reason| KeyAssignments::last_known(&new, &reason).include_byok_in_limit),
             ..after.clone()
         };
-        let deleted_guardrail = match (&before.surroundings.guardrail, &seen_guardrail) {
+        let deleted_guardrail = match (&before.assignments.guardrail, &seen_guardrail) {
             (Ok(None), Some(seen)) if is_deleted(services, client, management, seen).await => {
                 Some(KeyPart::Guardrail(seen.clone()))
             }
@@ -139,8 +139,8 @@ pub(super) async fn carry_over(
         };
         // A provider key is of no use in the other workspace that a plan names.
         let leaves_workspace =
-            planned.is_some() && before.surroundings.workspace_id != after.workspace_id;
-        let mut missing = expected(before.surroundings).missing_on(&known_after);
+            planned.is_some() && before.assignments.workspace_id != after.workspace_id;
+        let mut missing = expected(before.assignments).missing_on(&known_after);
         missing.extend(if has_new_policy { new.differing_policy() } else { new.missing_policy() });
         if let Some(part) = deleted_guardrail
             && !missing.iter().any(|one| matches!(one, MissingPart::Lost(KeyPart::Guardrail(_))))
@@ -262,7 +262,7 @@ async fn give_part(
 /// A key as its account reported it.
 struct ReadKey {
     account_key: Option<AccountKey>,
-    surroundings: KeySurroundings,
+    assignments: KeyAssignments,
 }
 
 /// Reads a key and its assignments. A part that cannot be read does not hide the others.
@@ -270,13 +270,13 @@ async fn read_key(
     services: &ServiceContext,
     client: &Client,
     management: &ManagementKey,
-    assignments: &Result<Vec<GuardrailAssignment>, String>,
+    guardrail_assignments: &Result<Vec<GuardrailAssignment>, String>,
     hash: &str,
 ) -> ReadKey {
     let row = retry_request(services, async || client.get_key(management, hash).await).await;
     let is_gone = row.as_ref().is_err_and(|error| error.status() == Some(404));
     let row = row.map_err(|error| describe_error(&error, "read"));
-    let guardrail = match assignments {
+    let guardrail = match guardrail_assignments {
         // A deleted key has no assignment any more, so the list does not show which one it had.
         Ok(all) if is_gone && all.iter().all(|one| one.key_hash != hash) => {
             Err("the account does not have the key any more (404)".into())
@@ -301,9 +301,9 @@ async fn read_key(
         }
         Err(reason) => (Err(reason.clone()), Err(reason.clone()), Err(reason.clone())),
     };
-    let surroundings =
-        KeySurroundings { workspace_id, include_byok_in_limit, guardrail, byok_access };
-    ReadKey { account_key: row.ok(), surroundings }
+    let assignments =
+        KeyAssignments { workspace_id, include_byok_in_limit, guardrail, byok_access };
+    ReadKey { account_key: row.ok(), assignments }
 }
 
 /// Returns the provider keys of a workspace whose list of allowed keys has this one.

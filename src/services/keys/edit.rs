@@ -1,10 +1,10 @@
 //! Edits a key: reads it, compares it with what the user saw, and writes.
 
-use super::management_key::load_management_key;
-use super::remote_update::{UpdateOutcome, fetch_account_key, update_key};
-use super::surroundings::{
+use super::account_resources::{
     find_guardrail, get_assigned_guardrail, list_workspaces, replace_guardrail,
 };
+use super::management_key::load_management_key;
+use super::remote_update::{UpdateOutcome, fetch_account_key, update_key};
 use super::{Error, rename_key};
 use crate::domain::{
     EditableKey, FieldChange, GuardrailChange, GuardrailRef, KeyUpdate, KeyUpdateOutcome,

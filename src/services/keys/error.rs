@@ -1,7 +1,7 @@
 //! Errors of operations on existing keys, and how each is shown to the user.
 
 use super::management_error::classify_management_error;
-use super::surroundings_error::SurroundingsError;
+use super::resource_error::ResourceError;
 use crate::api::openrouter;
 use crate::domain::{ErrorKind, Label, UserError, format_command};
 use crate::storage::json_store;
@@ -24,7 +24,7 @@ pub enum Error {
     },
     /// A guardrail or a workspace is not what was requested.
     #[error(transparent)]
-    Surroundings(#[from] SurroundingsError),
+    Resource(#[from] ResourceError),
     /// A request with the management key failed.
     #[error("{error}")]
     ManagementRequestFailed {
@@ -174,7 +174,7 @@ impl Error {
         let (kind, meaning, advice) = match self {
             Self::JsonStore(error) => return error.to_user_error(),
             Self::SecretStore(error) => return error.to_user_error(),
-            Self::Surroundings(error) => return error.to_user_error(),
+            Self::Resource(error) => return error.to_user_error(),
             Self::InOtherStore(error)
             | Self::ReplacedByOther(error)
             | Self::OtherAccount(error)

@@ -1,6 +1,6 @@
 //! Finds a guardrail or a workspace of the account by what the user wrote: its id, slug or name.
 
-use super::surroundings_error::SurroundingsError;
+use super::resource_error::ResourceError;
 use crate::domain::{Guardrail, Workspace};
 use crate::services::diagnostic::{format_suggestion, redact_excerpt};
 
@@ -38,7 +38,7 @@ impl Named for Workspace {
 }
 
 /// Returns the one of `all` with this id or name: as it is written, else regardless of capitals.
-pub fn find_by_name<'a, T: Named>(text: &str, all: &'a [T]) -> Result<&'a T, SurroundingsError> {
+pub fn find_by_name<'a, T: Named>(text: &str, all: &'a [T]) -> Result<&'a T, ResourceError> {
     let text = text.trim();
     let lower = text.to_lowercase();
     let has_name = |one: &&T| one.id().eq_ignore_ascii_case(text) || one.names().contains(&text);
@@ -51,7 +51,7 @@ pub fn find_by_name<'a, T: Named>(text: &str, all: &'a [T]) -> Result<&'a T, Sur
     match found[..] {
         [one] => Ok(one),
         [] => Err(unknown_name(text, all)),
-        _ => Err(SurroundingsError::AmbiguousName {
+        _ => Err(ResourceError::AmbiguousName {
             noun: T::NOUN,
             name: redact_excerpt(text),
             candidates: found.iter().map(|one| describe(*one)).collect(),
@@ -59,7 +59,7 @@ pub fn find_by_name<'a, T: Named>(text: &str, all: &'a [T]) -> Result<&'a T, Sur
     }
 }
 
-fn unknown_name<T: Named>(text: &str, all: &[T]) -> SurroundingsError {
+fn unknown_name<T: Named>(text: &str, all: &[T]) -> ResourceError {
     let mut known: Vec<&str> =
         all.iter().flat_map(Named::names).filter(|name| !name.is_empty()).collect();
     known.sort_unstable();
@@ -69,7 +69,7 @@ fn unknown_name<T: Named>(text: &str, all: &[T]) -> SurroundingsError {
     if all.len() > MAX_NAMES {
         names.push("…".into());
     }
-    SurroundingsError::UnknownName {
+    ResourceError::UnknownName {
         noun: T::NOUN,
         name: if text.is_empty() { String::new() } else { redact_excerpt(text) },
         suggestion: format_suggestion(text, &known),

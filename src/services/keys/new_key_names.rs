@@ -2,10 +2,10 @@
 //! afterwards.
 
 use super::Error;
+use super::account_resources::{find_guardrail, find_workspace};
 use super::edit::apply_guardrail;
 use super::management_key::load_management_key;
-use super::surroundings::{find_guardrail, find_workspace};
-use super::surroundings_error::SurroundingsError;
+use super::resource_error::ResourceError;
 use crate::domain::{
     ErrorKind, GuardrailRef, KeyRequest, ManagementKey, ProvisioningEvent, ProvisioningOutcome,
     StoredKey, UserError, format_command,
@@ -33,7 +33,7 @@ impl<'a> NameResolver<'a> {
 
     /// Returns the guardrail with this name or id.
     pub async fn find_guardrail(&self, text: &str) -> Result<GuardrailRef, Error> {
-        let management = self.management.as_ref().ok_or(SurroundingsError::NoManagementKey {
+        let management = self.management.as_ref().ok_or(ResourceError::NoManagementKey {
             option: "a guardrail",
             alternative: ", or leave it out: --guardrail none",
         })?;
@@ -43,8 +43,8 @@ impl<'a> NameResolver<'a> {
 }
 
 /// Returns the error of a workspace that is written as a name, without a management key.
-pub const fn missing_workspace_list_error() -> SurroundingsError {
-    SurroundingsError::NoManagementKey {
+pub const fn missing_workspace_list_error() -> ResourceError {
+    ResourceError::NoManagementKey {
         option: "a workspace by its name",
         alternative: ", give its UUID, or take the account's default workspace: --workspace default",
     }

@@ -5,7 +5,7 @@ use crate::domain::{ErrorKind, UserError};
 
 /// Why a guardrail or a workspace is not what was requested.
 #[derive(Debug, thiserror::Error)]
-pub enum SurroundingsError {
+pub enum ResourceError {
     /// A name needs the account's list to be understood, and no management key is known.
     #[error("{option} needs a management key, and none is known")]
     NoManagementKey {
@@ -48,7 +48,7 @@ pub enum SurroundingsError {
     },
 }
 
-impl SurroundingsError {
+impl ResourceError {
     /// Returns the error as it is shown to the user.
     pub fn to_user_error(&self) -> UserError {
         const NOTHING_DONE: &str = "nothing was created or changed";

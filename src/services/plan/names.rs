@@ -6,7 +6,7 @@ use crate::domain::{
     ConfiguredName, DefaultedFields, GuardrailRef, KeyDefaults, KeyRequest, UserError,
 };
 use crate::services::diagnostic::{Diagnostic, Position};
-use crate::services::keys::{Error, NameResolver, SurroundingsError};
+use crate::services::keys::{Error, NameResolver, ResourceError};
 use crate::services::provision::ServiceContext;
 
 /// Fields of a key. All but the label can have defaults.
@@ -123,10 +123,10 @@ pub async fn resolve_names(
                 Err(error) if let NamePlace::Configuration(name) = &place => {
                     return Err(NamesError::Unavailable(name.explain(error.to_user_error())));
                 }
-                Err(Error::Surroundings(error @ SurroundingsError::NoManagementKey { .. })) => {
+                Err(Error::Resource(error @ ResourceError::NoManagementKey { .. })) => {
                     return Err(unavailable(error.into()));
                 }
-                Err(Error::Surroundings(error)) => {
+                Err(Error::Resource(error)) => {
                     let UserError { message, advice, .. } = error.to_user_error();
                     let message = format!("{message} ({advice})");
                     if let NamePlace::Plan(position) = place {

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_guardrail_that_was_deleted_before_it_is_assigned_is_reported() {
-    let case = Case::new(Surroundings { guardrail: true, byok: false, workspace: false });
+    let case = Case::new(Assignments { guardrail: true, byok: false, workspace: false });
     let guardrail = case.guardrail.clone();
     case.account.spoil("POST /api/v1/guardrails/", Fault::Say(404, String::new()));
     let rotation = rotate(&case.account, KEY, management(&case.account));
@@ -19,7 +19,7 @@ fn a_guardrail_that_was_deleted_before_it_is_assigned_is_reported() {
 
 #[test]
 fn a_guardrail_that_the_inventory_remembers_of_a_deleted_key_is_carried() {
-    let case = Case::new(Surroundings { guardrail: true, byok: true, workspace: false });
+    let case = Case::new(Assignments { guardrail: true, byok: true, workspace: false });
     let (services, management_key) = (&case.account.services, &case.account.management);
     block_on(keys::join_account_keys(services, management_key)).unwrap();
     let client = services.build_client().unwrap();
@@ -35,7 +35,7 @@ fn a_guardrail_that_the_inventory_remembers_of_a_deleted_key_is_carried() {
 
 #[test]
 fn a_guardrail_that_was_deleted_before_it_is_read_again_is_reported() {
-    let case = Case::new(Surroundings { guardrail: true, byok: false, workspace: false });
+    let case = Case::new(Assignments { guardrail: true, byok: false, workspace: false });
     // Nothing but the rotation itself has read the guardrail.
     assert_eq!(case.account.stored_key(KEY).guardrail, None);
     let guardrail = format!("GET /api/v1/guardrails/{}", case.guardrail);
@@ -71,7 +71,7 @@ fn a_limit_that_was_changed_meanwhile_is_that_of_the_new_key() {
 }
 
 fn check_changed_limit(body: &'static str, limit: Option<f64>) {
-    let case = Case::new(Surroundings { guardrail: false, byok: false, workspace: false });
+    let case = Case::new(Assignments { guardrail: false, byok: false, workspace: false });
     let (url, hash) = (case.account.sandbox.url().to_owned(), case.old.hash.clone());
     let token = case.account.sandbox.management_key().to_owned();
     let is_changed = AtomicBool::new(false);
@@ -90,7 +90,7 @@ fn check_changed_limit(body: &'static str, limit: Option<f64>) {
 
 #[test]
 fn a_key_that_was_moved_meanwhile_is_followed_to_its_workspace() {
-    let case = Case::new(Surroundings { guardrail: true, byok: true, workspace: false });
+    let case = Case::new(Assignments { guardrail: true, byok: true, workspace: false });
     let (services, management_key) = (&case.account.services, &case.account.management);
     let workspaces = block_on(keys::list_workspaces(services, management_key)).unwrap();
     let target = workspaces[1].id.clone();
