@@ -21,6 +21,7 @@ mod refresh;
 mod remote_update;
 mod rename;
 mod resource_error;
+mod rollback;
 mod rotate;
 mod same_policy;
 mod stray_entries;
@@ -64,6 +65,7 @@ pub use remote_update::{
 };
 pub use rename::{RenamedKey, rename_key};
 pub use resource_error::ResourceError;
+pub use rollback::rollback_key;
 pub use rotate::{finish_rotation, move_label, replace_key, resume_rotations, rotate_key};
 pub use stray_entries::{StrayEntry, find_stray_entries, mend_stray_entries, unlisted_label};
 pub use trash::{empty_trash, list_restorable_keys, remove_key, restore_key};

@@ -9,7 +9,7 @@ mod history;
 mod lock;
 mod reconcile;
 
-pub use history::{KeyVersion, VersionState, list_versions, rollback};
+pub use history::{KeyVersion, VersionState, list_versions};
 pub use lock::{PlanLock, lock_plan};
 pub use reconcile::InventoryChanges;
 

@@ -7,14 +7,15 @@ use crate::cli::json::key_to_json;
 use crate::cli::output::{confirm, find_key, print_result};
 use crate::cli::run_async;
 use crate::cli::shared_store::check_may_write;
-use crate::domain::UserError;
+use crate::domain::{Rotated, UserError, format_command};
+use crate::services::keys;
 use crate::services::provision::ServiceContext;
-use crate::services::shared_inventory;
 
 pub(in crate::cli) const LONG_ABOUT: &str = "\
 Make an earlier version of a key in a shared store (--store bao) current again, as a new version. \
 OpenRouter is asked first: a key that was deleted, disabled or has expired is not brought back. The key \
-that was current stays valid at OpenRouter and stays in the history.
+that was current stays valid at OpenRouter: it is kept as LABEL (old) and retires, as after \
+`keywright rotate`.
 
 The versions: keywright show LABEL --history";
 
@@ -44,18 +45,30 @@ impl RollbackArgs {
                 self.to, key.label
             ))?;
         }
-        let stored = run_async(shared_inventory::rollback(services, &key, self.to))??;
+        let Rotated { new, old, .. } = &run_async(keys::rollback_key(services, &key, self.to))?
+            .map_err(|error| error.to_user_error())?;
         if self.json {
-            let json = key_to_json(&stored, Timestamp::now());
+            let mut json = key_to_json(new, Timestamp::now());
+            json["old"] = old.as_ref().map(|old| key_to_json(old, Timestamp::now())).into();
             return print_result(&format!("{json:#}\n"));
         }
-        let version = stored.shared.as_ref().map_or(0, |record| record.version);
+        let version = new.shared.as_ref().map_or(0, |record| record.version);
+        let replaced = match old {
+            Some(old) => format!(
+                "the replaced key {} is kept as '{}' and stays valid; when nothing uses it any more: {}",
+                old.masked,
+                old.label,
+                format_command(&["rm", "--revoke"], &[old.label.as_str()])
+            ),
+            None => format!(
+                "the replaced key {} stays valid and its text was deleted from the store; delete it at {}",
+                key.masked,
+                key.page_url()
+            ),
+        };
         print_result(&format!(
-            "{} is {} again, as version {version}; {} stays valid at OpenRouter: {}\n",
-            stored.label,
-            stored.masked,
-            key.masked,
-            key.page_url()
+            "{} is {} again, as version {version}\n{replaced}\n",
+            new.label, new.masked
         ))
     }
 }

@@ -120,6 +120,9 @@ pub enum Error {
     /// Someone else replaced the key in a shared store.
     #[error("{}", .0.message)]
     ReplacedByOther(UserError),
+    /// An earlier version of a shared key is not brought back.
+    #[error("{}", .0.message)]
+    Refused(UserError),
     /// The key is in another secret store than the one in use.
     #[error("{}", .0.message)]
     InOtherStore(UserError),
@@ -177,6 +180,7 @@ impl Error {
             Self::Resource(error) => return error.to_user_error(),
             Self::InOtherStore(error)
             | Self::ReplacedByOther(error)
+            | Self::Refused(error)
             | Self::OtherAccount(error)
             | Self::WaitsForSharedStore(error)
             | Self::OtherKeychain(error) => return error.clone(),

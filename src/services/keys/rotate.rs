@@ -357,7 +357,7 @@ pub async fn resume_rotations(
 
 /// Returns the first free label of `LABEL (suffix)`, `LABEL (suffix) 2` and so on, or the one under
 /// which the key with `own_hash` is already stored.
-async fn find_free_label(
+pub(super) async fn find_free_label(
     services: &ServiceContext,
     stored_keys: &[StoredKey],
     label: &Label,

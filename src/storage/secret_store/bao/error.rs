@@ -210,8 +210,9 @@ impl Error {
             Self::WrongMount { .. } => {
                 "name a mount of KV version 2 with bao_mount in config.toml; see `bao secrets list -detailed`".into()
             }
-            Self::VersionDeleted { path, version } => format!(
-                "restore it with `bao kv undelete -versions={version} {path}`, or free the label with `bao kv metadata delete {path}`"
+            Self::VersionDeleted { path, .. } => format!(
+                "restore it with {}, or free the label with `bao kv metadata delete {path}`",
+                self.undelete_command().unwrap_or_default()
             )
             .into(),
             Self::VersionDestroyed { path, .. } => format!(
@@ -231,6 +232,12 @@ impl Error {
                 "set BAO_ADDR (or VAULT_ADDR) to the address of OpenBao or Vault; check with `bao status`".into()
             }
         }
+    }
+
+    /// Returns the command of the engine that restores a deleted version, in backquotes.
+    pub fn undelete_command(&self) -> Option<String> {
+        let Self::VersionDeleted { path, version } = self else { return None };
+        Some(format!("`bao kv undelete -versions={version} {path}`"))
     }
 
     /// Returns whether the error is about one entry; the store itself works.
