@@ -5,6 +5,7 @@ mod account_resources;
 mod apply;
 mod carry_over;
 mod confirm_account;
+mod earlier_versions;
 mod edit;
 mod error;
 mod import;
@@ -43,6 +44,7 @@ pub use apply::{
 };
 pub use carry_over::{preview_replacement, preview_without_management_key};
 pub use confirm_account::{confirm_account, find_unconfirmed_replacement};
+pub use earlier_versions::{EarlierVersions, keep_earlier_keys};
 pub use edit::{apply_guardrail, apply_key_update, fetch_editable_key, parse_guardrail};
 pub use error::Error;
 pub use import::{import_key, restore_inventory_entry};

@@ -162,9 +162,6 @@ def history_and_rollback_bring_back_only_a_key_that_works(world):
     contains(keys["ci (old) 2"]["created_by"], "max@")
     _, err = eva.run("rollback", "ci", "--to", "1", "--yes", expect=2)
     contains(err, "has the same key as the current one")
-    max_.run("rename", "ci", "build")
-    max_.run("rename", "build", "ci")
-    equal(eva.run("get", "ci (old) 2")[0], second)
     # The second key is deleted at OpenRouter, so it is not brought back.
     digest = __import__("hashlib").sha256(second.strip().encode()).hexdigest()
     delete(server, management, digest)
@@ -173,6 +170,30 @@ def history_and_rollback_bring_back_only_a_key_that_works(world):
     equal(eva.run("get", "ci")[0], first)
     _, err = eva.run("rollback", "ci", "--to", "9", "--yes", expect=3)
     contains(err, "has no version 9")
+
+
+@test
+def what_still_works_in_a_history_outlives_its_entry(world):
+    bao, server, management, (eva, max_) = team(world, "eva", "max")
+    eva.run("new", "ci")
+    first = eva.run("get", "ci")[0]
+    eva.run("new", "other")
+    # Somebody replaced the text with another tool, so the first key is in the history alone.
+    bao.ask("POST", f"secret/data/{folder(bao, 'ci')}", {"data": {"key": eva.run("get", "other")[0].strip()}})
+    eva.run("rm", "other", "--yes")
+    eva.run("list")
+    _, err = max_.run("rename", "ci", "build")
+    contains(err, "the history of 'ci' (1 earlier version) ended with its entry")
+    contains(err, "kept as 'build (old)'")
+    equal(eva.run("get", "build (old)")[0], first)
+    contains(eva.run("list")[0], "retiring")
+    # A key that OpenRouter does not accept any more is not brought back.
+    eva.run("new", "x")
+    gone = eva.run("get", "x")[0]
+    max_.run("rotate", "x", "--yes")
+    max_.run("rm", "x (old)", "--revoke", "--yes")
+    eva.run("rm", "x", "--yes")
+    assert "x (old)" not in max_.keys(), gone
 
 
 def delete(server, management, digest):

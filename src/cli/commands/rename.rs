@@ -43,9 +43,7 @@ impl RenameArgs {
         } else {
             ""
         };
-        if let Some(warning) = &renamed.warning {
-            print_warning(warning);
-        }
+        renamed.warning.iter().chain(&renamed.notice).for_each(print_warning);
         print_result(&format!("{} renamed to {}{remote}\n", key.label, renamed.stored_key.label))
     }
 }

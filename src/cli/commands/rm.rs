@@ -4,7 +4,9 @@
 use clap::Args;
 
 use crate::cli::other_profiles::{CopyEffect, print_other_profiles};
-use crate::cli::output::{add_done_keys, confirm, find_keys, print_result, set_last_error};
+use crate::cli::output::{
+    add_done_keys, confirm, find_keys, print_result, print_warning, set_last_error,
+};
 use crate::cli::repeated_options::complete_commands;
 use crate::cli::run_async;
 use crate::cli::shared_store::check_may_write;
@@ -47,11 +49,15 @@ impl RmArgs {
         }
         let (mut removed, mut result) = (Vec::with_capacity(keys.len()), Ok(()));
         for key in &keys {
-            let text = match &management {
-                Some(management) => revoke_key(services, management, key),
-                None => remove_key(services, key),
-            }
-            .map_err(|error| add_done_keys(error, &key.label, "removed", &removed))?;
+            let earlier = run_async(keys::keep_earlier_keys(services, key, &key.label))?;
+            let text = earlier
+                .map_err(|error| error.to_user_error())
+                .inspect(|earlier| earlier.notice(&key.label).iter().for_each(print_warning))
+                .and_then(|_| match &management {
+                    Some(management) => revoke_key(services, management, key),
+                    None => remove_key(services, key),
+                })
+                .map_err(|error| add_done_keys(error, &key.label, "removed", &removed))?;
             if let Err(error) = print_result(&text) {
                 set_last_error(&mut result, error);
             }

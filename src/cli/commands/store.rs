@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueHint};
 
 use crate::cli::output::{confirm, find_keys, print_result, print_warning, usage_error};
 use crate::cli::passphrase::{prompt_new_passphrase, read_passphrase_file};
+use crate::cli::run_async;
 use crate::cli::shared_store::check_may_write;
 use crate::domain::{ErrorKind, KeyLocation, StoreKind, StoredKey, UserError, quote_shell_word};
 use crate::services::config::Config;
@@ -74,6 +75,11 @@ impl MoveArgs {
         let leaving = moving.iter().filter(|key| !key.is_in_store(&self.to));
         check_may_write(services, leaving.map(|key| key.label.as_str()))?;
         self.confirm_unsharing(&chosen, services)?;
+        for key in moving.iter().filter(|key| !key.is_in_store(&self.to)) {
+            let earlier = run_async(keys::keep_earlier_keys(services, key, &key.label))?;
+            let earlier = earlier.map_err(|error| error.to_user_error())?;
+            earlier.notice(&key.label).iter().for_each(print_warning);
+        }
         let labels: Vec<_> = chosen.iter().map(|key| key.label.clone()).collect();
         let to = config.build_secret_store(&self.to)?;
         let local_from = match self.to {

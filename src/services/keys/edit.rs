@@ -109,7 +109,7 @@ async fn apply(services: &ServiceContext, update: KeyUpdate) -> Result<KeyUpdate
         match rename_key(services, &key, &label, management.as_ref()).await {
             Ok(renamed) => {
                 stored_key = Some(renamed.stored_key);
-                warning = warning.or(renamed.warning);
+                warning = warning.or(renamed.warning).or(renamed.notice);
             }
             // The update at the server succeeded, so a failed rename is only a warning.
             Err(error) if has_changed => {

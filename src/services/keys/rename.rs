@@ -1,7 +1,10 @@
 //! Renames keys in the secret store and the inventory. The new entry is written before the old one is
 //! deleted, so an interruption leaves two entries and never none.
 
-use super::{Error, create_secret, delete_secret, missing_error, retry_request, secret_for};
+use super::{
+    Error, create_secret, delete_secret, keep_earlier_keys, missing_error, retry_request,
+    secret_for,
+};
 use crate::domain::{KeyPatch, Label, ManagementKey, StoredKey, UserError};
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
@@ -13,6 +16,8 @@ pub struct RenamedKey {
     pub stored_key: StoredKey,
     /// Set if the old entry could not be removed, or the name at the server not changed.
     pub warning: Option<UserError>,
+    /// What became of the history of a shared key, which its new entry does not have.
+    pub notice: Option<UserError>,
 }
 
 /// Renames a stored key, and with a management key also its name at the server.
@@ -39,6 +44,7 @@ pub async fn rename_key(
     if key.hash() != old.hash {
         return Err(Error::SecretMismatch(old.label.clone()));
     }
+    let earlier = keep_earlier_keys(services, old, new).await?;
     let reserve = services.location.reserve_space()?;
     // No other process may take the label between the check and the write.
     let storing_lock = provision::lock_storing(services).await?;
@@ -91,7 +97,7 @@ pub async fn rename_key(
             });
         warning = warning.or(unnamed);
     }
-    Ok(RenamedKey { stored_key, warning })
+    Ok(RenamedKey { stored_key, warning, notice: earlier.notice(&old.label) })
 }
 
 /// Returns whether another key has the label. The key itself may get another spelling of its own

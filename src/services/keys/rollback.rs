@@ -12,9 +12,7 @@ use crate::domain::{
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::platform::environment::user_at_host;
-use crate::services::provision::{
-    self, ServiceContext, retry_request, with_version, write_fields,
-};
+use crate::services::provision::{self, ServiceContext, retry_request, with_version, write_fields};
 use crate::storage::inventory;
 use crate::storage::secret_store::bao::{self, BaoStore, EntryMetadata};
 use crate::storage::secret_store::{self, SecretStore};
@@ -44,15 +42,15 @@ pub async fn rollback_key(
         return Err(no_versions_error(key));
     };
     let path = store.entry_path(&services.entry_id(key.label.as_str()));
-    let Versions { metadata, wanted, current } =
-        read_versions(&store, &path, key, number).await?;
+    let Versions { metadata, wanted, current } = read_versions(&store, &path, key, number).await?;
     let info = check_key(services, key, number, &wanted).await?;
     let reserve = services.location.reserve_space()?;
     let _storing_lock = provision::lock_storing(services).await?;
     let stored_keys = inventory::list_keys(&services.location, &services.server)?;
-    if let Some(new) = stored_keys.iter().find(|new| {
-        new.replaces.as_ref().is_some_and(|replaces| replaces.hash == key.hash)
-    }) {
+    if let Some(new) = stored_keys
+        .iter()
+        .find(|new| new.replaces.as_ref().is_some_and(|replaces| replaces.hash == key.hash))
+    {
         return Err(rotation_error(key, new));
     }
     let copy = stored_keys.iter().find(|one| one.hash == wanted.hash()).cloned();
@@ -145,10 +143,8 @@ async fn read_versions(
         Ok(secret) => to_api_key(&secret),
         Err(secret_store::Error::Bao(error @ bao::Error::VersionDeleted { .. })) => {
             let undelete = error.undelete_command().unwrap_or_default();
-            let again = format_command(
-                &["rollback", "--to", &number.to_string()],
-                &[key.label.as_str()],
-            );
+            let again =
+                format_command(&["rollback", "--to", &number.to_string()], &[key.label.as_str()]);
             let advice = format!("restore it first: {undelete}; then run: {again}");
             return Err(refused(ErrorKind::SecretStore, error.to_string(), advice));
         }

@@ -35,6 +35,7 @@ impl EffectRunner {
                     management_key::require_management_key(&services, &stored_key.page_url())
                         .await?;
                 if stored_key.is_stored() {
+                    keys::keep_earlier_keys(&services, &stored_key, &stored_key.label).await?;
                     keys::revoke_and_remove(&services, &management, &stored_key).await
                 } else {
                     keys::revoke_key(&services, &management, &stored_key.hash).await
@@ -48,7 +49,10 @@ impl EffectRunner {
     pub(super) fn remove_keys(&self, keys: Vec<StoredKey>) {
         self.spawn_for_each_key(keys, move |services, key| async move {
             let label = key.label.clone();
-            let result = run_blocking(move || keys::remove_key(&services, &key)).await;
+            let result = match keys::keep_earlier_keys(&services, &key, &label).await {
+                Ok(_) => run_blocking(move || keys::remove_key(&services, &key)).await,
+                Err(error) => Err(error.to_user_error()),
+            };
             Msg::KeyRemoved { label, result }
         });
     }

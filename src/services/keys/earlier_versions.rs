@@ -1,0 +1,150 @@
+//! The keys of earlier versions of a shared entry. They end with it, so those that still work are
+//! stored in entries of their own before an entry is deleted.
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::rotate::find_free_label;
+use super::{Error, store_secret, to_api_key};
+use crate::api::openrouter;
+use crate::domain::{
+    ApiKey, ErrorKind, KeyInfo, Label, Reported, Retirement, StoredKey, UserError, format_command,
+    match_key,
+};
+use crate::platform::blocking_call::run_blocking;
+use crate::services::provision::{ServiceContext, retry_request};
+use crate::storage::inventory;
+use crate::storage::secret_store;
+
+/// What the history of a shared key has besides its current version.
+#[derive(Clone, Debug, Default)]
+pub struct EarlierVersions {
+    /// How many there are.
+    pub count: usize,
+    /// Their keys that still work and had no entry of their own: each is now a retiring key.
+    pub kept: Vec<StoredKey>,
+}
+
+impl EarlierVersions {
+    /// Returns what a person is to know after the entry of `label` was deleted; `None` where it had no
+    /// other version.
+    pub fn notice(&self, label: &Label) -> Option<UserError> {
+        if self.count == 0 {
+            return None;
+        }
+        let versions = match self.count {
+            1 => "1 earlier version".to_owned(),
+            count => format!("{count} earlier versions"),
+        };
+        let message = format!("the history of '{label}' ({versions}) ended with its entry");
+        let kept: Vec<_> = self.kept.iter().map(|key| format!("'{}'", key.label)).collect();
+        let (meaning, advice) = match self.kept.first() {
+            Some(key) => (
+                format!("what of it still works is kept as {}", kept.join(", ")),
+                format!(
+                    "when nothing uses it any more: {}",
+                    format_command(&["rm", "--revoke"], &[key.label.as_str()])
+                ),
+            ),
+            None => (
+                "no key of it that still works is lost".into(),
+                "see what is stored: keywright list".into(),
+            ),
+        };
+        Some(UserError::new(ErrorKind::Failed, message, advice).with_meaning(meaning))
+    }
+}
+
+/// Stores those keys of earlier versions that OpenRouter may still accept and that are in no list, as
+/// `LABEL (old)`. Does nothing for a key of another store.
+pub async fn keep_earlier_keys(
+    services: &ServiceContext,
+    key: &StoredKey,
+    label: &Label,
+) -> Result<EarlierVersions, Error> {
+    let services = &services.for_key(key);
+    let (count, keys) = read_earlier_keys(services, key).await?;
+    let mut earlier = EarlierVersions { count, kept: Vec::new() };
+    for one in keys {
+        let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+        let trash = inventory::list_trash(&services.location, &services.server)?;
+        let hash = one.hash();
+        if stored_keys.iter().any(|key| key.hash == hash)
+            || trash.iter().any(|trashed| trashed.key.hash == hash)
+        {
+            continue;
+        }
+        let Some(info) = check_key(services, &one).await else { continue };
+        let own = find_free_label(services, &stored_keys, label, "old", Some(&hash)).await?;
+        store_secret(services, &own, &one).await?;
+        let (server, kind) = (services.server.clone(), services.secret_store.kind());
+        let now = Timestamp::now();
+        let mut kept = StoredKey::new(own, &one, server, kind, now);
+        kept.retirement =
+            Some(Retirement { replaced_at: now, unused_for: 3_600, revoke_when_unused: false });
+        if let Some(info) = info {
+            kept.requested = info.to_requested_policy();
+            kept.granted = Some(info.to_granted_policy());
+            kept.user_id = info.creator_user_id;
+        }
+        inventory::upsert_keys(&services.location, vec![kept.clone()])?;
+        earlier.kept.push(kept);
+    }
+    Ok(earlier)
+}
+
+/// Returns how many earlier versions there are, and the different keys of those that can be read.
+async fn read_earlier_keys(
+    services: &ServiceContext,
+    key: &StoredKey,
+) -> Result<(usize, Vec<ApiKey>), Error> {
+    let Some(store) = services.secret_store.as_bao().cloned() else {
+        return Ok((0, Vec::new()));
+    };
+    let path = store.entry_path(&services.entry_id(key.label.as_str()));
+    let current_hash = key.hash.clone();
+    let read = move || {
+        let metadata = match store.read_metadata(&path) {
+            Err(secret_store::Error::NoEntry) => return Ok((0, Vec::new())),
+            metadata => metadata?,
+        };
+        let earlier = metadata.versions.keys().filter(|one| **one != metadata.current_version);
+        let mut keys: Vec<ApiKey> = Vec::new();
+        for number in earlier.clone() {
+            match store.read_version(&path, *number) {
+                Ok(secret) if is_openrouter_key(&secret) => keys.push(to_api_key(&secret)),
+                Ok(_) => {}
+                Err(error) if error.is_about_entry() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let count = earlier.count();
+        keys.retain(|one| one.hash() != current_hash);
+        keys.sort_by_key(ApiKey::hash);
+        keys.dedup_by_key(|one| one.hash());
+        Ok((count, keys))
+    };
+    let read = run_blocking(read).await;
+    Ok(read.unwrap_or(Err(secret_store::Error::TimedOut))?)
+}
+
+/// Whether the text is a key of OpenRouter. Any other text is not sent there.
+#[expect(clippy::disallowed_methods, reason = "the form of a secret is checked")]
+fn is_openrouter_key(secret: &SecretString) -> bool {
+    let text = secret.expose_secret();
+    match_key(text.as_bytes()) == Some(text)
+}
+
+/// Asks OpenRouter about a key. `None` is a key that certainly does not work any more; what is not known
+/// is taken for a key that works.
+async fn check_key(services: &ServiceContext, key: &ApiKey) -> Option<Option<KeyInfo>> {
+    let Ok(client) = services.build_client() else { return Some(None) };
+    match retry_request(services, async || client.get_current_key(key).await).await {
+        Ok(info) => match info.expires_at {
+            Reported::Value(at) if at <= Timestamp::now() => None,
+            _ => Some(Some(info)),
+        },
+        Err(openrouter::Error::Rejected { status: 401, .. }) => None,
+        Err(_) => Some(None),
+    }
+}
