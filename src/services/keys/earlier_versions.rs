@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::rotate::find_free_label;
+use super::rotate::{find_free_label, read_shared_keys};
 use super::{Error, store_secret, to_api_key};
 use crate::api::openrouter;
 use crate::domain::{
@@ -65,6 +65,10 @@ pub async fn keep_earlier_keys(
     let services = &services.for_key(key);
     let (count, keys) = read_earlier_keys(services, key).await?;
     let mut earlier = EarlierVersions { count, kept: Vec::new() };
+    if !keys.is_empty() {
+        // They may have entries of their own that this machine does not know yet.
+        read_shared_keys(services).await?;
+    }
     for one in keys {
         let stored_keys = inventory::list_keys(&services.location, &services.server)?;
         let trash = inventory::list_trash(&services.location, &services.server)?;

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::rotate::find_free_label;
+use super::rotate::{find_free_label, read_shared_keys};
 use super::{Error, delete_secret, store_secret, to_api_key, to_secret_string};
 use crate::api::openrouter;
 use crate::domain::{
@@ -44,6 +44,8 @@ pub async fn rollback_key(
     let path = store.entry_path(&services.entry_id(key.label.as_str()));
     let Versions { metadata, wanted, current } = read_versions(&store, &path, key, number).await?;
     let info = check_key(services, key, number, &wanted).await?;
+    // The key may have an entry of its own that this machine does not know yet.
+    read_shared_keys(services).await?;
     let reserve = services.location.reserve_space()?;
     let _storing_lock = provision::lock_storing(services).await?;
     let stored_keys = inventory::list_keys(&services.location, &services.server)?;

@@ -13,6 +13,7 @@
 mod shared;
 
 use jiff::Timestamp;
+pub(super) use shared::read_shared_keys;
 use shared::{discard_replacement, read_shared_key, replace_secret, replaced_error};
 
 use super::carry_over::carry_over;
