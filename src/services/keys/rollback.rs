@@ -167,7 +167,7 @@ async fn read_versions(
     Ok(Versions { metadata, wanted, current })
 }
 
-/// Writes the key as the version after `current`; `None` if somebody else has written one since.
+/// Writes the key as the version after `current`; `None` if someone else has written one since.
 async fn write_version(
     store: &BaoStore,
     path: &str,
@@ -251,7 +251,7 @@ fn rotation_error(key: &StoredKey, new: &StoredKey) -> Error {
 }
 
 fn changed_error(key: &StoredKey) -> Error {
-    let message = format!("somebody else changed '{}' in the meantime", key.label);
+    let message = format!("someone else changed '{}' in the meantime", key.label);
     refused(ErrorKind::Failed, message, format!("look at it and try again: {}", show_history(key)))
 }
 
