@@ -201,7 +201,8 @@ pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Res
     }
     if read.is_err()
         && matches!(command, Command::List(_))
-        && inventory::list_keys(&services.location, &services.server).is_ok_and(|it| it.is_empty())
+        && inventory::list_keys(&services.location, &services.server)
+            .is_ok_and(|keys| keys.is_empty())
     {
         // An empty list would look as if there were no keys.
         return read;

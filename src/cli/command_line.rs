@@ -229,7 +229,8 @@ fn find_unreadable_variable(error: &clap::Error) -> Option<String> {
     }
     let definition = Cli::command();
     let variables = definition.get_arguments().filter_map(clap::Arg::get_env);
-    let unreadable = |name: &&OsStr| std::env::var_os(name).is_some_and(|it| it.to_str().is_none());
+    let unreadable =
+        |name: &&OsStr| std::env::var_os(name).is_some_and(|value| value.to_str().is_none());
     variables
         .filter(|name| *name != "KEYWRIGHT_DATA_DIR")
         .find(unreadable)?

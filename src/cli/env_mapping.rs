@@ -112,7 +112,9 @@ mod tests {
         let is_stored = |label: &str| stored.contains(&label);
         let items = split_items(list, is_stored);
         parse_mappings(items.iter().map(String::as_str), DEFAULT_VARIABLE, is_stored)
-            .map(|mappings| mappings.into_iter().map(|one| (one.variable, one.label)).collect())
+            .map(|mappings| {
+                mappings.into_iter().map(|mapping| (mapping.variable, mapping.label)).collect()
+            })
             .map_err(|error| error.message)
     }
 

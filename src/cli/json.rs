@@ -41,7 +41,7 @@ pub fn key_to_json(key: &StoredKey, now: Timestamp) -> Value {
         "limit": key.limit().value(),
         "limit_remaining": key.remaining(now),
         // What the key may still spend, if a budget around it leaves less than its limit.
-        "remaining": key.usable(now),
+        "remaining": key.spendable(now),
         "limit_reset": key.reset().value(),
         "next_reset_at": to_iso8601(key.next_reset(now)),
         "expires_at": to_iso8601(key.expires_at().value()),

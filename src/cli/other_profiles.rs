@@ -37,12 +37,12 @@ pub(super) fn print_other_profiles<'a>(
     let copies = find_in_other_profiles(services);
     for (label, hash) in keys {
         for copy in copies.get(hash).into_iter().flatten() {
-            print_error(&format!("'{label}' is {copy}: {}", explain(copy, effect)));
+            print_error(&format!("'{label}' is {copy}: {}", describe_effect(copy, effect)));
         }
     }
 }
 
-fn explain(copy: &ProfileCopy, effect: CopyEffect) -> String {
+fn describe_effect(copy: &ProfileCopy, effect: CopyEffect) -> String {
     let label = copy.label.as_str();
     let command = |words: &[&str]| {
         let words = [words, &["--profile", copy.profile.as_str()]].concat();

@@ -188,7 +188,8 @@ pub(super) fn unknown_label_error(
     }
     let trash = inventory::list_trash(&services.location, &services.server).unwrap_or_default();
     let now = jiff::Timestamp::now();
-    let is_restorable = |one: &&TrashedKey| one.key.label.is_same(label) && !one.is_expired(now);
+    let is_restorable =
+        |removed: &&TrashedKey| removed.key.label.is_same(label) && !removed.is_expired(now);
     if let Some(trashed) = trash.iter().find(is_restorable) {
         let restore = format_command(&["trash", "restore"], &[trashed.key.label.as_str()]);
         return UserError::new(

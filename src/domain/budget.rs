@@ -164,7 +164,7 @@ impl StoredKey {
     }
 
     /// Returns what the key may still spend, in USD: what the layer that blocks first has left.
-    pub fn usable(&self, now: Timestamp) -> Option<f64> {
+    pub fn spendable(&self, now: Timestamp) -> Option<f64> {
         self.binding_layer(now).map(|layer| layer.remaining.max(0.0))
     }
 
@@ -341,11 +341,11 @@ mod tests {
             (info.limit, info.limit_remaining) = (Reported::None, None);
             key
         };
-        assert_eq!((unlimited.usable(now), unlimited.spent_share(now)), (Some(20.0), Some(0.6)));
+        assert_eq!((unlimited.spendable(now), unlimited.spent_share(now)), (Some(20.0), Some(0.6)));
         let own = key(&[json!({"scope": "workspace", "limit_usd": 50, "remaining_usd": 20})]);
-        assert_eq!((own.usable(now), own.spent_share(now)), (Some(9.0), Some(0.1)));
+        assert_eq!((own.spendable(now), own.spent_share(now)), (Some(9.0), Some(0.1)));
         let exceeded = key(&[json!({"scope": "workspace", "limit_usd": 50, "remaining_usd": -1})]);
-        assert_eq!((exceeded.usable(now), exceeded.spent_share(now)), (Some(0.0), Some(1.0)));
+        assert_eq!((exceeded.spendable(now), exceeded.spent_share(now)), (Some(0.0), Some(1.0)));
         let low = json!({"scope": "workspace", "limit_usd": 50, "remaining_usd": 1.5});
         assert_eq!(key(&[low]).state(now), KeyState::Low);
     }

@@ -157,10 +157,10 @@ pub struct ModelUse {
 /// Returns what was spent with each model, highest first.
 pub fn sum_by_model<'a>(uses: impl IntoIterator<Item = &'a ModelUse>) -> Vec<ModelSpending> {
     let mut models: HashMap<&str, (u64, i64)> = HashMap::new();
-    for one in uses {
-        let sum = models.entry(&one.model).or_default();
-        sum.0 = sum.0.saturating_add(one.requests);
-        sum.1 = sum.1.saturating_add(to_nanodollars(one.usage).unwrap_or(0));
+    for model_use in uses {
+        let sum = models.entry(&model_use.model).or_default();
+        sum.0 = sum.0.saturating_add(model_use.requests);
+        sum.1 = sum.1.saturating_add(to_nanodollars(model_use.usage).unwrap_or(0));
     }
     let mut models: Vec<ModelSpending> = models
         .into_iter()

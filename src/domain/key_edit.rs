@@ -267,11 +267,11 @@ impl KeyEdit {
             FieldChange::Set(guardrail) => Some(guardrail.clone()),
         };
         let from = current.guardrail.clone();
-        if from.as_ref().map(|it| &it.id) == to.as_ref().map(|it| &it.id) {
+        if from.as_ref().map(|old| &old.id) == to.as_ref().map(|new| &new.id) {
             return None;
         }
         let name = |it: &Option<GuardrailRef>| {
-            it.as_ref().map_or_else(|| "none".to_owned(), |it| it.name.clone())
+            it.as_ref().map_or_else(|| "none".to_owned(), |guardrail| guardrail.name.clone())
         };
         differences.push(FieldDifference {
             field: "guardrail",

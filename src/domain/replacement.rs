@@ -36,8 +36,12 @@ impl KeyAssignments {
         let info = key.info.as_deref();
         let recorded = key.guardrail.clone().or_else(|| key.requested.guardrail.clone());
         let guardrail = recorded.or_else(|| {
-            let id =
-                info?.budgets.iter().find(|one| one.scope == "api_key")?.guardrail_id.clone()?;
+            let id = info?
+                .budgets
+                .iter()
+                .find(|budget| budget.scope == "api_key")?
+                .guardrail_id
+                .clone()?;
             Some(GuardrailRef { name: id.clone(), id })
         });
         Self {
@@ -100,7 +104,7 @@ impl KeyAssignments {
             ..self.clone()
         };
         let missing = old.missing_on(&new);
-        missing.into_iter().map(|one| one.explain(None, self)).collect()
+        missing.into_iter().map(|part| part.with_reason(None, self)).collect()
     }
 
     /// Returns what a replacement must have that was created with the policy of a plan: the plan's
@@ -143,8 +147,9 @@ impl KeyAssignments {
         match &self.byok_access {
             Ok(old) => {
                 let new: &[ByokAccess] = new.byok_access.as_deref().unwrap_or_default();
-                let lost = old.iter().filter(|one| new.iter().all(|other| other.id != one.id));
-                missing.extend(lost.map(|one| MissingPart::Lost(KeyPart::Byok(one.clone()))));
+                let lost =
+                    old.iter().filter(|access| new.iter().all(|other| other.id != access.id));
+                missing.extend(lost.map(|access| MissingPart::Lost(KeyPart::Byok(access.clone()))));
             }
             Err(reason) => missing.push(MissingPart::unknown("allowed_api_key_hashes", reason)),
         }
@@ -320,7 +325,7 @@ impl MissingPart {
     /// Adds the reason why the part is missing: `failure`, if assigning it failed; otherwise the
     /// reason why `new`, the assignments of the replacement, do not have it; otherwise that the
     /// server did not apply it.
-    pub fn explain(self, failure: Option<String>, new: &KeyAssignments) -> NotCarried {
+    pub fn with_reason(self, failure: Option<String>, new: &KeyAssignments) -> NotCarried {
         match self {
             Self::Unknown { field, reason } => NotCarried { what: field, part: None, reason },
             Self::Lost(part) => NotCarried {

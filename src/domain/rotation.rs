@@ -32,21 +32,22 @@ impl Rotated {
 
     /// Returns the error about what the new key lacks, with the command that gives it the rest.
     pub fn weaker_error(&self) -> Option<UserError> {
-        let lost: Vec<&NotCarried> = self.not_carried.iter().filter(|one| one.is_lost()).collect();
+        let lost: Vec<&NotCarried> =
+            self.not_carried.iter().filter(|loss| loss.is_lost()).collect();
         if lost.is_empty() {
             return None;
         }
         let mut list = String::new();
-        for (at, one) in lost.iter().enumerate() {
-            if let Some(part) = &one.part {
+        for (at, loss) in lost.iter().enumerate() {
+            if let Some(part) = &loss.part {
                 list.push_str(&part.to_string());
             }
             // Parts with the same reason share it.
             let next = lost.get(at + 1);
-            if next.is_some_and(|next| next.reason == one.reason) {
+            if next.is_some_and(|next| next.reason == loss.reason) {
                 list.push_str(", ");
             } else {
-                list.extend([" (", &one.reason, if next.is_some() { "); " } else { ")" }]);
+                list.extend([" (", &loss.reason, if next.is_some() { "); " } else { ")" }]);
             }
         }
         let advice = self.loss_advice(lost.iter().copied());
@@ -60,7 +61,7 @@ impl Rotated {
 
     /// Returns how to give the new key what it lacks.
     fn loss_advice<'a>(&self, lost: impl Iterator<Item = &'a NotCarried>) -> String {
-        let parts = lost.filter_map(|one| one.part.as_ref());
+        let parts = lost.filter_map(|loss| loss.part.as_ref());
         let options: Vec<String> = parts.flat_map(KeyPart::edit_options).collect();
         if options.is_empty() {
             return format!("change it at {}", self.new.page_url());

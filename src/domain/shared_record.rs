@@ -47,12 +47,12 @@ pub struct SharedRecord {
 impl SharedRecord {
     /// Returns who created the key, if that is known.
     pub fn created_by(&self) -> Option<String> {
-        self.fields.get(CREATED_BY).map(|who| sanitize(who, 100))
+        self.fields.get(CREATED_BY).map(|name| sanitize(name, 100))
     }
 
     /// Returns who wrote a version, if that is known.
     pub fn writer(&self, version: u64) -> Option<String> {
-        self.fields.get(&format!("{WRITER_PREFIX}{version}")).map(|who| sanitize(who, 100))
+        self.fields.get(&format!("{WRITER_PREFIX}{version}")).map(|name| sanitize(name, 100))
     }
 }
 

@@ -82,7 +82,8 @@ pub fn handle_request(
         ("GET", ["guardrails"]) => {
             let workspace = request::parse_workspace_id(&query)?;
             let workspace = workspace.as_deref().unwrap_or(DEFAULT_WORKSPACE_ID);
-            let rows = account.guardrails.iter().filter(|one| one.workspace_id == workspace);
+            let rows =
+                account.guardrails.iter().filter(|guardrail| guardrail.workspace_id == workspace);
             paginate(&query, rows.map(guardrail_to_json))
         }
         ("POST", ["guardrails"]) => {
@@ -145,11 +146,14 @@ pub fn handle_request(
             let workspace = request::parse_workspace_id(&query)?;
             let workspace = workspace.as_deref().unwrap_or(DEFAULT_WORKSPACE_ID);
             let provider = request::parse_string(&query, "provider")?;
-            let rows = account.credentials.iter().filter(|one| {
-                one.workspace_id == workspace
-                    && provider.is_none_or(|provider| one.provider == provider)
+            let rows = account.credentials.iter().filter(|credential| {
+                credential.workspace_id == workspace
+                    && provider.is_none_or(|provider| credential.provider == provider)
             });
-            paginate(&query, rows.enumerate().map(|(at, one)| credential_to_json(one, at)))
+            paginate(
+                &query,
+                rows.enumerate().map(|(at, credential)| credential_to_json(credential, at)),
+            )
         }
         (_, ["byok", id]) => {
             let at = account.credentials.iter().position(|credential| credential.id == *id);

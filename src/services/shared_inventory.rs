@@ -123,7 +123,7 @@ impl SharedStore {
             read.extend(key?);
         }
         // If a key is in two entries, the one with a record is its own.
-        read.sort_by_key(|key| key.shared.as_ref().is_some_and(|one| one.fields.is_empty()));
+        read.sort_by_key(|key| key.shared.as_ref().is_some_and(|record| record.fields.is_empty()));
         Ok(read)
     }
 

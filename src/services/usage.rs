@@ -51,7 +51,7 @@ pub fn read_spending(
     for (hash, activity) in
         activity_cache::read_activity(&services.location, &services.server, None)
     {
-        let uses = activity.uses.iter().filter(|one| (from..today).contains(&one.date));
+        let uses = activity.uses.iter().filter(|model_use| (from..today).contains(&model_use.date));
         let models = sum_by_model(uses);
         spending.insert(hash, KeySpending { days: activity::to_days(&activity, from), models });
     }

@@ -85,12 +85,12 @@ pub fn mark_unreported(services: &ServiceContext, change: &Change) -> Result<(),
     services
         .location
         .update(FILE_NAME, |reported: &mut ReportedConditions| {
-            withdraw(change, reported.servers.entry(services.server.clone()).or_default());
+            unrecord_change(change, reported.servers.entry(services.server.clone()).or_default());
         })
         .map_err(|error| error.to_user_error())
 }
 
-fn withdraw(change: &Change, reported: &mut BTreeMap<String, Vec<Condition>>) {
+fn unrecord_change(change: &Change, reported: &mut BTreeMap<String, Vec<Condition>>) {
     let Some(attention) = &change.attention else {
         reported.insert(change.key.hash.clone(), change.known.clone());
         return;
@@ -116,10 +116,11 @@ fn compare(
             continue;
         }
         report.needing_attention.push(key.label.to_string());
-        reported.insert(key.hash.clone(), attention.iter().map(|one| one.condition).collect());
-        for one in attention.into_iter().filter(|one| !known.contains(&one.condition)) {
+        reported
+            .insert(key.hash.clone(), attention.iter().map(|reason| reason.condition).collect());
+        for reason in attention.into_iter().filter(|reason| !known.contains(&reason.condition)) {
             let (key, known) = (key.clone(), known.clone());
-            report.changes.push(Change { key, attention: Some(one), known });
+            report.changes.push(Change { key, attention: Some(reason), known });
         }
     }
     report
@@ -170,13 +171,13 @@ mod tests {
         for _ in 0..2 {
             let report = compare(low(), &mut reported);
             assert_eq!(report.changes.len(), 1);
-            withdraw(&report.changes[0], &mut reported);
+            unrecord_change(&report.changes[0], &mut reported);
         }
         compare(low(), &mut reported);
         for _ in 0..2 {
             let report = compare(vec![(key("a"), Vec::new())], &mut reported);
             assert!(report.changes[0].attention.is_none());
-            withdraw(&report.changes[0], &mut reported);
+            unrecord_change(&report.changes[0], &mut reported);
         }
     }
 

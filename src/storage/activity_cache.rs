@@ -97,8 +97,10 @@ fn encode_entry(id: &str, entry: &CachedActivity) -> String {
     use std::fmt::Write as _;
     let first = entry.to.saturating_sub(RETENTION_DAYS.days()).max(entry.from);
     let mut body = format!("{first} {}\n", entry.to);
-    for one in entry.uses.iter().filter(|one| (first..=entry.to).contains(&one.date)) {
-        let ModelUse { date, model, requests, usage } = one;
+    for model_use in
+        entry.uses.iter().filter(|model_use| (first..=entry.to).contains(&model_use.date))
+    {
+        let ModelUse { date, model, requests, usage } = model_use;
         let amount = to_nanodollars(*usage).unwrap_or(0);
         // Texts of the server have no control characters here.
         let model = model.replace(['\t', '\n'], " ");

@@ -159,7 +159,7 @@ struct Journal {
 }
 
 impl Journal {
-    fn put(&mut self, attempt: &Attempt) {
+    fn put_attempt(&mut self, attempt: &Attempt) {
         match self.attempts.iter_mut().find(|row| row.id == attempt.id) {
             Some(row) => *row = attempt.clone(),
             None => self.attempts.push(attempt.clone()),
@@ -222,9 +222,9 @@ impl AttemptGuard {
             return Ok(());
         }
         self.location.update(FILE_NAME, |journal: &mut Journal| {
-            journal.put(&changed);
+            journal.put_attempt(&changed);
             if let Some((_, attempt)) = &announced {
-                journal.put(attempt);
+                journal.put_attempt(attempt);
             }
         })?;
         self.attempt = changed;

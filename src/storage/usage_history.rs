@@ -91,7 +91,9 @@ impl From<KeyHistory> for StoredHistory {
         let points = &history.spent.0;
         let daily = points.iter().filter_map(|point| Some((point.unix_seconds, point.daily?)));
         Self {
-            spent: Pairs(points.iter().map(|one| (one.unix_seconds, one.microdollars)).collect()),
+            spent: Pairs(
+                points.iter().map(|point| (point.unix_seconds, point.microdollars)).collect(),
+            ),
             daily: Pairs(daily.collect()),
             unknown: history.unknown,
         }

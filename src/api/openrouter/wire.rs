@@ -98,7 +98,8 @@ fn parse_key_info_fields(data: &Map<String, Value>) -> KeyInfo {
             .map(|budgets| budgets.iter().take(50).filter_map(Budget::from_json).collect())
             .unwrap_or_default(),
         effective_budget: data.get("effective_budget").and_then(Budget::from_json),
-        allowed_data_regions: account::texts(data, "allowed_data_regions").unwrap_or_default(),
+        allowed_data_regions: account::parse_texts(data, "allowed_data_regions")
+            .unwrap_or_default(),
         is_free_tier: data.get("is_free_tier").and_then(Value::as_bool),
         free_model_daily_requests: data
             .get("free_model_daily_requests")

@@ -60,15 +60,15 @@ fn summary_to_json(summary: &AccountSummary) -> Value {
     json!({
         "total_credits": credits.map(|credits| credits.total_credits),
         "total_usage": credits.map(|credits| credits.total_usage),
-        "remaining": credits.map(|credits| exact(credits.remaining())),
+        "remaining": credits.map(|credits| remove_rounding_error(credits.remaining())),
         "days_left": summary.days_left.map(|days| (days * 10.0).round() / 10.0),
         "keys": summary.keys,
         "workspaces": summary.workspaces.as_ref().map(|workspaces| {
-            let row = |one: &crate::domain::Workspace| {
-                let budgets = summary.budgets.get(&one.id).map(|budgets| {
+            let row = |workspace: &crate::domain::Workspace| {
+                let budgets = summary.budgets.get(&workspace.id).map(|budgets| {
                     budgets.iter().map(budget_to_json).collect::<Vec<_>>()
                 });
-                json!({ "id": one.id, "name": one.name, "slug": one.slug, "budgets": budgets })
+                json!({ "id": workspace.id, "name": workspace.name, "slug": workspace.slug, "budgets": budgets })
             };
             workspaces.iter().map(row).collect::<Vec<_>>()
         }),
@@ -84,7 +84,7 @@ fn budget_to_json(budget: &WorkspaceBudget) -> Value {
 }
 
 /// Returns an amount without the rounding error of a subtraction.
-fn exact(usd: f64) -> f64 {
+fn remove_rounding_error(usd: f64) -> f64 {
     to_nanodollars(usd).map_or(usd, from_nanodollars)
 }
 
@@ -126,10 +126,10 @@ fn format_summary(summary: &AccountSummary) -> String {
         },
     ));
     if let Some(workspaces) = &summary.workspaces {
-        let names = workspaces.iter().map(|one| {
-            let budgets = summary.budgets.get(&one.id).map(Vec::as_slice).unwrap_or_default();
+        let names = workspaces.iter().map(|workspace| {
+            let budgets = summary.budgets.get(&workspace.id).map(Vec::as_slice).unwrap_or_default();
             let budgets = budgets.iter().map(|budget| format!(", {}", format_budget(budget)));
-            format!("{} ({}{})", one.name, one.slug, budgets.collect::<String>())
+            format!("{} ({}{})", workspace.name, workspace.slug, budgets.collect::<String>())
         });
         lines.push(("workspaces", names.collect::<Vec<_>>().join(", ")));
     }

@@ -75,8 +75,7 @@ enum PlanRow {
 }
 
 impl PlanRow {
-    /// Returns whether the key was created for the plan's guardrail and is under none, as after an
-    /// interruption.
+    /// Returns whether the key lacks the plan's guardrail because its creation was interrupted.
     fn lacks_guardrail(&self) -> bool {
         let Self::Differs { stored, planned, .. } = self else { return false };
         planned.guardrail.is_some()
@@ -90,8 +89,7 @@ impl ApplyArgs {
         let plan = self.read_plan(services)?;
         let mut rows = compare_with_stored_keys(&plan, services)?;
         if !self.dry_run {
-            // One label is checked for all. A token that may write only some labels fails at the
-            // first other key.
+            // One label is checked for all. A missing right for another label fails at its key.
             let missing = rows.iter().find_map(|row| match row {
                 PlanRow::Create(request) => Some(request.label.as_str()),
                 _ => None,
@@ -342,7 +340,7 @@ async fn resume_guardrails(rows: &mut [PlanRow], services: &ServiceContext) {
             Some(error) => print_warning(&error),
             None if stored.guardrail == planned.guardrail => {
                 print_status(&format!("'{}' is under its guardrail now", stored.label));
-                differences.retain(|one| one.field != "guardrail");
+                differences.retain(|difference| difference.field != "guardrail");
                 if differences.is_empty() {
                     *row = PlanRow::Unchanged(stored.clone());
                 }

@@ -76,7 +76,7 @@ impl EditArgs {
             });
         }
         let (update, differences) =
-            edit.to_update(&key, Some(&current)).map_err(|problem| invalid(&problem))?;
+            edit.to_update(&key, Some(&current)).map_err(|problem| invalid_edit_error(&problem))?;
         if differences.is_empty() {
             return self.print_done(&key, &differences);
         }
@@ -117,7 +117,7 @@ impl EditArgs {
             let Some(text) = text else { return Ok(FieldChange::Keep) };
             let parsed = parse(text);
             parsed.map(FieldChange::from_option).map_err(|ValidationError(problem)| {
-                invalid(&ValidationError(format!("{option}: {problem}")))
+                invalid_edit_error(&ValidationError(format!("{option}: {problem}")))
             })
         }
         Ok(KeyEdit {
@@ -139,7 +139,7 @@ impl EditArgs {
             let mut document = json::key_to_json(key, Timestamp::now());
             document["changes"] = differences
                 .iter()
-                .map(|it| json!({"field": it.field, "from": it.from, "to": it.to}))
+                .map(|change| json!({"field": change.field, "from": change.from, "to": change.to}))
                 .collect();
             return print(&format!("{document:#}\n"));
         }
@@ -151,7 +151,7 @@ impl EditArgs {
     }
 }
 
-fn invalid(problem: &ValidationError) -> UserError {
+fn invalid_edit_error(problem: &ValidationError) -> UserError {
     usage_error(problem, "see keywright edit --help").with_meaning("nothing was sent")
 }
 

@@ -58,9 +58,9 @@ impl GuardrailCommand {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         match self {
             Self::List(args) => {
-                let guardrails = load(services)?;
+                let guardrails = load_guardrails(services)?;
                 if args.json {
-                    let rows = guardrails.all.iter().map(|one| guardrails.to_json(one));
+                    let rows = guardrails.all.iter().map(|guardrail| guardrails.to_json(guardrail));
                     return print(&format!("{:#}\n", Value::Array(rows.collect())));
                 }
                 if guardrails.all.is_empty() {
@@ -72,7 +72,7 @@ impl GuardrailCommand {
                 print(&guardrails.format_list())
             }
             Self::Show(args) => {
-                let guardrails = load(services)?;
+                let guardrails = load_guardrails(services)?;
                 let found = find_by_name(&args.name, &guardrails.all)
                     .map_err(|error| error.to_user_error())?;
                 if args.json {
@@ -106,7 +106,7 @@ fn open_page(services: &ServiceContext) -> Result<(), UserError> {
     Ok(())
 }
 
-fn load(services: &ServiceContext) -> Result<Guardrails, UserError> {
+fn load_guardrails(services: &ServiceContext) -> Result<Guardrails, UserError> {
     let loaded = run_async(async {
         let page = keys::guardrails_page_url(services);
         let management = management_key::require_management_key(services, &page).await?;
@@ -138,7 +138,7 @@ fn load(services: &ServiceContext) -> Result<Guardrails, UserError> {
     };
     let assigned = assigned.map(|assigned| {
         let mut keys: Vec<_> =
-            assigned.into_iter().map(|(hash, it)| (it.id, label(hash))).collect();
+            assigned.into_iter().map(|(hash, guardrail)| (guardrail.id, label(hash))).collect();
         keys.sort();
         keys
     });
@@ -169,13 +169,14 @@ impl Guardrails {
         let rows: Vec<Vec<String>> = self
             .all
             .iter()
-            .map(|one| {
+            .map(|guardrail| {
+                let keys = self.keys_under(guardrail);
                 vec![
-                    one.name.clone(),
-                    format_limit(one),
-                    self.keys_under(one).map_or("unknown".into(), |keys| keys.len().to_string()),
-                    self.workspace_name(one).to_owned(),
-                    one.id.clone(),
+                    guardrail.name.clone(),
+                    format_limit(guardrail),
+                    keys.map_or("unknown".into(), |keys| keys.len().to_string()),
+                    self.workspace_name(guardrail).to_owned(),
+                    guardrail.id.clone(),
                 ]
             })
             .collect();
@@ -248,7 +249,7 @@ fn format_limit(guardrail: &Guardrail) -> String {
 fn reported_to_json<T: ServerValue>(value: &Reported<T>) -> Value {
     match value {
         Reported::Value(value) => value.to_json(),
-        Reported::Other(words) => words.as_str().into(),
+        Reported::Other(text) => text.as_str().into(),
         Reported::None | Reported::Missing => Value::Null,
     }
 }

@@ -159,11 +159,11 @@ impl NewArgs {
                 NameResolver::load(services).await.map_err(|error| error.to_user_error())?;
             if let Some(name) = workspace {
                 let found = names.find_workspace(&name.name).await;
-                request.workspace_id = Some(found.map_err(|error| explain(&name, &error))?);
+                request.workspace_id = Some(found.map_err(|error| name_error(&name, &error))?);
             }
             if let Some(name) = guardrail {
                 let found = names.find_guardrail(&name.name).await;
-                request.guardrail = Some(found.map_err(|error| explain(&name, &error))?);
+                request.guardrail = Some(found.map_err(|error| name_error(&name, &error))?);
             }
             Ok(())
         })?
@@ -290,7 +290,7 @@ impl NewArgs {
 }
 
 /// Adds to an error where the configuration sets the name. A name from an option has no such place.
-fn explain(name: &ConfiguredName, error: &keys::Error) -> UserError {
+fn name_error(name: &ConfiguredName, error: &keys::Error) -> UserError {
     let error = error.to_user_error();
-    if name.place.is_empty() { error } else { name.explain(error) }
+    if name.place.is_empty() { error } else { name.add_place(error) }
 }

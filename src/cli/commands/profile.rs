@@ -50,7 +50,7 @@ pub struct UseArgs {
 }
 
 /// The facts about a profile.
-struct Facts {
+struct ProfileFacts {
     name: ProfileName,
     is_in_use: bool,
     /// The configuration, or why the profile cannot be used.
@@ -79,14 +79,14 @@ impl ProfileCommand {
                     Some(name) => find_profile(loaded, name)?,
                     None => loaded.profile.clone(),
                 };
-                show_profile(&Facts::new(options, loaded, name), *json)
+                show_profile(&ProfileFacts::new(options, loaded, name), *json)
             }
             Self::Use(UseArgs { name }) => use_profile(options, loaded, name),
         }
     }
 }
 
-impl Facts {
+impl ProfileFacts {
     fn new(options: &GlobalArgs, loaded: &LoadedSettings, name: ProfileName) -> Self {
         let is_in_use = name == loaded.profile;
         let sandbox = loaded.sandbox.as_ref();
@@ -98,7 +98,7 @@ impl Facts {
     /// Returns whether the profile's keys are those of a sandbox, which are only in memory.
     fn is_in_memory(&self) -> bool {
         let config = self.config.as_ref().ok();
-        config.is_some_and(|it| it.sandbox && it.store_kind == StoreKind::Memory)
+        config.is_some_and(|config| config.sandbox && config.store_kind == StoreKind::Memory)
     }
 
     /// Returns the data directory; `None` for a sandbox in memory or if it cannot be found.
@@ -136,10 +136,13 @@ fn list_profiles(
     loaded: &LoadedSettings,
     json: bool,
 ) -> Result<(), UserError> {
-    let profiles: Vec<Facts> =
-        loaded.profile_names().into_iter().map(|name| Facts::new(options, loaded, name)).collect();
+    let profiles: Vec<ProfileFacts> = loaded
+        .profile_names()
+        .into_iter()
+        .map(|name| ProfileFacts::new(options, loaded, name))
+        .collect();
     if json {
-        let document: Vec<Value> = profiles.iter().map(Facts::to_json).collect();
+        let document: Vec<Value> = profiles.iter().map(ProfileFacts::to_json).collect();
         return print(&format!("{:#}\n", Value::from(document)));
     }
     let rows: Vec<Vec<String>> = profiles
@@ -164,7 +167,7 @@ fn list_profiles(
     print(&format_table(&columns, &rows, terminal_width()))
 }
 
-fn show_profile(facts: &Facts, json: bool) -> Result<(), UserError> {
+fn show_profile(facts: &ProfileFacts, json: bool) -> Result<(), UserError> {
     let config = facts.config.as_ref().map_err(Clone::clone)?;
     if json {
         return print(&format!("{:#}\n", facts.to_json()));

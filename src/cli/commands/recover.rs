@@ -144,7 +144,7 @@ fn find_unresolved(
     let matching: Vec<_> = unresolved
         .iter()
         .map(|(one, _)| one)
-        .filter(|one| one.id == name || one.label.is_same(name))
+        .filter(|attempt| attempt.id == name || attempt.label.is_same(name))
         .collect();
     match matching[..] {
         [one] => Ok(one.clone()),
@@ -193,17 +193,22 @@ fn format_recovery(report: &RecoveryReport) -> String {
     for label in &report.deleted {
         let _ = writeln!(text, "deleted          {label}  created and not received");
     }
-    for one in &report.dismissed {
-        let _ = writeln!(text, "dismissed        {}  {}", one.label, format_time(one.started_at));
+    for attempt in &report.dismissed {
+        let _ = writeln!(
+            text,
+            "dismissed        {}  {}",
+            attempt.label,
+            format_time(attempt.started_at)
+        );
     }
-    for (one, advice) in &report.unresolved {
+    for (attempt, advice) in &report.unresolved {
         let _ = writeln!(
             text,
             "possibly issued  {}  {}  {}  {}\n  {}",
-            one.label,
-            format_time(one.started_at),
-            one.server,
-            one.id,
+            attempt.label,
+            format_time(attempt.started_at),
+            attempt.server,
+            attempt.id,
             complete_commands(advice)
         );
     }
@@ -231,7 +236,7 @@ fn recovery_to_json(report: &RecoveryReport) -> Value {
         "unresolved": unresolved.collect::<Vec<_>>(),
         "stored": report.stored.iter().map(|key| &key.label).collect::<Vec<_>>(),
         "rotated": report.rotated.iter().map(|rotated| &rotated.new.label).collect::<Vec<_>>(),
-        "dismissed": report.dismissed.iter().map(|one| &one.label).collect::<Vec<_>>(),
+        "dismissed": report.dismissed.iter().map(|attempt| &attempt.label).collect::<Vec<_>>(),
         "deleted": report.deleted,
         "lost": errors_to_json(&report.lost_key_errors),
         "errors": errors_to_json(&report.errors),

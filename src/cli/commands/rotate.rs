@@ -53,7 +53,7 @@ impl RotateArgs {
         }
         // An interrupted rotation is finished first, so that no second key is created for it.
         let report = finish_interrupted(services, keys::recover_interrupted(services))?;
-        let rotated = report.rotated.iter().find(|one| one.new.label == stored_key.label);
+        let rotated = report.rotated.iter().find(|rotated| rotated.new.label == stored_key.label);
         // What the new key lacks is reported as the error of this command.
         let own_error = rotated.and_then(Rotated::weaker_error);
         let errors = report.errors.iter().filter(|error| Some(*error) != own_error.as_ref());
@@ -139,7 +139,7 @@ impl RotateArgs {
                 .map_or(String::new(), |old| format!("; the old key is kept as '{}'", old.label));
             print_result(&format!("{} is a new key, {}{old}\n", new.label, new.masked))?;
         }
-        let unknown: Vec<_> = not_carried.iter().filter(|one| !one.is_lost()).cloned().collect();
+        let unknown: Vec<_> = not_carried.iter().filter(|loss| !loss.is_lost()).cloned().collect();
         print_losses(
             &format!("could not be compared for the new key of '{}'", new.label),
             &unknown,

@@ -211,7 +211,7 @@ fn format_details(key: &StoredKey, names: &AccountNames, now: Timestamp) -> Stri
             key.shared
                 .as_ref()
                 .and_then(|record| record.created_by())
-                .map_or(String::new(), |who| format!(" by {who}"))
+                .map_or(String::new(), |creator| format!(" by {creator}"))
         ),
     );
     row("server", &key.server);

@@ -99,10 +99,10 @@ impl WatchArgs {
         let report = watch::find_changes(services, thresholds, now)?;
         let mut undelivered = 0;
         for change in &report.changes {
-            let facts = Facts::new(change, now);
-            print(&if self.json { facts.to_json() } else { facts.to_text() })?;
+            let key_report = KeyReport::new(change, now);
+            print(&if self.json { key_report.to_json() } else { key_report.to_text() })?;
             if let Some(command) = &self.exec
-                && !self.run_command(command, &facts)
+                && !self.run_command(command, &key_report)
             {
                 // The next check runs the command again.
                 watch::mark_unreported(services, change)?;
@@ -123,12 +123,12 @@ impl WatchArgs {
     }
 
     /// Runs the command of `--exec`. Returns whether it succeeded.
-    fn run_command(&self, command: &str, facts: &Facts) -> bool {
+    fn run_command(&self, command: &str, report: &KeyReport) -> bool {
         let (shell, option) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
         let mut child = Command::new(shell);
         child
             .args([option, command])
-            .envs(facts.variables())
+            .envs(report.variables())
             .stdin(Stdio::null())
             // Standard output contains only the reports.
             .stdout(io::stderr());
@@ -154,7 +154,7 @@ fn attention_error(message: &str) -> UserError {
 }
 
 /// What is reported about one key.
-struct Facts {
+struct KeyReport {
     at: String,
     label: String,
     event: &'static str,
@@ -162,7 +162,7 @@ struct Facts {
     detail: String,
 }
 
-impl Facts {
+impl KeyReport {
     fn new(Change { key, attention, .. }: &Change, now: Timestamp) -> Self {
         let (event, detail) = match attention {
             Some(attention) => (attention.condition.as_str(), attention.detail.clone()),

@@ -138,7 +138,7 @@ pub(super) async fn check_stored_keys(
     });
     let labels: HashSet<_> = inventory.iter().map(|key| key.label.as_str()).collect();
     let stray = stray_entries::check_stray_entries(services, fix, report);
-    let is_stray = |account: &&String| stray.iter().any(|one| one.account() == Some(account));
+    let is_stray = |account: &&String| stray.iter().any(|entry| entry.account() == Some(account));
     let unlisted: Vec<_> = accounts
         .iter()
         .filter(|account| !labels.contains(account.as_str()) && !is_stray(account))

@@ -93,7 +93,7 @@ pub async fn list_keys_with(
         services,
         &mut budget,
         List::of_account("workspaces"),
-        |one: &Workspace| one.id.clone(),
+        |workspace: &Workspace| workspace.id.clone(),
         async |offset| client.list_workspaces(management, offset).await,
     )
     .await

@@ -30,7 +30,7 @@ pub async fn list_workspaces(
         services,
         &mut budget,
         List::of_account("workspaces"),
-        |one: &Workspace| one.id.clone(),
+        |workspace: &Workspace| workspace.id.clone(),
         async |offset| client.list_workspaces(management, offset).await,
     )
     .await
@@ -61,7 +61,7 @@ pub async fn list_guardrails(
         &client,
         management,
         "guardrails",
-        |one: &Guardrail| one.id.clone(),
+        |guardrail: &Guardrail| guardrail.id.clone(),
         async |workspace, offset| client.list_guardrails(management, workspace, offset).await,
     )
     .await?;
@@ -80,7 +80,7 @@ pub async fn list_byok_credentials(
         &client,
         management,
         "provider keys",
-        |one: &ByokCredential| one.id.clone(),
+        |credential: &ByokCredential| credential.id.clone(),
         async |workspace, offset| client.list_byok_credentials(management, workspace, offset).await,
     )
     .await
@@ -94,7 +94,7 @@ pub async fn list_assigned_guardrails(
 ) -> Result<HashMap<String, GuardrailRef>, Error> {
     let client = build_client(services)?;
     let mut budget = ListBudget::new();
-    let key = |one: &GuardrailAssignment| one.key_hash.clone();
+    let key = |assignment: &GuardrailAssignment| assignment.key_hash.clone();
     let list = List::of_account("guardrail assignments");
     let assignments = fetch_all_pages(services, &mut budget, list, key, async |offset| {
         client.list_guardrail_assignments(management, None, offset).await
@@ -105,7 +105,9 @@ pub async fn list_assigned_guardrails(
         return Ok(HashMap::new());
     }
     let names: HashMap<String, String> = match list_guardrails(services, management).await {
-        Ok(guardrails) => guardrails.into_iter().map(|one| (one.id, one.name)).collect(),
+        Ok(guardrails) => {
+            guardrails.into_iter().map(|guardrail| (guardrail.id, guardrail.name)).collect()
+        }
         Err(error) => {
             tracing::warn!(%error, "the names of guardrails could not be read");
             HashMap::new()
@@ -113,9 +115,10 @@ pub async fn list_assigned_guardrails(
     };
     Ok(assignments
         .into_iter()
-        .map(|one| {
-            let name = names.get(&one.guardrail_id).unwrap_or(&one.guardrail_id).clone();
-            (one.key_hash, GuardrailRef { id: one.guardrail_id, name })
+        .map(|assignment| {
+            let name =
+                names.get(&assignment.guardrail_id).unwrap_or(&assignment.guardrail_id).clone();
+            (assignment.key_hash, GuardrailRef { id: assignment.guardrail_id, name })
         })
         .collect())
 }
@@ -218,15 +221,15 @@ async fn fetch_assigned_id(
     management: &ManagementKey,
     key_hash: &str,
 ) -> Result<Option<String>, Error> {
-    let id = |one: &GuardrailAssignment| one.key_hash.clone();
+    let id = |assignment: &GuardrailAssignment| assignment.key_hash.clone();
     let list = List::of_account("guardrail assignments");
     let assignments = fetch_complete_list(services, list, id, async |offset| {
         client.list_guardrail_assignments(management, None, offset).await
     })
     .await
     .map_err(|error| Error::from_management_request(error, &guardrails_page_url(services)))?;
-    let found = assignments.into_iter().find(|one| one.key_hash == key_hash);
-    Ok(found.map(|one| one.guardrail_id))
+    let found = assignments.into_iter().find(|assignment| assignment.key_hash == key_hash);
+    Ok(found.map(|assignment| assignment.guardrail_id))
 }
 
 /// Returns the account's credits.
@@ -282,7 +285,7 @@ async fn list_of_all_workspaces<T>(
         services,
         &mut budget,
         List::of_account("workspaces"),
-        |one: &Workspace| one.id.clone(),
+        |workspace: &Workspace| workspace.id.clone(),
         async |offset| client.list_workspaces(management, offset).await,
     )
     .await
@@ -301,7 +304,7 @@ async fn list_of_all_workspaces<T>(
         })
         .await
         .map_err(|error| failed(services, error))?;
-        all.extend(found.into_iter().filter(|one| seen.insert(id(one))));
+        all.extend(found.into_iter().filter(|row| seen.insert(id(row))));
     }
     Ok(all)
 }
@@ -310,7 +313,7 @@ async fn list_of_all_workspaces<T>(
 pub(super) fn remember_workspaces(services: &ServiceContext, workspaces: &[Workspace]) {
     let names = workspaces
         .iter()
-        .map(|one| (one.id.to_lowercase(), sanitize(one.short_name(), MAX_NAME)))
+        .map(|found| (found.id.to_lowercase(), sanitize(found.short_name(), MAX_NAME)))
         .collect();
     remember(services, |all| all.workspaces = names);
 }
@@ -318,7 +321,7 @@ pub(super) fn remember_workspaces(services: &ServiceContext, workspaces: &[Works
 fn remember_guardrails(services: &ServiceContext, guardrails: &[Guardrail]) {
     let names = guardrails
         .iter()
-        .map(|one| (one.id.to_lowercase(), sanitize(&one.name, MAX_NAME)))
+        .map(|found| (found.id.to_lowercase(), sanitize(&found.name, MAX_NAME)))
         .collect();
     remember(services, |all| all.guardrails = names);
 }

@@ -91,8 +91,8 @@ pub(super) async fn carry_over(
             let after = KeyAssignments::last_known(&new, reason);
             let mut missing = expected(KeyAssignments::unknown(reason)).missing_on(&after);
             missing.extend(new.missing_policy());
-            let explain = |one: MissingPart| one.explain(Some(reason.clone()), &after);
-            let not_carried = missing.into_iter().map(explain).collect();
+            let add_reason = |part: MissingPart| part.with_reason(Some(reason.clone()), &after);
+            let not_carried = missing.into_iter().map(add_reason).collect();
             return CarriedOver { new, not_carried };
         }
     };
@@ -143,7 +143,7 @@ pub(super) async fn carry_over(
         let mut missing = expected(before.assignments).missing_on(&known_after);
         missing.extend(if has_new_policy { new.differing_policy() } else { new.missing_policy() });
         if let Some(part) = deleted_guardrail
-            && !missing.iter().any(|one| matches!(one, MissingPart::Lost(KeyPart::Guardrail(_))))
+            && !missing.iter().any(|part| matches!(part, MissingPart::Lost(KeyPart::Guardrail(_))))
         {
             failures.retain(|(failed, _)| *failed != part);
             failures.push((part.clone(), GUARDRAIL_DELETED.into()));
@@ -154,20 +154,20 @@ pub(super) async fn carry_over(
         };
         let parts: Vec<KeyPart> = missing
             .iter()
-            .filter_map(|one| match one {
+            .filter_map(|part| match part {
                 MissingPart::Lost(part) if failure_of(part).is_none() => Some(part.clone()),
                 MissingPart::Lost(_) | MissingPart::Unknown { .. } => None,
             })
             .collect();
         if parts.is_empty() || round == MAX_ROUNDS {
-            let explain = |one: MissingPart| {
-                let failure = match &one {
+            let add_reason = |part: MissingPart| {
+                let failure = match &part {
                     MissingPart::Lost(part) => failure_of(part),
                     MissingPart::Unknown { .. } => None,
                 };
-                one.explain(failure, &after)
+                part.with_reason(failure, &after)
             };
-            let not_carried = missing.into_iter().map(explain).collect();
+            let not_carried = missing.into_iter().map(add_reason).collect();
             return CarriedOver { new, not_carried };
         }
         for part in parts {
@@ -240,7 +240,7 @@ async fn give_part(
             let mut allowed =
                 retry_request(services, read).await?.allowed_api_key_hashes.unwrap_or_default();
             // Someone else may have changed the list since it was compared.
-            let has = |hash: &str| allowed.iter().any(|one| one == hash);
+            let has = |hash: &str| allowed.iter().any(|other| other == hash);
             if has(old_hash) && !has(hash) {
                 allowed.push(hash.to_owned());
                 retry_request(services, async || {
@@ -278,10 +278,10 @@ async fn read_key(
     let row = row.map_err(|error| describe_error(&error, "read"));
     let guardrail = match guardrail_assignments {
         // A deleted key has no assignment any more, so the list does not show which one it had.
-        Ok(all) if is_gone && all.iter().all(|one| one.key_hash != hash) => {
+        Ok(all) if is_gone && all.iter().all(|assignment| assignment.key_hash != hash) => {
             Err("the account does not have the key any more (404)".into())
         }
-        Ok(all) => match all.iter().find(|one| one.key_hash == hash) {
+        Ok(all) => match all.iter().find(|assignment| assignment.key_hash == hash) {
             Some(GuardrailAssignment { guardrail_id: id, .. }) => {
                 let read = async || client.get_guardrail(management, id).await;
                 let found = retry_request(services, read).await;
@@ -314,20 +314,20 @@ async fn list_byok_access(
     workspace: Option<&str>,
     hash: &str,
 ) -> Result<Vec<ByokAccess>, String> {
-    let id = |one: &ByokCredential| one.id.clone();
+    let id = |credential: &ByokCredential| credential.id.clone();
     let list = List { noun: "provider keys", workspace };
     let all = fetch_complete_list(services, list, id, async |offset| {
         client.list_byok_credentials(management, workspace, offset).await
     })
     .await
     .map_err(|error| describe_error(&error, "read"))?;
-    let allows = |one: &ByokCredential| {
-        one.allowed_api_key_hashes.iter().flatten().any(|allowed| allowed == hash)
+    let allows = |credential: &ByokCredential| {
+        credential.allowed_api_key_hashes.iter().flatten().any(|allowed| allowed == hash)
     };
     Ok(all
         .into_iter()
         .filter(allows)
-        .map(|one| ByokAccess { id: one.id, name: one.name })
+        .map(|credential| ByokAccess { id: credential.id, name: credential.name })
         .collect())
 }
 
@@ -336,7 +336,7 @@ async fn list_assignments(
     client: &Client,
     management: &ManagementKey,
 ) -> Result<Vec<GuardrailAssignment>, String> {
-    let id = |one: &GuardrailAssignment| one.key_hash.clone();
+    let id = |assignment: &GuardrailAssignment| assignment.key_hash.clone();
     let list = List::of_account("guardrail assignments");
     fetch_complete_list(services, list, id, async |offset| {
         client.list_guardrail_assignments(management, None, offset).await

@@ -163,7 +163,7 @@ async fn find_guardrail_conflict(
     change: &GuardrailChange,
 ) -> Result<Option<KeyUpdateOutcome>, Error> {
     let now = get_assigned_guardrail(services, management, &key.hash).await?;
-    if now.as_ref().map(|it| &it.id) == change.from.as_ref().map(|it| &it.id) {
+    if now.as_ref().map(|now| &now.id) == change.from.as_ref().map(|from| &from.id) {
         return Ok(None);
     }
     Ok(Some(KeyUpdateOutcome::Conflict {

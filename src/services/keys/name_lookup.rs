@@ -41,9 +41,11 @@ impl Named for Workspace {
 pub fn find_by_name<'a, T: Named>(text: &str, all: &'a [T]) -> Result<&'a T, ResourceError> {
     let text = text.trim();
     let lower = text.to_lowercase();
-    let has_name = |one: &&T| one.id().eq_ignore_ascii_case(text) || one.names().contains(&text);
+    let has_name = |resource: &&T| {
+        resource.id().eq_ignore_ascii_case(text) || resource.names().contains(&text)
+    };
     let has_similar_name =
-        |one: &&T| one.names().iter().any(|name| name.trim().to_lowercase() == lower);
+        |resource: &&T| resource.names().iter().any(|name| name.trim().to_lowercase() == lower);
     let mut found: Vec<&T> = all.iter().filter(has_name).collect();
     if found.is_empty() {
         found = all.iter().filter(has_similar_name).collect();
@@ -54,7 +56,7 @@ pub fn find_by_name<'a, T: Named>(text: &str, all: &'a [T]) -> Result<&'a T, Res
         _ => Err(ResourceError::AmbiguousName {
             noun: T::NOUN,
             name: redact_excerpt(text),
-            candidates: found.iter().map(|one| describe(*one)).collect(),
+            candidates: found.iter().map(|resource| describe(*resource)).collect(),
         }),
     }
 }
@@ -64,7 +66,9 @@ fn unknown_name<T: Named>(text: &str, all: &[T]) -> ResourceError {
         all.iter().flat_map(Named::names).filter(|name| !name.is_empty()).collect();
     known.sort_unstable();
     known.dedup();
-    let shown = all.iter().filter_map(|one| one.names().into_iter().find(|name| !name.is_empty()));
+    let shown = all
+        .iter()
+        .filter_map(|resource| resource.names().into_iter().find(|name| !name.is_empty()));
     let mut names: Vec<String> = shown.take(MAX_NAMES).map(str::to_owned).collect();
     if all.len() > MAX_NAMES {
         names.push("…".into());

@@ -24,7 +24,7 @@ impl ListBudget {
     }
 
     /// Takes a page off the budget; returns whether there was enough.
-    fn take<T>(&mut self, page: &Page<T>) -> bool {
+    fn take_page<T>(&mut self, page: &Page<T>) -> bool {
         let (rows, bytes) =
             (self.rows.checked_sub(page.row_count), self.bytes.checked_sub(page.byte_count));
         (self.rows, self.bytes) = (rows.unwrap_or(0), bytes.unwrap_or(0));
@@ -66,7 +66,7 @@ pub(super) async fn fetch_all_pages<T>(
     let (mut skipped, mut total) = (0, 0);
     for _ in 0..MAX_PAGES {
         let page = retry_request(services, async || fetch(offset).await).await?;
-        if !budget.take(&page) {
+        if !budget.take_page(&page) {
             break;
         }
         let before = seen.len();

@@ -66,7 +66,9 @@ pub async fn recover_attempts(services: &ServiceContext) -> Result<RecoveredAtte
             recovered.settled = provision::settle_attempts(services, &management).await?;
             let unresolved =
                 journal::list_unresolved_attempts(&services.location, &services.server)?;
-            recovered.unresolved.retain(|one| unresolved.iter().any(|other| other.id == one.id));
+            recovered
+                .unresolved
+                .retain(|attempt| unresolved.iter().any(|other| other.id == attempt.id));
         }
         Ok(None) => {}
         Err(error) => {

@@ -64,7 +64,7 @@ pub fn find_stray_entries(services: &ServiceContext) -> Result<Vec<StrayEntry>, 
     let kind = store.kind();
     let labels: HashSet<&str> = keys.iter().map(|key| key.label.as_str()).collect();
     let has_entry = |key: &StoredKey| {
-        accounts.binary_search_by(|one| one.as_str().cmp(key.label.as_str())).is_ok()
+        accounts.binary_search_by(|account| account.as_str().cmp(key.label.as_str())).is_ok()
     };
     let stored: HashMap<&str, &StoredKey> = keys
         .iter()

@@ -223,13 +223,17 @@ fn delete_secret(services: &ServiceContext, trashed: &TrashedKey) -> Result<(), 
 /// Removes keys from the list of removed keys, and the usage history of those that are not stored again.
 fn remove_from_trash(services: &ServiceContext, deleted: &[TrashedKey]) -> Result<(), Error> {
     let is_deleted = |trashed: &TrashedKey| {
-        deleted.iter().any(|one| one.is_key(&trashed.key.server, &trashed.key.hash))
+        deleted.iter().any(|other| other.is_key(&trashed.key.server, &trashed.key.hash))
     };
     let not_stored: Vec<String> = inventory::update_trash(&services.location, |keys, trash| {
         trash.retain(|trashed| !is_deleted(trashed));
         let is_stored =
-            |one: &&TrashedKey| keys.iter().any(|key| one.is_key(&key.server, &key.hash));
-        deleted.iter().filter(|one| !is_stored(one)).map(|one| one.key.hash.clone()).collect()
+            |removed: &&TrashedKey| keys.iter().any(|key| removed.is_key(&key.server, &key.hash));
+        deleted
+            .iter()
+            .filter(|removed| !is_stored(removed))
+            .map(|removed| removed.key.hash.clone())
+            .collect()
     })?;
     for hash in not_stored {
         if let Err(error) = usage_history::remove_key(&services.location, &hash) {

@@ -66,7 +66,8 @@ pub fn compare(
             if !key.is_of_unconfirmed_account() {
                 return Some((key.label.canonical().into_owned(), key));
             }
-            let intended = key.other_account.as_ref().and_then(|it| it.intended_label.as_ref());
+            let intended =
+                key.other_account.as_ref().and_then(|other| other.intended_label.as_ref());
             let label = intended.unwrap_or(&key.label).canonical().into_owned();
             of_other_account.insert(label, key);
             None
@@ -155,11 +156,13 @@ fn find_differences(planned: &RequestedPolicy, stored: &StoredKey) -> Vec<Differ
         .collect();
     let (wanted, assigned) = (planned.guardrail.as_ref(), stored.guardrail.as_ref());
     // A plan without a guardrail says nothing about it.
-    if let Some(wanted) = wanted.filter(|it| Some(&it.id) != assigned.map(|it| &it.id)) {
+    if let Some(wanted) =
+        wanted.filter(|wanted| Some(&wanted.id) != assigned.map(|assigned| &assigned.id))
+    {
         differences.push(Difference {
             field: "guardrail",
             planned: wanted.name.clone(),
-            actual: assigned.map_or_else(|| "none".to_owned(), |it| it.name.clone()),
+            actual: assigned.map_or_else(|| "none".to_owned(), |assigned| assigned.name.clone()),
         });
     }
     let workspace = |id: &Option<String>| id.as_deref().unwrap_or("default").to_lowercase();

@@ -121,7 +121,7 @@ pub async fn resolve_names(
                     found.insert(id.clone(), one);
                 }
                 Err(error) if let NamePlace::Configuration(name) = &place => {
-                    return Err(NamesError::Unavailable(name.explain(error.to_user_error())));
+                    return Err(NamesError::Unavailable(name.add_place(error.to_user_error())));
                 }
                 Err(Error::Resource(error @ ResourceError::NoManagementKey { .. })) => {
                     return Err(unavailable(error.into()));

@@ -85,7 +85,7 @@ pub fn dismiss_attempt(services: &ServiceContext, id: &str) -> Result<(), UserEr
         journal::list_all_attempts(&services.location).map_err(|error| error.to_user_error())?;
     let attempt = attempts.iter().find(|attempt| attempt.id == id);
     let services =
-        &attempt.map_or_else(|| services.clone(), |one| services.for_attempt_secrets(one));
+        &attempt.map_or_else(|| services.clone(), |attempt| services.for_attempt_secrets(attempt));
     let entry_id = EntryId { service: ATTEMPTS_SERVICE.into(), account: id.into() };
     let reserve = services.location.reserve_space().map_err(|error| error.to_user_error())?;
     match services.secret_store.delete(&entry_id, services.secret_store_timeout) {

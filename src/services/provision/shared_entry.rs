@@ -141,7 +141,7 @@ pub(super) async fn stored_error(services: &ServiceContext, label: &Label) -> Er
 
 /// Deletes a key at OpenRouter that is not needed, because someone else created one for the same
 /// label. Returns whether it is gone.
-pub(crate) async fn delete_needless_key(
+pub(crate) async fn delete_unneeded_key(
     services: &ServiceContext,
     management: Option<&ManagementKey>,
     hash: &str,
@@ -177,7 +177,7 @@ async fn discard_key(
 ) -> UserError {
     let label = &key.label;
     let writer = describe_writer(services, label).await;
-    let is_deleted = delete_needless_key(services, management, &key.hash).await;
+    let is_deleted = delete_unneeded_key(services, management, &key.hash).await;
     let id = guard.as_ref().map(|guard| guard.attempt().id.clone()).unwrap_or_default();
     if let Some(guard) = guard {
         if is_deleted {

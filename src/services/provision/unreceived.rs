@@ -195,7 +195,7 @@ async fn find_keys(
         // Only these are kept: the list may be long.
         keys.extend(page.items.into_iter().filter(|key| {
             let name = key.name.as_deref().unwrap_or_default();
-            attempts.iter().any(|it| it.is_key_name(name) || it.label.as_str() == name)
+            attempts.iter().any(|row| row.is_key_name(name) || row.label.as_str() == name)
         }));
     }
     let expected = "a list with an end";

@@ -40,7 +40,7 @@ pub(super) fn scan_roots(roots: &ScanRoots, limits: &ScanLimits) -> ScanReport {
             })
             .collect();
         drop(batches);
-        let mut report = walk(roots, limits, &sender);
+        let mut report = send_files(roots, limits, &sender);
         drop(sender);
         for worker in workers {
             // A panic is passed on: without this worker's findings the report is incomplete.
@@ -53,7 +53,11 @@ pub(super) fn scan_roots(roots: &ScanRoots, limits: &ScanLimits) -> ScanReport {
 }
 
 /// Sends the files below `roots` to the workers. Returns the counts of what is not scanned.
-fn walk(roots: &ScanRoots, limits: &ScanLimits, sender: &SyncSender<Vec<PathBuf>>) -> ScanReport {
+fn send_files(
+    roots: &ScanRoots,
+    limits: &ScanLimits,
+    sender: &SyncSender<Vec<PathBuf>>,
+) -> ScanReport {
     let (mut report, mut batch) = (ScanReport::default(), Vec::new());
     for root in roots.paths() {
         let mut entries = WalkDir::new(root).into_iter();

@@ -68,7 +68,7 @@ pub fn list_versions(
         } else {
             VersionState::Available
         },
-        written_by: writer(*number).map(|who| sanitize(who, 100)),
+        written_by: writer(*number).map(|name| sanitize(name, 100)),
     });
     Ok(versions.collect())
 }

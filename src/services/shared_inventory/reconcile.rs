@@ -81,7 +81,7 @@ pub(super) fn reconcile(
     );
     keys.retain(|key| !is_stale(key));
     for key in current {
-        let same = |one: &&mut StoredKey| scope.contains(one) && one.hash == key.hash;
+        let same = |local: &&mut StoredKey| scope.contains(local) && local.hash == key.hash;
         if let Some(local) = keys.iter_mut().find(same) {
             *local = key;
         } else {

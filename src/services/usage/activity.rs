@@ -17,7 +17,7 @@ use crate::domain::{
     from_nanodollars, sanitize, to_nanodollars, utc_date,
 };
 use crate::platform::blocking_call::run_blocking;
-use crate::services::keys::{self, Error};
+use crate::services::keys;
 use crate::services::provision::ServiceContext;
 use crate::storage::activity_cache::{CachedActivity, read_activity, write_activity};
 use crate::storage::inventory;
@@ -86,7 +86,7 @@ impl ActivityRun {
         let listed = list_keys(&self.services, &self.client, &self.management, notes).await?;
         let targets = self.choose_targets(query, &listed)?;
         let ids: Vec<(String, Option<String>)> =
-            targets.iter().map(|one| (one.id.clone(), one.hash.clone())).collect();
+            targets.iter().map(|target| (target.id.clone(), target.hash.clone())).collect();
         let today = listed.today;
         let yesterday = today.saturating_sub(1.day());
         let mut fetched = self.fetch(ids, today, yesterday, on_progress, cancel).await?;
@@ -111,7 +111,8 @@ impl ActivityRun {
             if let Some(spent) = target.today {
                 days.set(today, spent);
             }
-            let uses = activity.uses.into_iter().filter(|one| one.date >= from).collect();
+            let uses =
+                activity.uses.into_iter().filter(|model_use| model_use.date >= from).collect();
             let Target { label, hash, masked, created, .. } = target;
             keys.push(KeyUsage { label, hash, masked, created, days, uses });
         }
@@ -170,7 +171,7 @@ impl ActivityRun {
                 today: listed.and_then(|key| key.info.usage_daily),
                 masked: listed
                     .and_then(|key| key.info.masked.as_deref())
-                    .map(|it| sanitize(it, 24)),
+                    .map(|text| sanitize(text, 24)),
                 created: listed.and_then(|key| key.created_at).map(utc_date),
                 id: hash.clone(),
                 hash: Some(hash),
@@ -275,13 +276,13 @@ impl ActivityRun {
                     let is_first_refusal = error.is_unavailable() && fetched.activity.is_empty();
                     if is_first_refusal && self.is_activity_unavailable(count).await {
                         fetched.is_unavailable = true;
-                        fetched.failed.push((id, explain(&error)));
+                        fetched.failed.push((id, error.to_read_error()));
                         return Ok(fetched);
                     }
                     if !error.is_of_one_request() {
-                        stop.get_or_insert_with(|| explain(&error));
+                        stop.get_or_insert_with(|| error.to_read_error());
                     }
-                    fetched.failed.push((id, explain(&error)));
+                    fetched.failed.push((id, error.to_read_error()));
                 }
             }
             on_progress(fetched.activity.len() + fetched.failed.len(), count);
@@ -315,10 +316,6 @@ impl ActivityRun {
     }
 }
 
-fn explain(error: &Error) -> UserError {
-    error.to_read_error()
-}
-
 fn cancelled() -> UserError {
     UserError::new(ErrorKind::Cancelled, "cancelled", "run the command again to continue")
         .with_meaning("the completed days that were read are kept")
@@ -332,9 +329,9 @@ pub(super) fn to_days(activity: &CachedActivity, from: Date) -> DailySpending {
     for date in first.series(1.day()).take_while(|date| *date <= activity.to) {
         totals.insert(date, 0);
     }
-    for one in &activity.uses {
-        if let Some(total) = totals.get_mut(&one.date) {
-            *total = total.saturating_add(to_nanodollars(one.usage).unwrap_or(0));
+    for model_use in &activity.uses {
+        if let Some(total) = totals.get_mut(&model_use.date) {
+            *total = total.saturating_add(to_nanodollars(model_use.usage).unwrap_or(0));
         }
     }
     for (date, total) in totals {
@@ -386,7 +383,7 @@ fn merge(
     let all = CachedActivity { from, to: yesterday, uses };
     let to = last_final_day(now).min(yesterday);
     let to = known_to.map_or(to, |known_to| to.max(known_to));
-    let uses = all.uses.iter().filter(|one| one.date <= to).cloned().collect();
+    let uses = all.uses.iter().filter(|model_use| model_use.date <= to).cloned().collect();
     let last = (to >= from).then_some(CachedActivity { from, to, uses });
     (all, last)
 }

@@ -106,25 +106,25 @@ impl Action {
     }
 
     /// Sets the condition under which the footer and the palette offer it.
-    pub(super) const fn when(mut self, is_enabled: fn(&Model) -> bool) -> Self {
+    pub(super) const fn enabled_if(mut self, is_enabled: fn(&Model) -> bool) -> Self {
         self.is_enabled = is_enabled;
         self
     }
 
     /// Sets the sentence of the help.
-    pub(super) const fn says(mut self, long_description: &'static str) -> Self {
+    pub(super) const fn with_long_description(mut self, long_description: &'static str) -> Self {
         self.long_description = long_description;
         self
     }
 
     /// Sets the description for a narrow help.
-    pub(super) const fn in_short(mut self, short_description: &'static str) -> Self {
+    pub(super) const fn with_short_description(mut self, short_description: &'static str) -> Self {
         self.short_description = short_description;
         self
     }
 
     /// Sets other words under which the palette finds it.
-    pub(super) const fn also(mut self, other_words: &'static str) -> Self {
+    pub(super) const fn with_other_words(mut self, other_words: &'static str) -> Self {
         self.other_words = other_words;
         self
     }

@@ -62,17 +62,17 @@ const BACK_KEYS: &[KeyPress] = &[bare_key(KeyCode::Esc), char_key('h'), bare_key
 
 pub(super) const DASHBOARD: &[Action] = &[
     Action::named(Group::Account, "new-key", &[char_key('n')], "n", "new", Intent::NewKey)
-        .says("create a key"),
+        .with_long_description("create a key"),
     Action::named(Group::Keys, "undo", &[char_key('u')], "u", "undo", Intent::Undo)
-        .says("undo the last change")
+        .with_long_description("undo the last change")
         .safety(Safety::Confirmed)
-        .when(|model| model.undoable.is_some()),
+        .enabled_if(|model| model.undoable.is_some()),
     Action::named(Group::Keys, "copy", &[char_key('c')], "c", "copy", Intent::Copy)
-        .says("copy, or several as .env")
-        .when(|model| is_selection_stored(model) && !has_several_targets(model)),
+        .with_long_description("copy, or several as .env")
+        .enabled_if(|model| is_selection_stored(model) && !has_several_targets(model)),
     Action::named(Group::Keys, "copy", &[char_key('c')], "c", "copy as .env", Intent::Copy)
-        .says("copy, or several as .env")
-        .when(|model| has_stored_target(model) && has_several_targets(model)),
+        .with_long_description("copy, or several as .env")
+        .enabled_if(|model| has_stored_target(model) && has_several_targets(model)),
     Action::named(
         Group::Keys,
         "details",
@@ -81,8 +81,8 @@ pub(super) const DASHBOARD: &[Action] = &[
         "open",
         Intent::ToggleDetails,
     )
-    .says("open or close the details")
-    .when(|model| has_selection(model) && !model.dashboard.are_details_shown),
+    .with_long_description("open or close the details")
+    .enabled_if(|model| has_selection(model) && !model.dashboard.are_details_shown),
     Action::named(
         Group::Keys,
         "details",
@@ -92,20 +92,20 @@ pub(super) const DASHBOARD: &[Action] = &[
         Intent::ToggleDetails,
     )
     .help_only()
-    .when(|model| has_selection(model) && model.dashboard.are_details_shown),
+    .enabled_if(|model| has_selection(model) && model.dashboard.are_details_shown),
     Action::named(Group::Keys, "edit", &[char_key('e')], "e", "edit", Intent::EditKey)
-        .says("edit limit, reset and label")
-        .also("rename raise guardrail workspace")
+        .with_long_description("edit limit, reset and label")
+        .with_other_words("rename raise guardrail workspace")
         .safety(Safety::Confirmed)
-        .when(has_selection),
+        .enabled_if(has_selection),
     Action::named(Group::Keys, "disable", &[char_key('d')], "d", "disable", Intent::ToggleDisabled)
-        .says("disable or enable")
-        .in_short("disable, enable")
+        .with_long_description("disable or enable")
+        .with_short_description("disable, enable")
         .safety(Safety::Confirmed)
-        .when(has_enabled_target),
+        .enabled_if(has_enabled_target),
     Action::named(Group::Keys, "disable", &[char_key('d')], "d", "enable", Intent::ToggleDisabled)
         .safety(Safety::Confirmed)
-        .when(|model| has_selection(model) && !has_enabled_target(model)),
+        .enabled_if(|model| has_selection(model) && !has_enabled_target(model)),
     Action::named(
         Group::Table,
         "next-attention",
@@ -114,32 +114,32 @@ pub(super) const DASHBOARD: &[Action] = &[
         "next",
         Intent::NextAttention,
     )
-    .says("next that needs attention")
-    .in_short("next attention")
-    .when(|model| !model.dashboard.attention_list.is_empty()),
+    .with_long_description("next that needs attention")
+    .with_short_description("next attention")
+    .enabled_if(|model| !model.dashboard.attention_list.is_empty()),
     Action::named(Group::Table, "filter", &[char_key('/')], "/", "filter", Intent::EditFilter)
-        .when(|model| has_keys(model) && !model.dashboard.are_details_shown),
+        .enabled_if(|model| has_keys(model) && !model.dashboard.are_details_shown),
     Action::named(Group::Keys, "reveal", &[char_key('v')], "v", "reveal", Intent::ToggleReveal)
-        .says("reveal for a moment")
-        .when(is_selection_stored),
+        .with_long_description("reveal for a moment")
+        .enabled_if(is_selection_stored),
     Action::named(Group::Keys, "rotate", &[char_key('R')], "R", "rotate", Intent::Rotate)
-        .says("rotate: get a new key")
-        .also("replace renew")
+        .with_long_description("rotate: get a new key")
+        .with_other_words("replace renew")
         .safety(Safety::Confirmed)
-        .when(has_stored_target),
+        .enabled_if(has_stored_target),
     Action::named(Group::Keys, "remove", &[char_key('x')], "x", "remove", Intent::Remove)
-        .says("remove here or revoke")
-        .also("delete trash rm")
+        .with_long_description("remove here or revoke")
+        .with_other_words("delete trash rm")
         .safety(Safety::Confirmed)
-        .when(has_selection),
+        .enabled_if(has_selection),
     Action::named(Group::Account, "refresh", &[char_key('r')], "r", "refresh", Intent::Reload)
-        .says("check all keys again"),
+        .with_long_description("check all keys again"),
     Action::named(Group::Keys, "mark", &[char_key(' ')], "space", "mark", Intent::ToggleMark)
-        .says("mark for the next action")
-        .when(has_selection),
+        .with_long_description("mark for the next action")
+        .enabled_if(has_selection),
     Action::named(Group::Table, "sort", &[char_key('s')], "s", "sort", Intent::NextSortOrder)
-        .says("sort by the next column")
-        .when(|model| has_keys(model) && !model.dashboard.are_details_shown),
+        .with_long_description("sort by the next column")
+        .enabled_if(|model| has_keys(model) && !model.dashboard.are_details_shown),
     Action::named(
         Group::Table,
         "pane",
@@ -148,11 +148,11 @@ pub(super) const DASHBOARD: &[Action] = &[
         "open or close the pane",
         Intent::TogglePane,
     )
-    .in_short("pane")
+    .with_short_description("pane")
     .help_only()
-    .when(has_keys),
+    .enabled_if(has_keys),
     Action::named(Group::Program, "theme", &[char_key('t')], "t", "next theme", Intent::NextTheme)
-        .also("colours colors dark light")
+        .with_other_words("colours colors dark light")
         .help_only(),
     Action::named(
         Group::Table,
@@ -163,18 +163,18 @@ pub(super) const DASHBOARD: &[Action] = &[
         Intent::ReverseSort,
     )
     .help_only()
-    .when(has_keys),
+    .enabled_if(has_keys),
     Action::named(Group::Keys, "open-page", &[char_key('o')], "o", "page", Intent::OpenKeyPage)
-        .says("open its OpenRouter page")
-        .when(has_selection),
+        .with_long_description("open its OpenRouter page")
+        .enabled_if(has_selection),
     Action::named(Group::Keys, "leak", &[char_key('P')], "P", "leaked", Intent::RespondToLeak)
-        .says("leaked: disable and replace")
-        .also("panic stolen")
+        .with_long_description("leaked: disable and replace")
+        .with_other_words("panic stolen")
         .safety(Safety::Confirmed)
         .help_only()
-        .when(has_stored_target),
+        .enabled_if(has_stored_target),
     Action::named(Group::Account, "import", &[char_key('i')], "i", "import", Intent::ImportKey)
-        .says("import an existing key"),
+        .with_long_description("import an existing key"),
     Action::named(
         Group::Account,
         "apply-plan",
@@ -185,11 +185,11 @@ pub(super) const DASHBOARD: &[Action] = &[
     )
     .safety(Safety::Confirmed),
     Action::named(Group::Account, "trash", &[char_key('X')], "X", "trash", Intent::OpenTrash)
-        .says("trash: restore a key")
-        .also("removed deleted undelete")
+        .with_long_description("trash: restore a key")
+        .with_other_words("removed deleted undelete")
         .help_only(),
     Action::named(Group::Account, "account", &[char_key('a')], "a", "account", Intent::NextScope)
-        .says("other keys of the account"),
+        .with_long_description("other keys of the account"),
     Action::named(
         Group::Account,
         "management-key",
@@ -198,8 +198,8 @@ pub(super) const DASHBOARD: &[Action] = &[
         "management key",
         Intent::OpenManagement,
     )
-    .says("set the management key")
-    .also("credits")
+    .with_long_description("set the management key")
+    .with_other_words("credits")
     .help_only(),
     Action::named(
         Group::Account,
@@ -209,7 +209,7 @@ pub(super) const DASHBOARD: &[Action] = &[
         "profile",
         Intent::OpenProfiles,
     )
-    .says("show another profile")
+    .with_long_description("show another profile")
     .help_only(),
     Action::named(
         Group::Account,
@@ -219,9 +219,9 @@ pub(super) const DASHBOARD: &[Action] = &[
         "dismiss an attempt",
         Intent::DismissAttempt,
     )
-    .in_short("dismiss attempt")
+    .with_short_description("dismiss attempt")
     .safety(Safety::Confirmed)
-    .when(|model| !model.dashboard.unresolved_attempts.is_empty()),
+    .enabled_if(|model| !model.dashboard.unresolved_attempts.is_empty()),
     Action::named(
         Group::Program,
         "messages",
@@ -230,7 +230,7 @@ pub(super) const DASHBOARD: &[Action] = &[
         "messages",
         Intent::ToggleMessages,
     )
-    .says("all messages so far")
+    .with_long_description("all messages so far")
     .help_only(),
     Action::unnamed(&[bare_key(KeyCode::Up), char_key('k')], "↑ k", "up", Intent::Move(-1))
         .in_table(),
@@ -260,20 +260,20 @@ pub(super) const DASHBOARD: &[Action] = &[
     )
     .in_table(),
     Action::unnamed(BACK_KEYS, "esc", "close", Intent::Back)
-        .says("close what is open")
-        .when(|model| closed_next(model) == Closed::Details),
+        .with_long_description("close what is open")
+        .enabled_if(|model| closed_next(model) == Closed::Details),
     Action::unnamed(BACK_KEYS, "esc", "clear filter", Intent::Back)
-        .says("close what is open")
-        .when(|model| closed_next(model) == Closed::Filter),
+        .with_long_description("close what is open")
+        .enabled_if(|model| closed_next(model) == Closed::Filter),
     Action::unnamed(BACK_KEYS, "esc", "clear marks", Intent::Back)
-        .says("close what is open")
-        .when(|model| closed_next(model) == Closed::Marks),
+        .with_long_description("close what is open")
+        .enabled_if(|model| closed_next(model) == Closed::Marks),
     Action::unnamed(BACK_KEYS, "esc", "stored keys", Intent::Back)
-        .says("close what is open")
-        .when(|model| closed_next(model) == Closed::Scope),
+        .with_long_description("close what is open")
+        .enabled_if(|model| closed_next(model) == Closed::Scope),
     Action::named(Group::Program, "commands", &[char_key(':')], ":", "more", Intent::OpenPalette)
-        .says("find a command by name")
-        .in_short("commands"),
+        .with_long_description("find a command by name")
+        .with_short_description("commands"),
     Action::named(
         Group::Program,
         "help",
@@ -282,8 +282,9 @@ pub(super) const DASHBOARD: &[Action] = &[
         "help",
         Intent::ToggleHelp,
     )
-    .says("this help"),
-    Action::named(Group::Program, "quit", &[char_key('q')], "q", "quit", Intent::Quit).also("exit"),
+    .with_long_description("this help"),
+    Action::named(Group::Program, "quit", &[char_key('q')], "q", "quit", Intent::Quit)
+        .with_other_words("exit"),
 ];
 
 /// Works on every screen.
@@ -296,10 +297,10 @@ pub(super) const GLOBAL: &[Action] = &[
         "commands on any screen",
         Intent::OpenPalette,
     )
-    .in_short("commands anywhere")
+    .with_short_description("commands anywhere")
     .help_only(),
     Action::unnamed(&[ctrl_key('c')], "ctrl-c", "quit from any screen", Intent::Interrupt)
-        .in_short("quit anywhere")
+        .with_short_description("quit anywhere")
         .help_only(),
     #[cfg(unix)]
     Action::unnamed(&[ctrl_key('z')], "ctrl-z", "suspend", Intent::Suspend).help_only(),
@@ -315,8 +316,8 @@ pub(super) const SANDBOX: &[Action] = &[
         "spend",
         Intent::SpendOnKey,
     )
-    .says("sandbox: spend on the key")
-    .when(|model| model.is_sandbox && has_selection(model)),
+    .with_long_description("sandbox: spend on the key")
+    .enabled_if(|model| model.is_sandbox && has_selection(model)),
     Action::named(
         Group::Program,
         "sandbox-skip-day",
@@ -325,6 +326,6 @@ pub(super) const SANDBOX: &[Action] = &[
         "skip a day",
         Intent::SkipDay,
     )
-    .says("sandbox: skip a day")
-    .when(|model| model.is_sandbox),
+    .with_long_description("sandbox: skip a day")
+    .enabled_if(|model| model.is_sandbox),
 ];

@@ -33,7 +33,7 @@ macro_rules! key_bindings {
         &[$(
             Action::unnamed(&[$($key),+], $key_text, $description, $intent)
                 $(.$help_only())?
-                $(.when($condition))?
+                $(.enabled_if($condition))?
         ),*]
     };
 }

@@ -107,7 +107,7 @@ impl Condition {
                 let value = match amount {
                     Amount::Spent => key.spent(now),
                     Amount::Limit => key.limit().value(),
-                    Amount::Left => key.usable(now),
+                    Amount::Left => key.spendable(now),
                     Amount::Used => key.spent_share(now).map(|share| share * 100.0),
                 };
                 value.is_some_and(|value| match comparison {

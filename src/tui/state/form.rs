@@ -275,7 +275,7 @@ impl Form {
 
     /// Sets the guardrail that the edited key has at OpenRouter.
     pub(in crate::tui) fn set_assigned_guardrail(&mut self, guardrail: Option<GuardrailRef>) {
-        let (id, name) = guardrail.as_ref().map_or((None, ""), |it| (Some(&*it.id), &*it.name));
+        let (id, name) = guardrail.as_ref().map_or((None, ""), |new| (Some(&*new.id), &*new.name));
         self.guardrail.select_id(id, name);
         if let FormChoicesState::Known(choices) = &mut self.choices {
             choices.assigned_guardrail = guardrail;
@@ -306,7 +306,7 @@ impl Form {
                     format!("the account has no {noun} '{name}'"),
                     format!("choose the {noun} here, and correct the configuration file"),
                 );
-                self.error = Some(default.explain(error));
+                self.error = Some(default.add_place(error));
             }
         }
     }
@@ -332,7 +332,7 @@ impl Form {
             "press esc, then M to give a management key, or submit again to create the key so",
         )
         .with_meaning(format!("nothing was sent; the key would be {without}"));
-        Some(default.explain(error))
+        Some(default.add_place(error))
     }
 
     /// Returns the fields of the form, in their order.

@@ -211,7 +211,7 @@ pub(super) fn set_keys_disabled(
     if !is_undo {
         model.undoable = None;
     }
-    bulk::begin(model, keys.iter().map(|key| key.label.clone()));
+    bulk::begin_action(model, keys.iter().map(|key| key.label.clone()));
     model.dashboard.marked_hashes.clear();
     vec![Effect::SetKeysDisabled { keys, disabled }]
 }
@@ -262,7 +262,7 @@ pub(super) fn handle_confirm_intent(model: &mut Model, intent: Intent) -> Vec<Ef
                 ConfirmKind::Revoke => {
                     model.screen = Screen::Dashboard;
                     model.notice = Some(Ok("revoking at OpenRouter".into()));
-                    bulk::begin(model, keys.iter().map(|key| key.label.clone()));
+                    bulk::begin_action(model, keys.iter().map(|key| key.label.clone()));
                     vec![Effect::RevokeKeys(keys)]
                 }
             };

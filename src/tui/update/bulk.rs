@@ -7,7 +7,7 @@ use crate::tui::state::{BulkAction, Model, ResultsScreen, Screen, UndoableChange
 pub(super) const UNDO_HINT: &str = "; press u to undo";
 
 /// Starts to collect the results of an action on several keys.
-pub(super) fn begin(model: &mut Model, labels: impl IntoIterator<Item = Label>) {
+pub(super) fn begin_action(model: &mut Model, labels: impl IntoIterator<Item = Label>) {
     let labels: Vec<Label> = labels.into_iter().collect();
     if labels.len() < 2 {
         return;
@@ -17,7 +17,7 @@ pub(super) fn begin(model: &mut Model, labels: impl IntoIterator<Item = Label>) 
 }
 
 /// Records the result for one key. The last result of several opens the list of all.
-pub(super) fn record(model: &mut Model, label: &Label, result: Result<String, UserError>) {
+pub(super) fn record_result(model: &mut Model, label: &Label, result: Result<String, UserError>) {
     let Some(bulk) = model.bulk.as_mut().filter(|bulk| bulk.pending.contains(label)) else {
         return model.notify(result);
     };

@@ -310,7 +310,7 @@ fn handle_question_intent(model: &mut Model, question: Question, answer: &Intent
             let stored_keys = model.dashboard.stored_keys().iter();
             let keys: Vec<StoredKey> =
                 stored_keys.filter(|key| labels.contains(&key.label)).cloned().collect();
-            bulk::begin(model, keys.iter().map(|key| key.label.clone()));
+            bulk::begin_action(model, keys.iter().map(|key| key.label.clone()));
             return vec![Effect::RemoveKeys(keys)];
         }
         Question::RestoreLimits(_) => return limits::restore(model),

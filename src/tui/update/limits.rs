@@ -45,7 +45,7 @@ pub(super) fn restore(model: &mut Model) -> Vec<Effect> {
 /// keys that get a result.
 fn send(model: &mut Model, updates: Vec<KeyUpdate>, labels: Vec<Label>) -> Vec<Effect> {
     model.undoable = None;
-    bulk::begin(model, labels);
+    bulk::begin_action(model, labels);
     model.dashboard.marked_hashes.clear();
     model.notice = Some(Ok(match &updates[..] {
         [update] => format!("changing the limit of '{}'", current_label(model, update)),
@@ -84,7 +84,7 @@ pub(super) fn finish_edit(model: &mut Model, update: &KeyUpdate, outcome: KeyUpd
             ..error
         }),
     };
-    bulk::record(model, &update.key.label, result);
+    bulk::record_result(model, &update.key.label, result);
 }
 
 /// Returns the label that the key has now.
@@ -149,14 +149,14 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::Paste(text) if !screen.is_reset_focused => screen.limit.paste(&text),
         Intent::EditText(request) => screen.edit(request),
         Intent::Enter if !screen.is_reset_focused => screen.is_reset_focused = true,
-        Intent::Enter | Intent::Submit => review(screen),
+        Intent::Enter | Intent::Submit => review_changes(screen),
         _ => {}
     }
     Vec::new()
 }
 
 /// Shows the changes before they are sent, if there are any.
-fn review(screen: &mut LimitsScreen) {
+fn review_changes(screen: &mut LimitsScreen) {
     let Some(plan) = screen.plan() else { return };
     screen.is_reviewed = plan.iter().any(|planned| matches!(planned, PlannedLimit::Change(..)));
     if !screen.is_reviewed {
@@ -194,7 +194,7 @@ fn submit(model: &mut Model) -> Vec<Effect> {
     }
     let effects = send(model, updates, keys.iter().map(|key| key.label.clone()).collect());
     for (label, result) in results {
-        bulk::record(model, label, result);
+        bulk::record_result(model, label, result);
     }
     effects
 }

@@ -29,7 +29,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
                 }
                 return vec![Effect::Request(ticket, Request::StoreManagementKey(key))];
             }
-            Err(error) => refuse(screen, KeyInputError::to_management_key_error(error)),
+            Err(error) => reject_key(screen, KeyInputError::to_management_key_error(error)),
         },
         _ => {}
     }
@@ -43,7 +43,7 @@ fn edit_field(screen: &mut ManagementScreen, edit: impl FnOnce(&mut TextField)) 
 
 /// Shows why a key was refused. The field is cleared so that the key does not become part of the
 /// next paste.
-fn refuse(screen: &mut ManagementScreen, error: UserError) {
+fn reject_key(screen: &mut ManagementScreen, error: UserError) {
     *screen = ManagementScreen { error: Some(error), ..ManagementScreen::default() };
 }
 
@@ -72,7 +72,7 @@ pub(super) fn finish(
             super::load_keys(model)
         }
         (Err(error), Some(screen)) => {
-            refuse(screen, error);
+            reject_key(screen, error);
             Vec::new()
         }
         (Err(error), None) => {

@@ -15,7 +15,8 @@ pub(super) fn open(model: &mut Model) {
         return model.notify(Ok(message.into()));
     }
     model.dashboard.hide_revealed_key();
-    let selected = model.profiles.iter().position(|it| it.name == model.profile).unwrap_or(0);
+    let selected =
+        model.profiles.iter().position(|choice| choice.name == model.profile).unwrap_or(0);
     model.overlay = Some(Overlay::Profiles(ProfilePicker { selected }));
 }
 

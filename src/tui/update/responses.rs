@@ -310,7 +310,7 @@ pub(super) fn finish_set_disabled(
         let end = bulk::record_undoable(model, account_key.hash, label.clone(), disabled);
         format!("'{label}' is {state}{end}")
     });
-    bulk::record(model, label, warning.map_or(notice, Err));
+    bulk::record_result(model, label, warning.map_or(notice, Err));
 }
 
 /// Handles the result of a revocation.
@@ -324,7 +324,7 @@ pub(super) fn finish_revoke(
         model.dashboard.remove_by_hash(hash, model.now);
         format!("'{label}' is revoked at OpenRouter and no longer works")
     });
-    bulk::record(model, label, message);
+    bulk::record_result(model, label, message);
 }
 
 /// Handles the loaded keys of the account.

@@ -70,12 +70,12 @@ pub(super) fn finish_remove(
             None => removed,
         }
     });
-    bulk::record(model, label, message);
+    bulk::record_result(model, label, message);
 }
 
 /// Restores the keys of the last removal.
 pub(super) fn undo_removal(model: &mut Model, keys: Vec<TrashedKey>) -> Vec<Effect> {
-    bulk::begin(model, keys.iter().map(|trashed| trashed.key.label.clone()));
+    bulk::begin_action(model, keys.iter().map(|trashed| trashed.key.label.clone()));
     vec![Effect::RestoreKeys(keys)]
 }
 
@@ -100,5 +100,5 @@ pub(super) fn finish_restore(
         super::update_used_labels(model);
         message
     });
-    bulk::record(model, &trashed.key.label, message);
+    bulk::record_result(model, &trashed.key.label, message);
 }

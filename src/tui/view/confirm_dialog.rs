@@ -172,14 +172,14 @@ fn add_losses(dialog: &mut Dialog<'_>, state: &ConfirmDialog, theme: Theme) {
         let mut lines =
             vec![Line::styled(format!("Not carried over to '{label}':"), theme.error())];
         for loss in losses {
-            lines.extend(hang(&loss.to_string(), "  ", Style::new(), width));
+            lines.extend(wrap_hanging(&loss.to_string(), "  ", Style::new(), width));
         }
         dialog.add_lines(lines);
     }
 }
 
 /// Returns a text wrapped below its first letter.
-fn hang(text: &str, mark: &str, style: Style, width: usize) -> Vec<Line<'static>> {
+fn wrap_hanging(text: &str, mark: &str, style: Style, width: usize) -> Vec<Line<'static>> {
     let indent = Span::raw(mark).width();
     let marks = std::iter::once(mark.to_owned()).chain(std::iter::repeat(" ".repeat(indent)));
     let rows = text::wrap(text, width.saturating_sub(indent));
@@ -225,7 +225,7 @@ pub fn results_dialog(state: &ResultsScreen, theme: Theme, width: usize) -> Dial
         } else {
             ("✗ FAILED  ", theme.error())
         };
-        dialog.add_lines(hang(&to_sentence(&result.message), mark, style, width));
+        dialog.add_lines(wrap_hanging(&to_sentence(&result.message), mark, style, width));
     }
     dialog
 }

@@ -58,7 +58,11 @@ fn button_text(binding: &Binding) -> String {
     format!("{} {}", binding.key_text(), binding.action.description)
 }
 
-fn place(model: &Model, theme: Theme, size: (u16, u16)) -> Option<(Placed, bool, Option<Rect>)> {
+fn place_dialog(
+    model: &Model,
+    theme: Theme,
+    size: (u16, u16),
+) -> Option<(Placed, bool, Option<Rect>)> {
     let screen = ScreenLayout::new(size);
     let outer = Rect { height: screen.rule.y, ..Rect::from(screen.header) };
     let width = outer.width.saturating_sub(4).min(MAX_WIDTH);
@@ -107,7 +111,7 @@ fn place(model: &Model, theme: Theme, size: (u16, u16)) -> Option<(Placed, bool,
 /// Draws the open dialog over the dimmed screen and returns by how many rows it can be scrolled.
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> u16 {
     let size = (frame.area().width, frame.area().height);
-    let Some((placed, is_dangerous, field)) = place(model, theme, size) else { return 0 };
+    let Some((placed, is_dangerous, field)) = place_dialog(model, theme, size) else { return 0 };
     dim(ScreenLayout::new(size), theme, frame);
     let area = placed.area;
     clear_below(area, theme, frame);
@@ -169,7 +173,7 @@ fn is_cancel(binding: &Binding) -> bool {
 
 /// Returns what a click requests while a dialog is open: the action of a button, or to close it outside.
 pub fn intent_at(model: &Model, (column, row): (u16, u16)) -> Option<Intent> {
-    let (placed, ..) = place(model, Theme::NoColor, model.terminal_size)?;
+    let (placed, ..) = place_dialog(model, Theme::NoColor, model.terminal_size)?;
     let at = Position { x: column, y: row };
     if !placed.area.contains(at) {
         return Some(Intent::Back);

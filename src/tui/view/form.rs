@@ -24,7 +24,7 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
         Some(error) => text::format_error(error, theme),
         None => format_notes(form, model, theme),
     };
-    let (area, notes_area) = split(form, &notes, area);
+    let (area, notes_area) = split_area(form, &notes, area);
     // Three rows for each field if they fit, otherwise two.
     let fields = form.fields();
     let step = if usize::from(area.height) >= 3 * fields.len() + 3 { 3 } else { 2 };
@@ -112,7 +112,7 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
 
 /// Returns the area of the fields and the one of the notes. An error, the changes that will be sent and
 /// a request under way stay on screen where not all fields fit; other notes have what is left.
-fn split(form: &Form, notes: &[Line<'_>], area: Rect) -> (Rect, Rect) {
+fn split_area(form: &Form, notes: &[Line<'_>], area: Rect) -> (Rect, Rect) {
     let is_needed = form.error.is_some() || !form.diff.is_empty() || form.submit_ticket.is_some();
     let (x, width) = (area.x + 3, area.width.saturating_sub(4));
     let rows = notes.iter().map(|line| text::wrap(&line.to_string(), width.into()).len().max(1));

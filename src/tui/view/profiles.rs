@@ -36,7 +36,8 @@ pub fn draw(picker: ProfilePicker, model: &Model, theme: Theme, frame: &mut Fram
     frame.render_widget(Clear, area);
     frame.render_widget(block, area);
     let rows = area.inner(ratatui::layout::Margin { horizontal: 1, vertical: 1 });
-    let name_width = model.profiles.iter().map(|it| it.name.as_str().width()).max().unwrap_or(0);
+    let name_width =
+        model.profiles.iter().map(|choice| choice.name.as_str().width()).max().unwrap_or(0);
     let first = first_row(picker, area);
     let choices = model.profiles.iter().enumerate().skip(first).take(usize::from(rows.height));
     for (y, (index, choice)) in (rows.y..).zip(choices) {

@@ -72,11 +72,11 @@ pub fn parse_guardrail(row: &Fields) -> Option<Guardrail> {
         reset_interval: Reported::from_json(row.get("reset_interval")),
         include_byok_in_budgets: flag("include_byok_in_budgets"),
         enforce_zdr: flag("enforce_zdr"),
-        allowed_models: texts(row, "allowed_models"),
-        allowed_providers: texts(row, "allowed_providers"),
-        ignored_models: texts(row, "ignored_models"),
-        ignored_providers: texts(row, "ignored_providers"),
-        allowed_data_regions: texts(row, "allowed_data_regions"),
+        allowed_models: parse_texts(row, "allowed_models"),
+        allowed_providers: parse_texts(row, "allowed_providers"),
+        ignored_models: parse_texts(row, "ignored_models"),
+        ignored_providers: parse_texts(row, "ignored_providers"),
+        allowed_data_regions: parse_texts(row, "allowed_data_regions"),
         workspace_id: field_text(row, "workspace_id"),
     })
 }
@@ -103,7 +103,7 @@ pub fn parse_credential(row: &Fields) -> Option<ByokCredential> {
         id: text("id")?,
         name: text("name").or_else(|| text("label")).unwrap_or_default(),
         provider: text("provider").unwrap_or_default(),
-        allowed_api_key_hashes: texts(row, "allowed_api_key_hashes"),
+        allowed_api_key_hashes: parse_texts(row, "allowed_api_key_hashes"),
         disabled: row.get("disabled").and_then(Value::as_bool),
         workspace_id: text("workspace_id"),
     })
@@ -122,7 +122,7 @@ pub fn parse_count(body: &str, name: &str) -> Option<u64> {
 }
 
 /// Returns the texts of a list, safe to show; `None` if it is null or missing.
-pub fn texts(fields: &Fields, name: &str) -> Option<Vec<String>> {
+pub fn parse_texts(fields: &Fields, name: &str) -> Option<Vec<String>> {
     let list = fields.get(name)?.as_array()?;
     Some(list.iter().filter_map(Value::as_str).map(|text| sanitize(text, 100)).collect())
 }

@@ -74,7 +74,7 @@ fn replace_key(
     *row = match rotation {
         RotationOutcome::Completed { rotated, warning } => {
             let unknown: Vec<NotCarried> =
-                rotated.not_carried.iter().filter(|one| !one.is_lost()).cloned().collect();
+                rotated.not_carried.iter().filter(|loss| !loss.is_lost()).cloned().collect();
             print_losses(&format!("could not be compared for the new key of '{label}'"), &unknown);
             PlanRow::Replaced(rotated, warning)
         }

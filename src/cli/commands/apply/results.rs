@@ -40,7 +40,7 @@ pub(super) fn results_to_json(rows: &[PlanRow], is_dry_run: bool) -> String {
     let differing = |row: &PlanRow| {
         let PlanRow::Differs { stored, planned, differences } = row else { return None };
         let mut key = json::key_to_json(stored, now);
-        key["differences"] = differences.iter().map(|one| one.field).collect();
+        key["differences"] = differences.iter().map(|difference| difference.field).collect();
         key["planned"] = json::requested_to_json(planned);
         Some(key)
     };

@@ -92,7 +92,7 @@ pub(super) fn ask_for_request(
 fn no_workspace_error(services: &ServiceContext) -> UserError {
     let error = keys::missing_workspace_list_error().to_user_error();
     match &services.key_defaults.workspace_name {
-        Some(name) => name.explain(error),
+        Some(name) => name.add_place(error),
         None => error,
     }
 }

@@ -64,8 +64,8 @@ fn list_details(report: &UsageReport) -> Vec<UsageRow<'_>> {
     let mut rows = Vec::new();
     for key in &report.keys {
         let mut by_date: BTreeMap<Date, Vec<&ModelUse>> = BTreeMap::new();
-        for one in &key.uses {
-            by_date.entry(one.date).or_default().push(one);
+        for model_use in &key.uses {
+            by_date.entry(model_use.date).or_default().push(model_use);
         }
         // A key has no zeros for days before it existed.
         let existed = |date, usage| usage > 0.0 || key.created.is_none_or(|day| date >= day);
@@ -81,8 +81,12 @@ fn list_details(report: &UsageReport) -> Vec<UsageRow<'_>> {
                 ..UsageRow::new(usage)
             };
             match by_date.get(&date) {
-                Some(uses) => rows.extend(uses.iter().map(|one| {
-                    row(Some(Cow::Borrowed(one.model.as_str())), Some(one.requests), one.usage)
+                Some(uses) => rows.extend(uses.iter().map(|model_use| {
+                    row(
+                        Some(Cow::Borrowed(model_use.model.as_str())),
+                        Some(model_use.requests),
+                        model_use.usage,
+                    )
                 })),
                 None => rows.push(row(None, idle_requests(report, date, usage), usage)),
             }
@@ -102,8 +106,8 @@ fn idle_requests(report: &UsageReport, date: Date, usage: f64) -> Option<u64> {
 pub(super) fn group_by_day(report: &UsageReport) -> Vec<UsageRow<'_>> {
     let days = DailySpending::sum(report.keys.iter().map(|key| &key.days));
     let mut requests: BTreeMap<Date, u64> = BTreeMap::new();
-    for one in report.keys.iter().flat_map(|key| &key.uses) {
-        *requests.entry(one.date).or_default() += one.requests;
+    for model_use in report.keys.iter().flat_map(|key| &key.uses) {
+        *requests.entry(model_use.date).or_default() += model_use.requests;
     }
     let dates = report.from.series(jiff::ToSpan::day(1)).take_while(|date| *date <= report.today);
     dates
@@ -130,14 +134,14 @@ fn group_by_model(report: &UsageReport) -> Vec<UsageRow<'_>> {
     let uses = report.keys.iter().flat_map(|key| &key.uses);
     let mut rows: Vec<UsageRow<'_>> = sum_by_model(uses.clone())
         .into_iter()
-        .map(|one| UsageRow {
-            model: Some(Cow::Owned(one.model)),
-            requests: Some(one.requests),
-            ..UsageRow::new(one.usage)
+        .map(|spending| UsageRow {
+            model: Some(Cow::Owned(spending.model)),
+            requests: Some(spending.requests),
+            ..UsageRow::new(spending.usage)
         })
         .collect();
     let all = report.keys.iter().map(|key| key.days.total(report.from, report.today));
-    let with_model = sum(uses.map(|one| one.usage));
+    let with_model = sum(uses.map(|model_use| model_use.usage));
     let rest = sum([sum(all), -with_model].into_iter());
     if rest > 0.0 {
         rows.push(UsageRow::new(rest));
@@ -151,7 +155,7 @@ fn group_by_key<'a>(report: &'a UsageReport) -> Vec<UsageRow<'a>> {
         hash: key.hash.as_deref(),
         masked: key.masked.as_deref(),
         requests: (report.source == UsageSource::Activity)
-            .then(|| key.uses.iter().map(|one| one.requests).sum()),
+            .then(|| key.uses.iter().map(|model_use| model_use.requests).sum()),
         is_known: !key.days.is_empty(),
         ..UsageRow::new(key.days.total(report.from, report.today))
     };

@@ -93,7 +93,7 @@ pub(super) async fn discard_replacement(
     error: UserError,
 ) -> UserError {
     let services = &services.for_key(new);
-    if provision::delete_needless_key(services, access.as_ref().ok(), &new.hash).await {
+    if provision::delete_unneeded_key(services, access.as_ref().ok(), &new.hash).await {
         let removed = delete_secret(services, &new.label).await.and_then(|()| {
             let label = new.label.as_str();
             Ok(inventory::remove_key(&services.location, &services.server, label)?)

@@ -39,7 +39,7 @@ fn a_day_is_final_some_hours_after_its_end() {
         let stored = stored.unwrap();
         assert_eq!((all.to, stored.to), (day("2026-11-26"), day(last)), "{now}");
         assert_eq!(to_days(&all, all.from).get(day("2026-11-26")), Some(1.0));
-        assert!(stored.uses.iter().all(|one| one.date <= stored.to));
+        assert!(stored.uses.iter().all(|model_use| model_use.date <= stored.to));
     }
 }
 
@@ -82,5 +82,5 @@ fn rows_of_the_present_day_and_of_days_that_are_not_covered_are_left_out() {
     let rows =
         [row("2026-11-23", "a", 5.0), row("2026-10-24", "a", 7.0), row("2026-10-25", "a", 1.0)];
     let (all, _) = merge_at(None, &rows, "2026-11-23T12:00:00Z");
-    assert_eq!(all.uses.iter().map(|one| one.usage).collect::<Vec<_>>(), [1.0]);
+    assert_eq!(all.uses.iter().map(|model_use| model_use.usage).collect::<Vec<_>>(), [1.0]);
 }

@@ -204,6 +204,7 @@ fn describe_guardrail(guardrail: &Guardrail, workspaces: &[Workspace]) -> String
         .workspace_id
         .as_ref()
         .and_then(|id| workspaces.iter().find(|workspace| workspace.id.eq_ignore_ascii_case(id)));
-    let place = workspace.map(|it| format!("; workspace {}", it.short_name())).unwrap_or_default();
+    let place =
+        workspace.map(|found| format!("; workspace {}", found.short_name())).unwrap_or_default();
     format!("{budget}{window}{place}")
 }

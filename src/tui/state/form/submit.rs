@@ -89,7 +89,7 @@ impl Form {
                 edit.guardrail = FieldChange::from_option(self.chosen_guardrail());
             }
             let chosen = self.workspace.chosen().and_then(|chosen| chosen.id.as_deref());
-            edit.workspace = workspaces.iter().find(|it| Some(&*it.id) == chosen).cloned();
+            edit.workspace = workspaces.iter().find(|option| Some(&*option.id) == chosen).cloned();
         }
         let current = account_key.map(|account_key| EditableKey {
             account_key: account_key.clone(),
