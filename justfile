@@ -31,7 +31,7 @@ package:
 # The workflows, the installer, the release script and the package files.
 packaging:
     zizmor --quiet --offline --no-progress .github
-    shellcheck packaging/install.sh packaging/release .ci/run .ci/fuzz .ci/platforms/check .ci/platforms/wine
+    shellcheck packaging/install.sh packaging/release .ci/run .ci/fuzz .ci/platforms/check .ci/platforms/wine assets/credential-helpers/*
     python3 tests/packaging/run.py
 
 # The manual page and what else the packages need, made by the release binary.

@@ -24,6 +24,7 @@
             postInstall = ''
               $out/bin/keywright man >keywright.1
               installManPage keywright.1
+              install -Dm755 -t $out/share/keywright/credential-helpers assets/credential-helpers/*
               installShellCompletion assets/completions/keywright.{bash,fish}
               installShellCompletion --zsh --name _keywright assets/completions/keywright.zsh
             '';

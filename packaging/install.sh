@@ -133,6 +133,8 @@ completions/keywright.zsh share/zsh/site-functions/_keywright
 completions/keywright.fish share/fish/vendor_completions.d/keywright.fish
 completions/keywright.elv share/elvish/lib/keywright.elv
 keywright.1 share/man/man1/keywright.1
+credential-helpers/docker-credential-keywright-age share/keywright/credential-helpers/docker-credential-keywright-age
+credential-helpers/docker-credential-keywright-pass share/keywright/credential-helpers/docker-credential-keywright-pass
 keywright bin/keywright
 FILES
 }

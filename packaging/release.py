@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "packaging" / "templates"
 STAGE = ROOT / "target" / "package"
 COMPLETIONS = ("bash", "zsh", "fish", "elv", "ps1")
+HELPERS = sorted((ROOT / "assets" / "credential-helpers").iterdir())
 
 
 class Failure(Exception):
@@ -108,6 +109,8 @@ def archive(target, binary, out):
     for shell in COMPLETIONS:
         files[f"completions/keywright.{shell}"] = ROOT / "assets" / "completions" / f"keywright.{shell}"
     files["keywright.1"] = STAGE / "keywright.1"
+    if not windows:  # They are shell scripts.
+        files |= {f"credential-helpers/{helper.name}": helper for helper in HELPERS}
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     when = release_time()
@@ -126,7 +129,7 @@ def archive(target, binary, out):
                 content = file.read_bytes()
                 entry = tarfile.TarInfo(f"{name}/{inside}")
                 entry.size, entry.mtime = len(content), when
-                entry.mode = 0o755 if inside == "keywright" else 0o644
+                entry.mode = 0o755 if file == Path(binary) or file in HELPERS else 0o644
                 packed.addfile(entry, io.BytesIO(content))
         path.write_bytes(gzip.compress(tar.getvalue(), mtime=0))
     print(path)

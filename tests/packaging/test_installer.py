@@ -20,7 +20,7 @@ INSTALLED = {
     "bin/keywright", "share/bash-completion/completions/keywright", "share/zsh/site-functions/_keywright",
     "share/fish/vendor_completions.d/keywright.fish", "share/elvish/lib/keywright.elv",
     "share/man/man1/keywright.1",
-}
+} | {f"share/keywright/credential-helpers/{helper.name}" for helper in release.HELPERS}
 
 
 def installed(top):
@@ -36,7 +36,9 @@ def a_release_is_installed_and_uninstalled(world):
     contains(out, "is not in PATH")
     local = world.home / ".local"
     equal(installed(local), INSTALLED)
-    equal(stat.S_IMODE((local / "bin/keywright").stat().st_mode), 0o755)
+    for path in INSTALLED:
+        executable = "bin/" in path or "credential-helpers/" in path
+        equal((path, stat.S_IMODE((local / path).stat().st_mode)), (path, 0o755 if executable else 0o644))
     equal(list(world.tmp.iterdir()), [])
     code, out, _ = world.install("--uninstall")
     equal((code, installed(local)), (0, set()))

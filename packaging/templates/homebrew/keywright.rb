@@ -29,6 +29,7 @@ class Keywright < Formula
   def install
     bin.install "keywright"
     man1.install "keywright.1"
+    pkgshare.install "credential-helpers"
     bash_completion.install "completions/keywright.bash" => "keywright"
     zsh_completion.install "completions/keywright.zsh" => "_keywright"
     fish_completion.install "completions/keywright.fish"
