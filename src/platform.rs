@@ -10,3 +10,5 @@ pub mod console_events;
 pub(crate) mod environment;
 pub(crate) mod limited_process;
 pub(crate) mod qr;
+#[cfg(windows)]
+pub(crate) mod standard_streams;

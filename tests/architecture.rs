@@ -332,13 +332,15 @@ fn every_file_has_a_doc_comment_and_a_readable_length() {
 
 /// On Windows the compiler only denies it.
 #[test]
-fn unsafe_code_is_in_one_module_of_windows() {
+fn unsafe_code_is_in_two_modules_of_windows() {
     let src = root().join("src");
-    let allowed = src.join("storage/secret_store/keychain/credential_list.rs");
+    let allowed =
+        ["platform/standard_streams.rs", "storage/secret_store/keychain/credential_list.rs"]
+            .map(|module| src.join(module));
     for file in files(&src, &["rs"]) {
         let text = fs::read_to_string(&file).unwrap();
         let is_unsafe = |line: &str| line.contains("(unsafe_code") && !line.contains("forbid(");
-        assert_eq!(text.lines().any(is_unsafe), file == allowed, "{}", file.display());
+        assert_eq!(text.lines().any(is_unsafe), allowed.contains(&file), "{}", file.display());
     }
 }
 

@@ -111,6 +111,8 @@ impl CopyArgs {
         {
             const DETACHED_PROCESS: u32 = 8;
             std::os::windows::process::CommandExt::creation_flags(&mut command, DETACHED_PROCESS);
+            // Who reads the output of this process must not wait for the helper process.
+            crate::platform::standard_streams::stop_inheritance();
         }
         command.spawn()
     }

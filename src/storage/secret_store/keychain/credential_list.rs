@@ -2,7 +2,7 @@
 //!
 //! The search of `windows-native-keyring-store` reads the records through references, which must be
 //! aligned. The documentation of `CredEnumerateW` promises no alignment, and Wine packs the records
-//! without any. This is the only module with unsafe calls.
+//! without any.
 #![expect(unsafe_code, reason = "the records are in memory of the system")]
 
 use std::{io, ptr, slice};
