@@ -6,10 +6,10 @@
 //! | module | contains |
 //! | --- | --- |
 //! | [`domain`] | keys, labels, policies, amounts, states, forecasts: values and rules without I/O |
-//! | [`storage`] | the inventory, the journal and the usage history (JSON files), and the secret stores |
+//! | [`storage`] | the inventory, the journal and the usage history (JSON files), and the secret stores: keychain, encrypted file, memory, shared engine (`bao`), credential helper (`exec`) |
 //! | [`api`] | the OpenRouter client, and OAuth: authorize URL, PKCE, callback listener |
 //! | [`platform`] | browser, clipboard, environment, QR codes |
-//! | [`services`] | what Keywright does: create, import, rotate and revoke keys, plans, recovery, doctor, secret scan |
+//! | [`services`] | what Keywright does: create, import, rotate and revoke keys, plans, the keys of a shared store, recovery, doctor, secret scan |
 //! | [`cli`] | commands, output, prompts |
 //! | [`tui`] | the dashboard: state, update, view, effects |
 //! | [`sandbox`] | an imitation of OpenRouter on loopback |

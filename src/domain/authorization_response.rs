@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn code_is_found_in_everything_that_a_person_copies() {
+    fn code_is_found_in_everything_that_a_user_copies() {
         for pasted in [
             "the-code",
             "code=the-code",

@@ -189,7 +189,8 @@ fn report_samples(
 fn unreadable_note(rows: usize) -> Option<UserError> {
     let noun = if rows == 1 { "row" } else { "rows" };
     let message = format!("{rows} {noun} of the activity could not be read");
-    let advice = "run the command again later; if it stays so, a newer Keywright may read them";
+    let advice =
+        "run the command again later; if that does not help, a newer Keywright may read them";
     let error = UserError::new(ErrorKind::Failed, message, advice);
     (rows > 0).then(|| error.with_meaning("more was spent than the figures say"))
 }

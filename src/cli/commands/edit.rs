@@ -144,7 +144,7 @@ impl EditArgs {
             return print(&format!("{document:#}\n"));
         }
         if differences.is_empty() {
-            return print_result(&format!("{} is like that already\n", key.label));
+            return print_result(&format!("{} already has these values\n", key.label));
         }
         let lines: Vec<String> = differences.iter().map(ToString::to_string).collect();
         print_result(&format!("{}: changed {}\n", key.label, lines.join(", ")))

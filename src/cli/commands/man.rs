@@ -30,7 +30,7 @@ const ENVIRONMENT_VARIABLES: &[(&str, &str)] = &[
     ),
     (
         "BROWSER",
-        "The browser to open for signing in. If set, a browser is taken to be available, unless it is a text browser.",
+        "The browser to open for signing in. If set, a browser is assumed to be available, unless it is a text browser.",
     ),
 ];
 
@@ -49,8 +49,8 @@ const EXIT_CODES: &[(&str, &str)] = &[
 
 const FILES_TEXT: &str = "Keys are stored in the keychain of the operating system, one entry per key: service \
 keywright, user name the label. Data that is not secret is stored in inventory.json in the data \
-directory, which is $XDG_DATA_HOME/keywright unless --data-dir is given. Beside it lie journal.json \
-(attempts to create keys that have not ended), samples.json (what the checks of each key said), \
+directory, which is $XDG_DATA_HOME/keywright unless --data-dir is given. The same directory \
+has journal.json (attempts to create keys that have not ended), samples.json (the results of checks), \
 activity.json (completed days of the account's activity, a cache), watch.json, view.json, profile.json, \
 keychain.json, names.json, keywright.log, and with --store file vault.age (keys, encrypted). Another profile than \
 default has the service keywright/PROFILE and the directory profiles/PROFILE in it. The configuration \

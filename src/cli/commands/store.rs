@@ -115,7 +115,7 @@ impl MoveArgs {
             let error = error.to_user_error();
             match moved {
                 0 => error,
-                count => error.with_meaning(format!("{count} were moved before it")),
+                count => error.with_meaning(format!("{count} keys were moved before this error")),
             }
         })?;
         written?;
@@ -125,7 +125,7 @@ impl MoveArgs {
                 format!("{failed} of {} were not moved", moved + failed),
                 "fix the errors above, then run the same command to continue",
             )
-            .with_meaning("they are still in the store they were in"));
+            .with_meaning("these keys are still in their old stores"));
         }
         self.print_summary(moved)
     }

@@ -32,8 +32,8 @@ Show what was spent, by day, model or key
 
 With a management key the figures come from the activity of the account: completed UTC days, which
 are requested once and then kept in the data directory, and today's spending of each key. Without
-one they come from the checks that Keywright made itself: a day that these do not tell exactly is
-not known, which is not the same as zero.
+one they come from the checks that Keywright made itself: a day that these do not cover exactly
+is not known, which is not the same as zero.
 
 Without LABEL: the whole account, or all stored keys without a management key. JSON and CSV have one
 row for each day, key and model, unless --by is given; days that are not known have no row.";

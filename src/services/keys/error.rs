@@ -107,7 +107,7 @@ pub enum Error {
     #[error("the removed key '{0}' is no longer in the trash")]
     NotInTrash(Label),
     /// The trash entry of the removed key has another text.
-    #[error("the trash has another text for '{0}' than the key")]
+    #[error("the trash has another secret for '{0}'")]
     TrashMismatch(Label),
     /// The inventory has the key, the secret store does not.
     #[error("'{label}' is in the inventory, but not in {store_name}")]

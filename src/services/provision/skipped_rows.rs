@@ -41,7 +41,7 @@ impl SkippedRows {
                 UserError::new(
                     ErrorKind::Failed,
                     format!("{skipped} of {total} {noun} in the account's list could not be read"),
-                    "run the command again later; if it stays so, a newer Keywright may read them",
+                    "run the command again later; if that does not help, a newer Keywright may read them",
                 )
                 .with_meaning("they are missing here, and nothing was done to them")
             })

@@ -247,7 +247,7 @@ impl EffectRunner {
 }
 
 fn cancelled_rotation_error() -> UserError {
-    UserError::new(ErrorKind::Cancelled, "the run was cancelled before it", "rotate it again")
+    UserError::new(ErrorKind::Cancelled, "the run was cancelled before this key", "rotate it again")
         .with_meaning("the key is unchanged")
 }
 

@@ -156,7 +156,7 @@ const fn advise_unknown(report: &UsageReport) -> &'static str {
     match report.source {
         UsageSource::Activity => "try again: keywright usage",
         UsageSource::Samples => {
-            "take the first figures: keywright list --refresh; for the past store a management key that may read it: keywright management set"
+            "record usage from now on: keywright list --refresh; for past days store a management key that may read the activity: keywright management set"
         }
     }
 }

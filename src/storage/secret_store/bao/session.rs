@@ -58,7 +58,11 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|error| Error::UnexpectedAnswer {
             address: address.into(),
             // serde's message could repeat a secret, so only the place is kept.
-            problem: format!("its JSON is odd at line {}, column {}", error.line(), error.column()),
+            problem: format!(
+                "its JSON is invalid at line {}, column {}",
+                error.line(),
+                error.column()
+            ),
         })
     }
 

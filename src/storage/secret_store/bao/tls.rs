@@ -89,7 +89,7 @@ pub(super) fn tls_problem(error: &reqwest::Error) -> Option<String> {
             _ => "its certificate is invalid",
         },
         rustls::Error::AlertReceived(_) => {
-            "it refused the TLS connection, perhaps for want of a client certificate"
+            "it refused the TLS connection, perhaps because it requires a client certificate"
         }
         _ => "it does not speak TLS at this address",
     };
