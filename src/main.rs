@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Err(error) => return report_usage_error(&error),
     };
     harden_process(cli.command.as_ref());
-    // Older consoles of Windows print escape sequences unless they are asked to act on them.
+    // Older consoles of Windows print escape sequences unless the program enables their processing.
     #[cfg(windows)]
     crossterm::ansi_support::supports_ansi();
     if cli.global.quiet {
@@ -76,7 +76,7 @@ fn run(cli: &Cli) -> Result<(), UserError> {
     if let Some(printed) = cli.command.as_ref().and_then(cli::run_without_config) {
         return printed;
     }
-    // Completions are asked for at each press of a key.
+    // Completions are requested at each key press.
     let is_completion = matches!(cli.command, Some(Command::Complete(_)));
     let sandbox_key_count = cli.sandbox_key_count.unwrap_or(4);
     let mut sandbox = if cli.global.sandbox && !is_completion {

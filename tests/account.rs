@@ -48,7 +48,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// An account, a proxy before it, and a person who holds the account's keys.
+/// An account at the sandbox, a proxy in front of it, and a machine that stores the account's keys.
 struct TestAccount {
     sandbox: Sandbox,
     proxy: Proxy,
@@ -69,7 +69,7 @@ impl TestAccount {
         for seed in sandbox.seed_keys() {
             let key = ApiKey::from(seed.secret.clone());
             let label: Label = seed.label.parse().unwrap();
-            secrets.push((slot(&seed.label), SecretString::from(seed.secret)));
+            secrets.push((entry_id(&seed.label), SecretString::from(seed.secret)));
             rows.push(StoredKey {
                 requested: RequestedPolicy {
                     limit: seed.limit.and_then(|limit| limit.try_into().ok()),
@@ -121,27 +121,30 @@ impl TestAccount {
         rows.into_iter().map(|stored_key| stored_key.label.to_string()).collect()
     }
 
-    /// What `get LABEL` prints.
+    /// Returns what `get LABEL` prints.
     fn get(&self, label: &str) -> Option<String> {
-        let secret = self.services.secret_store.get(&slot(label), TIMEOUT).ok()?;
+        let secret = self.services.secret_store.get(&entry_id(label), TIMEOUT).ok()?;
         Some(secret.expose_secret().to_owned())
     }
 
     fn put(&self, label: &str, key: &str) {
-        self.services.secret_store.set(&slot(label), &SecretString::from(key), TIMEOUT).unwrap();
+        self.services
+            .secret_store
+            .set(&entry_id(label), &SecretString::from(key), TIMEOUT)
+            .unwrap();
     }
 
     fn entries(&self) -> Vec<String> {
         self.services.secret_store.list_accounts("keywright/test", TIMEOUT).unwrap()
     }
 
-    /// The hashes of the removed keys in the store.
+    /// Returns the hashes of the removed keys in the store.
     fn trash_entries(&self) -> Vec<String> {
         self.services.secret_store.list_accounts("keywright/test trash", TIMEOUT).unwrap()
     }
 
-    /// Requests that begin so get that fate, the others pass.
-    fn spoil(&self, beginning: &'static str, fault: Fault) {
+    /// Injects `fault` into the requests that begin with `beginning`.
+    fn inject_fault(&self, beginning: &'static str, fault: Fault) {
         self.proxy.rule(
             move |request| {
                 if request.starts_with(beginning) { fault.clone() } else { Fault::Pass }
@@ -171,7 +174,7 @@ fn migrate_all(
     Ok(moved)
 }
 
-fn slot(label: &str) -> EntryId {
+fn entry_id(label: &str) -> EntryId {
     EntryId { service: "keywright/test".into(), account: label.into() }
 }
 
@@ -202,16 +205,16 @@ fn import_checks_the_key_before_storing_it() {
     world.put("theirs", "x");
     inventory::remove_key(&world.services.location, &world.services.server, "laptop").unwrap();
     assert!(matches!(import("theirs", &key), Err(Error::LabelInSecretStore(_))));
-    world.spoil("", Fault::Say(500, String::new()));
+    world.inject_fault("", Fault::Say(500, String::new()));
     assert_eq!(exit_code(import("other", &key).unwrap_err().to_user_error().kind), 6);
     assert!(world.get("other").is_none() && !world.labels().contains(&"other".to_owned()));
-    // An account without credit says nothing against the key.
-    world.spoil("", Fault::Say(402, String::new()));
+    // The key is valid even if the account has no credit.
+    world.inject_fault("", Fault::Say(402, String::new()));
     assert_eq!(import("poor", &key).unwrap().info, None);
     assert_eq!(world.get("poor").as_deref(), Some(seed.secret.as_str()));
     inventory::remove_key(&world.services.location, &world.services.server, "poor").unwrap();
-    world.spoil("", Fault::Pass);
-    // An entry that an interrupted import left behind is the same key: it goes on.
+    world.inject_fault("", Fault::Pass);
+    // An interrupted import left an entry with the same key, so the import continues.
     let stored_key = import("poor", &key).unwrap();
     assert_eq!(
         (stored_key.limit().value(), stored_key.differing_fields()),
@@ -240,8 +243,8 @@ fn rename_updates_secret_store_and_inventory() {
     let there = block_on(client.get_key(&world.management, &old.hash)).unwrap();
     assert_eq!(there.name.as_deref(), Some("build"));
     assert!(matches!(rename(&old, "again", None), Err(Error::NotInInventory(_))));
-    // A server that does not take the name keeps nothing from being renamed here.
-    world.spoil("PATCH", Fault::Say(403, String::new()));
+    // The key is renamed here even if the server rejects the name.
+    world.inject_fault("PATCH", Fault::Say(403, String::new()));
     let renamed = rename(&world.stored_key("build"), "make", Some(&world.management)).unwrap();
     assert!(renamed.warning.unwrap().message.contains("was not changed"));
     assert!(world.get("make").is_some());

@@ -85,8 +85,13 @@ impl TestAccount {
         AuthMethod::ManagementKey(ManagementKey::from(self.sandbox.management_key().to_owned()))
     }
 
-    /// The first request that begins so from the `n`th on, counted from 1, meets that fate.
-    fn spoil(&self, beginning: &'static str, which: std::ops::RangeInclusive<usize>, fault: Fault) {
+    /// Injects `fault` into the requests with this beginning whose number, counted from 1, is in `which`.
+    fn inject_fault(
+        &self,
+        beginning: &'static str,
+        which: std::ops::RangeInclusive<usize>,
+        fault: Fault,
+    ) {
         let count = AtomicUsize::new(0);
         self.proxy.rule(move |request| {
             let matches = request == beginning;
@@ -122,11 +127,11 @@ impl TestAccount {
         match &end.result {
             Err(error) => format!("{} {}", exit_code(error.kind), error.message),
             Ok(stored_key) => {
-                let slot = EntryId {
+                let entry_id = EntryId {
                     service: "keywright/test".into(),
                     account: stored_key.label.as_str().into(),
                 };
-                let secret = self.services.secret_store.get(&slot, TIMEOUT).unwrap();
+                let secret = self.services.secret_store.get(&entry_id, TIMEOUT).unwrap();
                 assert_eq!(ApiKey::from(secret.expose_secret().to_owned()).hash(), stored_key.hash);
                 end.warning.as_ref().map_or("stored".into(), |note| format!("but {}", note.message))
             }
@@ -138,7 +143,7 @@ impl TestAccount {
         rows.into_iter().map(|stored_key| stored_key.label.to_string()).collect()
     }
 
-    /// What the account holds, the seed aside.
+    /// Returns the keys of the account without the seed keys.
     fn issued(&self) -> Vec<String> {
         let key = ManagementKey::from(self.sandbox.management_key().to_owned());
         let services =

@@ -1,4 +1,4 @@
-//! Output, files and variables that are full, empty or something else than they should be.
+//! Full disks, unusable files, and empty or invalid variables.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may fail")]

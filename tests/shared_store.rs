@@ -156,14 +156,15 @@ fn a_redirect_is_followed_to_the_leader_and_nowhere_else() {
         read
     };
     assert_eq!(text(&read(&leader.address).unwrap().secret), "sk-1");
-    let asked = |engine: &FakeEngine| engine.edit(|state| std::mem::take(&mut state.requests));
-    assert_eq!((asked(&engine).len(), asked(&leader).len()), (1, 1));
+    let take_requests =
+        |engine: &FakeEngine| engine.edit(|state| std::mem::take(&mut state.requests));
+    assert_eq!((take_requests(&engine).len(), take_requests(&leader).len()), (1, 1));
     for elsewhere in ["http://192.0.2.1:1", "ftp://127.0.0.1", &format!("{}/x", leader.address)] {
         let error = message(&read(elsewhere).unwrap_err());
         assert!(error.contains("redirects to where the token must not be sent"), "{error}");
     }
-    assert_eq!(asked(&leader).len(), 0);
-    // The leader is chosen while the request waits: it is the engine itself in the end.
+    assert_eq!(take_requests(&leader).len(), 0);
+    // While the request waits, the cluster elects the engine itself as leader.
     engine.edit(|state| {
         state.write(CI, "sk-2");
         state.leader = "http://127.0.0.1:1".into();

@@ -18,7 +18,7 @@ fn list(world: &TestAccount) -> Result<usize, Error> {
 #[test]
 fn all_pages_of_account_keys_are_fetched_also_disabled_ones() {
     let world = TestAccount::of(250, StoreLocation::in_memory());
-    world.spoil("GET /api/v1/workspaces", Fault::Say(404, String::new()));
+    world.inject_fault("GET /api/v1/workspaces", Fault::Say(404, String::new()));
     assert_eq!(list(&world).unwrap(), 250);
     assert_eq!(world.proxy.count("GET /api/v1/keys?"), 4, "{:?}", world.proxy.requests());
     let last = world.proxy.requests().pop().unwrap();
@@ -43,7 +43,7 @@ fn each_workspace_is_listed_or_else_the_default_one() {
     });
     assert_eq!(list(&world).unwrap(), 2);
     for odd in [Fault::Say(403, String::new()), Fault::Say(200, "<html>".into())] {
-        world.spoil("GET /api/v1/workspaces", odd);
+        world.inject_fault("GET /api/v1/workspaces", odd);
         assert_eq!(list(&world).unwrap(), 4);
     }
 }
@@ -92,7 +92,7 @@ fn failed_key_list_is_an_error_and_not_an_empty_list() {
         (Fault::Swallow, 6, "closed the connection"),
     ] {
         let case = format!("{fault:?}");
-        world.spoil("GET /api/v1/keys", fault);
+        world.inject_fault("GET /api/v1/keys", fault);
         let error = list(&world).expect_err(&case).to_user_error();
         let all = error.one_line();
         assert!(exit_code(error.kind) == code && all.contains(words), "{case}: {error:?}");
@@ -104,7 +104,7 @@ fn repeated_or_endless_pages_end_the_listing() {
     let world = TestAccount::new();
     let count = AtomicUsize::new(0);
     let page = |hash: String| Fault::Say(200, json!({"data": [{"hash": hash}]}).to_string());
-    world.spoil("GET /api/v1/", page("a".repeat(64)));
+    world.inject_fault("GET /api/v1/", page("a".repeat(64)));
     assert_eq!(list(&world).unwrap(), 1);
     assert_eq!(world.proxy.count("GET /api/v1/keys?"), 2);
     world.proxy.rule(move |_| page(format!("{:064x}", count.fetch_add(1, Ordering::Relaxed))));
@@ -155,7 +155,7 @@ fn key_counts_as_revoked_only_after_a_request_for_it() {
         .collect();
     assert_eq!(words, ["both laptop", "gone ci", "both notebook", "remote agent"]);
     assert_eq!(world.stored_key("notebook").disabled, Some(true), "it is noted");
-    world.spoil("GET /api/v1/keys/", Fault::Say(500, String::new()));
+    world.inject_fault("GET /api/v1/keys/", Fault::Say(500, String::new()));
     let rows = block_on(keys::join_account_keys(&world.services, &world.management)).unwrap();
     assert!(
         matches!(&rows[1], JoinedKey::NotListed(stored_key) if stored_key.hash == revoked.hash)

@@ -114,7 +114,7 @@ fn a_removal_or_a_restoration_that_is_not_recorded_changes_nothing() {
 fn removing_a_key_without_a_secret_that_is_not_recorded_says_what_is_left() {
     let (account, dir) = account_on_disk();
     let ci = account.stored_key("ci");
-    account.services.secret_store.delete(&slot("ci"), TIMEOUT).unwrap();
+    account.services.secret_store.delete(&entry_id("ci"), TIMEOUT).unwrap();
     block_inventory(dir.path());
     let error = keys::remove_key(&account.services, &ci).unwrap_err().to_user_error();
     assert!(error.message.contains("still in the inventory"), "{error:?}");

@@ -94,9 +94,9 @@ fn account_keys_show_whether_an_attempt_created_a_key() {
     attempt(&world, "exists", 1, AttemptStage::Unresolved);
     attempt(&world, "just now", 1, AttemptStage::Unresolved);
     let never = attempt(&world, "never", 31, AttemptStage::Unresolved);
-    // A key of that name is there, cut at another time.
+    // A key with that name exists, but was created at another time.
     attempt(&world, "exists", 90, AttemptStage::Unresolved);
-    // A key that is stored here is no candidate, whatever its name and time.
+    // A stored key is never a match, whatever its name and time.
     attempt(&world, "laptop", 40, AttemptStage::Unresolved);
     let left = look(&world);
     assert!(advice(&left, "exists").contains("it exists at OpenRouter"), "{left:?}");
@@ -124,11 +124,11 @@ fn another_account_or_a_failing_server_dismisses_no_attempt() {
     assert!(advice(&look(&world), "never").contains("If you signed in to that account"));
     is_ours(&world);
     is_ours(&world);
-    world.spoil("GET /api/v1/keys", Fault::Say(500, String::new()));
+    world.inject_fault("GET /api/v1/keys", Fault::Say(500, String::new()));
     let left = look(&world);
     assert_eq!((left.unresolved.len(), left.dismissed.len(), left.errors.len()), (1, 0, 1));
     // The key may be in a workspace that this management key may not see.
-    world.spoil("GET /api/v1/workspaces", Fault::Say(403, String::new()));
+    world.inject_fault("GET /api/v1/workspaces", Fault::Say(403, String::new()));
     assert!(advice(&look(&world), "never").contains("the others could not be listed"));
 }
 
@@ -184,14 +184,14 @@ fn migration_moves_all_entries_also_those_not_in_the_inventory() {
     let secrets: Vec<_> = after
         .iter()
         .map(|name| {
-            to.get(&slot(name), TIMEOUT).ok().map(|secret| secret.expose_secret().to_owned())
+            to.get(&entry_id(name), TIMEOUT).ok().map(|secret| secret.expose_secret().to_owned())
         })
         .collect();
     assert_eq!((secrets, world.entries()), (before, Vec::new()));
     assert_eq!(to.get(&management, TIMEOUT).unwrap().expose_secret(), "m");
     assert_eq!(to.get(&kept, TIMEOUT).unwrap().expose_secret(), "answer");
     assert!(world.services.secret_store.get(&kept, TIMEOUT).is_err());
-    // Again: the key is found in the inventory, and nothing is done.
+    // A second recovery finds the key in the inventory and does nothing.
     assert_eq!(moved(&world, &to), (6, 0));
 }
 
@@ -199,19 +199,20 @@ fn migration_moves_all_entries_also_those_not_in_the_inventory() {
 fn interrupted_migration_continues_and_overwrites_no_other_secret() {
     let world = TestAccount::new();
     let to = SecretStore::memory_with_entries(Vec::new());
-    // Written there, not yet removed here; removed here already; another key under the name.
-    to.set(&slot("laptop"), &SecretString::from(world.get("laptop").unwrap()), TIMEOUT).unwrap();
-    to.set(&slot("ci"), &SecretString::from(world.get("ci").unwrap()), TIMEOUT).unwrap();
-    world.services.secret_store.delete(&slot("ci"), TIMEOUT).unwrap();
-    to.set(&slot("agent"), &SecretString::from("another"), TIMEOUT).unwrap();
+    // Copied and not removed yet; removed already; another key with the same name.
+    to.set(&entry_id("laptop"), &SecretString::from(world.get("laptop").unwrap()), TIMEOUT)
+        .unwrap();
+    to.set(&entry_id("ci"), &SecretString::from(world.get("ci").unwrap()), TIMEOUT).unwrap();
+    world.services.secret_store.delete(&entry_id("ci"), TIMEOUT).unwrap();
+    to.set(&entry_id("agent"), &SecretString::from("another"), TIMEOUT).unwrap();
     assert_eq!(moved(&world, &to), (3, 1));
     assert_eq!(world.entries(), ["agent"]);
-    assert_eq!(to.get(&slot("agent"), TIMEOUT).unwrap().expose_secret(), "another");
-    to.delete(&slot("agent"), TIMEOUT).unwrap();
+    assert_eq!(to.get(&entry_id("agent"), TIMEOUT).unwrap().expose_secret(), "another");
+    to.delete(&entry_id("agent"), TIMEOUT).unwrap();
     assert_eq!(moved(&world, &to), (4, 0));
     assert_eq!(to.list_accounts("keywright/test", TIMEOUT).unwrap().len(), 4);
-    // A key that is in neither is said.
-    to.delete(&slot("agent"), TIMEOUT).unwrap();
+    // A key that is in neither store is reported.
+    to.delete(&entry_id("agent"), TIMEOUT).unwrap();
     assert_eq!(moved(&world, &to), (3, 1));
 }
 

@@ -1,4 +1,4 @@
-//! A replacement is never weaker than what it replaces without a word about it: every combination of
+//! A replacement is never weaker than the replaced key unless that is reported: every combination of
 //! guardrail, provider key and workspace, with a fault at each step.
 
 #[path = "replacement/changes_meanwhile.rs"]
@@ -19,7 +19,7 @@ use super::{TestAccount, block_on};
 
 const KEY: &str = "agent";
 
-/// What surrounds the key in one case.
+/// The assignments of the key in one case.
 #[derive(Clone, Copy, Debug)]
 struct Assignments {
     guardrail: bool,
@@ -37,7 +37,7 @@ impl Assignments {
     }
 }
 
-/// An account whose key has these assignments, and what the account says about it.
+/// An account whose key has these assignments, and what the account reports about it.
 struct Case {
     account: TestAccount,
     guardrail: String,
@@ -170,7 +170,7 @@ fn with_a_fault_at_any_step_a_rotated_key_is_not_weaker_without_being_said() {
         for step in STEPS {
             for fault in faults(assignments) {
                 let case = Case::new(assignments);
-                case.account.spoil(step, fault.clone());
+                case.account.inject_fault(step, fault.clone());
                 let rotation = rotate(&case.account, KEY, management(&case.account));
                 let at = format!("{assignments:?}, {step}: {fault:?}");
                 let RotationOutcome::Completed { rotated, .. } = rotation else {
@@ -196,7 +196,7 @@ fn a_leaked_key_is_disabled_before_anything_else_whatever_fails() {
         for step in STEPS.iter().filter(|step| !step.starts_with("PATCH /api/v1/keys")) {
             let case = Case::new(assignments);
             let before = case.account.proxy.requests().len();
-            case.account.spoil(step, Fault::Say(403, String::new()));
+            case.account.inject_fault(step, Fault::Say(403, String::new()));
             let responses =
                 respond_to_leak(&case.account, &[KEY], true, &management(&case.account));
             let at = format!("{assignments:?}, {step}");

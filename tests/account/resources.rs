@@ -61,7 +61,7 @@ fn a_key_whose_guardrail_is_spent_is_blocked_by_its_name_until_the_reset() {
     assert_eq!(removed, 1);
     refresh(&account, "ci");
     // Without the right to read guardrails the last known name stays.
-    account.spoil("GET /api/v1/guardrails", Fault::Say(403, String::new()));
+    account.inject_fault("GET /api/v1/guardrails", Fault::Say(403, String::new()));
     block_on(keys::join_account_keys(services, management)).unwrap();
     assert_eq!(account.stored_key("ci").guardrail.unwrap().name, "research");
     account.proxy.rule(|_| Fault::Pass);
@@ -99,9 +99,9 @@ fn the_account_is_read_through_typed_calls() {
 
     // One missing right does not hide the rest, and an older server has none of it.
     for status in [403, 404] {
-        account.spoil("GET /api/v1/workspaces", Fault::Say(status, String::new()));
+        account.inject_fault("GET /api/v1/workspaces", Fault::Say(status, String::new()));
         assert_eq!(block_on(keys::list_guardrails(services, management)).unwrap().len(), 1);
-        account.spoil("GET /api/v1/credits", Fault::Say(status, String::new()));
+        account.inject_fault("GET /api/v1/credits", Fault::Say(status, String::new()));
         assert!(block_on(keys::get_credits(services, management)).is_err());
         assert!(block_on(keys::list_activity(services, management, None)).is_ok());
     }
@@ -126,14 +126,14 @@ fn a_guardrail_is_found_by_name_assigned_and_read_back() {
     assert_eq!(assigned(), None);
 
     // Each answer is accepted only if the key has the guardrail afterwards.
-    account.spoil(ASSIGN, Fault::Swallow);
+    account.inject_fault(ASSIGN, Fault::Swallow);
     assign(Some(&research)).unwrap();
-    account.spoil(ASSIGN, Fault::Say(200, r#"{"unassigned_count": 1}"#.into()));
+    account.inject_fault(ASSIGN, Fault::Say(200, r#"{"unassigned_count": 1}"#.into()));
     let error = assign(None).unwrap_err().to_user_error();
     assert_eq!(error.message, "the guardrail of the key was not removed");
     account.proxy.rule(|_| Fault::Pass);
     assign(None).unwrap();
-    account.spoil(ASSIGN, Fault::Say(403, String::new()));
+    account.inject_fault(ASSIGN, Fault::Say(403, String::new()));
     let error = assign(Some(&research)).unwrap_err().to_user_error();
     assert!(error.message.starts_with("the guardrail 'research' was not assigned to the key: "));
     assert!(error.advice.contains("/settings/privacy"), "{}", error.advice);
@@ -193,7 +193,7 @@ fn a_new_key_that_does_not_get_its_guardrail_is_reported() {
     assert_eq!((stored_key.guardrail, warning), (Some(research.clone()), None));
     assert_eq!(account.stored_key("new one").guardrail, Some(research.clone()));
 
-    account.spoil("POST /api/v1/guardrails/", Fault::Say(403, String::new()));
+    account.inject_fault("POST /api/v1/guardrails/", Fault::Say(403, String::new()));
     let ProvisioningOutcome::Stored { stored_key, warning, .. } = create("new two") else {
         panic!()
     };
@@ -210,7 +210,7 @@ fn a_new_key_that_does_not_get_its_guardrail_is_reported() {
 fn a_recovered_key_is_put_under_the_guardrail_that_was_requested_for_it() {
     let account = TestAccount::new();
     let (services, research) = with_guardrail(&account);
-    account.spoil("POST /api/v1/guardrails/", Fault::Say(403, String::new()));
+    account.inject_fault("POST /api/v1/guardrails/", Fault::Say(403, String::new()));
     let request = KeyRequest {
         label: "new one".parse().unwrap(),
         limit: None,
@@ -298,7 +298,7 @@ fn a_guardrail_that_someone_changed_meanwhile_is_a_conflict() {
     assert_eq!((guardrail, changed_fields), (Some(research), vec!["guardrail"]));
     assert_eq!(now.info.limit, current.account_key.info.limit, "nothing was sent");
 
-    // A refused assignment is said, and the other change is not hidden by it.
+    // A refused assignment is reported together with the other change.
     let (update, _) =
         KeyEdit { guardrail: FieldChange::Clear, ..edit }.to_update(&key, Some(&current)).unwrap();
     assert!(update.guardrail.is_none());
@@ -311,7 +311,7 @@ fn a_guardrail_that_someone_changed_meanwhile_is_a_conflict() {
         ..KeyEdit::default()
     };
     let (update, _) = edit.to_update(&key, Some(&current)).unwrap();
-    account.spoil("POST /api/v1/guardrails/", Fault::Say(403, String::new()));
+    account.inject_fault("POST /api/v1/guardrails/", Fault::Say(403, String::new()));
     let outcome = block_on(keys::apply_key_update(&services, update));
     let KeyUpdateOutcome::Updated { account_key, warning: Some(warning), .. } = outcome else {
         panic!("{outcome:?}")

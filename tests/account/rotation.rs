@@ -12,9 +12,9 @@ use keywright::storage::json_store::StoreLocation;
 use tokio::sync::{mpsc, watch};
 
 use super::proxy::Fault;
-use super::{TIMEOUT, TestAccount, block_on, label, slot};
+use super::{TIMEOUT, TestAccount, block_on, entry_id, label};
 
-/// What someone did to a row meanwhile.
+/// A change that someone else makes to a row in the meantime.
 type ChangeKey = fn(&mut StoredKey);
 
 const TERMS: RetirePolicy = RetirePolicy { unused_for: 3_600, revoke_when_unused: true };
@@ -71,7 +71,7 @@ fn rotation_creates_a_key_with_the_same_policy_and_moves_the_label() {
     let client = account.services.build_client().unwrap();
     let there = block_on(client.get_key(&account.management, &handed.new.hash)).unwrap();
     assert_eq!(there.name.as_deref(), Some("agent"), "the server knows it by its label");
-    // The old one has a successor; the new one can be replaced in its turn.
+    // The old key was replaced already; the new one can be replaced again.
     let again = rotate(&account, "agent (old)", management(&account));
     assert!(matches!(again, RotationOutcome::Failed(error) if error.message.contains("already")));
     let third = rotate(&account, "agent", management(&account));
@@ -137,8 +137,8 @@ fn policy_that_cannot_be_requested_again_creates_no_key() {
             "its reset is 'yearly'",
         ),
     ];
-    // The account is asked first: only what it does not answer is taken from the inventory.
-    account.spoil("GET /api/v1/key", Fault::Say(403, String::new()));
+    // The account is asked first; the inventory is used only for what the account does not report.
+    account.inject_fault("GET /api/v1/key", Fault::Say(403, String::new()));
     for (how, words) in cases {
         change(how);
         let rotation = rotate(&account, "agent", management(&account));
@@ -146,7 +146,7 @@ fn policy_that_cannot_be_requested_again_creates_no_key() {
         assert!(error.message.contains(words), "{error:?}");
     }
     assert_eq!(account.proxy.count("POST"), 0);
-    // Words count from today.
+    // A relative expiry counts from today.
     change(|stored_key| {
         stored_key.granted = None;
         stored_key.requested.expires_input = Some("30d".into());
@@ -172,7 +172,7 @@ fn lost_response_is_retried_after_its_key_was_deleted_and_then_unresolved() {
         let account = TestAccount::new();
         let old = account.get("agent").unwrap();
         let case = format!("{fault:?}");
-        account.spoil("POST /api/v1/keys", fault);
+        account.inject_fault("POST /api/v1/keys", fault);
         let RotationOutcome::Failed(error) = rotate(&account, "agent", management(&account)) else {
             panic!("{case}")
         };
@@ -195,7 +195,7 @@ fn lost_response_is_retried_after_its_key_was_deleted_and_then_unresolved() {
     }
 }
 
-/// The two keys of a rotation that was interrupted after cutting.
+/// The two keys of a rotation that was interrupted after the new key was created.
 fn interrupted(account: &TestAccount) -> (String, String) {
     let old = account.get("agent").unwrap();
     let replacement = Replacement {
@@ -235,17 +235,17 @@ fn interrupted_rotation_continues_from_every_step() {
     for steps in 0..=4 {
         let account = TestAccount::new();
         let (old, new) = interrupted(&account);
-        // As far as it came before it was killed; a keychain killed while it writes has nothing.
+        // The steps before the program was killed; a write that was interrupted stored nothing.
         if steps > 0 {
             account.put("agent (old)", &old);
         }
         match steps {
             0 | 1 => {}
-            4 => account.services.secret_store.delete(&slot("agent"), TIMEOUT).unwrap(),
+            4 => account.services.secret_store.delete(&entry_id("agent"), TIMEOUT).unwrap(),
             _ => account.put("agent", &new),
         }
         if steps == 3 {
-            account.services.secret_store.delete(&slot("agent (new)"), TIMEOUT).unwrap();
+            account.services.secret_store.delete(&entry_id("agent (new)"), TIMEOUT).unwrap();
         }
         let resumed = block_on(keys::resume_rotations(&account.services)).unwrap();
         assert_eq!(resumed.len(), 1);
@@ -253,7 +253,7 @@ fn interrupted_rotation_continues_from_every_step() {
         handed_over(&account, &old);
         assert_eq!(account.get("agent"), Some(new), "{steps}");
         assert!(block_on(keys::resume_rotations(&account.services)).unwrap().is_empty());
-        assert_eq!(account.proxy.count("POST"), 1, "no second key was cut");
+        assert_eq!(account.proxy.count("POST"), 1, "no second key was created");
     }
 }
 
@@ -379,12 +379,12 @@ fn without_a_management_key_the_leak_response_names_the_page_to_disable_the_key(
 #[test]
 fn leak_response_reports_failures_and_continues() {
     let account = TestAccount::new();
-    account.spoil("PATCH", Fault::Say(403, String::new()));
+    account.inject_fault("PATCH", Fault::Say(403, String::new()));
     let first = respond_to_leak(&account, &["agent"], true, &management(&account));
     let done: Vec<_> = first[0].action_results().iter().map(|action| action.succeeded).collect();
     assert_eq!(done, [false, true, false], "{first:?}");
     let old = account.get("laptop").unwrap();
-    account.spoil("POST", Fault::Swallow);
+    account.inject_fault("POST", Fault::Swallow);
     let second = respond_to_leak(&account, &["laptop"], true, &management(&account));
     let action_results = second[0].action_results();
     assert_eq!(

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::proxy::Fault;
-use super::{TIMEOUT, TestAccount, block_on, label, slot};
+use super::{TIMEOUT, TestAccount, block_on, entry_id, label};
 
 #[test]
 fn disabling_is_recorded_and_the_response_is_compared() {
@@ -22,27 +22,27 @@ fn disabling_is_recorded_and_the_response_is_compared() {
         |off| block_on(keys::set_disabled(&world.services, &world.management, &stored_key, off));
     assert_eq!(set_disabled(true).unwrap().account_key.disabled, Some(true));
     assert_eq!(world.stored_key("laptop").disabled, Some(true));
-    // The answer says that nothing changed: then nothing is said to have.
+    // The response shows the old values, so no change is reported.
     let row = json!({"data": {"hash": stored_key.hash, "disabled": true}}).to_string();
-    world.spoil("", Fault::Say(200, row));
+    world.inject_fault("", Fault::Say(200, row));
     assert!(
         matches!(set_disabled(false), Err(Error::UpdateNotApplied { fields, .. }) if fields == ["disabled"])
     );
     assert_eq!(world.stored_key("laptop").disabled, Some(true));
-    // An answer about another key, or a page: whether it was done is asked.
+    // After a response about another key, or a page, the key is fetched to see whether it was changed.
     let mut off = false;
     for response in [json!({"data": {"hash": "b".repeat(64)}}).to_string(), "<html>".into()] {
-        world.spoil("PATCH", Fault::Lie(200, response));
+        world.inject_fault("PATCH", Fault::Lie(200, response));
         assert_eq!(set_disabled(off).unwrap().account_key.disabled, Some(off));
         off = !off;
     }
-    world.spoil("PATCH", Fault::Swallow);
+    world.inject_fault("PATCH", Fault::Swallow);
     assert_eq!(set_disabled(off).unwrap().account_key.disabled, Some(off));
-    // A page in the answer's place, and nothing done.
-    world.spoil("PATCH", Fault::Say(200, "<html>".into()));
+    // A page instead of a response, and no change.
+    world.inject_fault("PATCH", Fault::Say(200, "<html>".into()));
     assert!(matches!(set_disabled(!off), Err(Error::ManagementRequestFailed { .. })));
     assert_eq!(world.stored_key("laptop").disabled, Some(off));
-    world.spoil("PATCH", Fault::Say(404, String::new()));
+    world.inject_fault("PATCH", Fault::Say(404, String::new()));
     assert!(set_disabled(!off).unwrap_err().is_not_found());
 }
 
@@ -112,7 +112,7 @@ fn update_does_not_overwrite_a_concurrent_change() {
     };
     assert_eq!((now.info.limit.value(), differences), (Some(77.0), vec!["limit"]));
     assert_eq!(world.proxy.count("PATCH"), before);
-    // Put back, it is as it was seen; null clears, and what is absent is left alone.
+    // Restored to the fetched values: null clears a field, and an absent field is unchanged.
     block_on(client.update_key(&world.management, &hash, &limit("10"))).unwrap();
     let cleared = KeyPatch {
         limit: FieldChange::Clear,
@@ -138,7 +138,7 @@ fn fields_that_the_server_did_not_apply_are_named() {
     let hash = world.stored_key("laptop").hash;
     let seen = block_on(client.get_key(&world.management, &hash)).unwrap();
     let answer = json!({"data": {"hash": hash, "name": "laptop", "limit": 5}}).to_string();
-    world.spoil("PATCH", Fault::Lie(200, answer));
+    world.inject_fault("PATCH", Fault::Lie(200, answer));
     let patch = KeyPatch { limit: FieldChange::Set("50".parse().unwrap()), ..KeyPatch::default() };
     let edited =
         block_on(keys::update_key(&world.services, &world.management, &seen, &patch)).unwrap();
@@ -162,12 +162,12 @@ fn revoked_key_is_removed_and_an_html_response_is_no_deletion() {
     block_on(keys::revoke_key(&world.services, &world.management, &world.stored_key("ci").hash))
         .unwrap();
     assert_eq!(revoke("ci").unwrap(), RevokeOutcome::AlreadyRevoked);
-    // A page in the answer's place, with nothing done: the key stays.
-    world.spoil("DELETE", Fault::Say(200, "<html>".into()));
+    // A page instead of a response, and no change: the key stays.
+    world.inject_fault("DELETE", Fault::Say(200, "<html>".into()));
     assert!(revoke("agent").is_err());
     assert!(world.get("agent").is_some());
-    // Done, and the answer lost.
-    world.spoil("DELETE", Fault::Lie(200, "<html>".into()));
+    // The server deleted the key, and the response was lost.
+    world.inject_fault("DELETE", Fault::Lie(200, "<html>".into()));
     assert_eq!(revoke("agent").unwrap(), RevokeOutcome::Revoked);
     assert_eq!(
         (world.labels(), world.entries()),
@@ -187,7 +187,7 @@ fn invalid_hash_is_never_sent() {
 #[test]
 fn failed_check_of_one_key_does_not_affect_the_others() {
     let world = TestAccount::new();
-    world.services.secret_store.delete(&slot("ci"), TIMEOUT).unwrap();
+    world.services.secret_store.delete(&entry_id("ci"), TIMEOUT).unwrap();
     let keys = || {
         let rows = inventory::list_keys(&world.services.location, &world.services.server).unwrap();
         rows.into_iter().map(|stored_key| (stored_key.hash, stored_key.label)).collect::<Vec<_>>()
@@ -212,8 +212,8 @@ fn failed_check_of_one_key_does_not_affect_the_others() {
     );
     assert!(world.stored_key("notebook").rejected_at.is_some(), "it is disabled: 401");
     assert_eq!(world.stored_key("ci").checked_at, None);
-    // No credit is neither dead nor an answer.
-    world.spoil("", Fault::Say(402, String::new()));
+    // Without credit the key is neither rejected nor checked.
+    world.inject_fault("", Fault::Say(402, String::new()));
     let results: Arc<Mutex<Vec<CheckResult>>> = Arc::default();
     round(Arc::clone(&results));
     assert_eq!(
@@ -227,7 +227,7 @@ fn failed_check_of_one_key_does_not_affect_the_others() {
     );
     assert!(world.stored_key("laptop").rejected_at.is_none());
     // After a rate limit nothing more is sent, and the delay is returned.
-    world.spoil("", Fault::SlowDown(7));
+    world.inject_fault("", Fault::SlowDown(7));
     let ended = round(Arc::default());
     assert_eq!(ended.retry_after, Some(Duration::from_secs(7)));
     assert!(!ended.unchecked.is_empty() && ended.error.is_some());
@@ -253,7 +253,7 @@ fn invalid_responses_never_change_the_stored_values() {
             block_on(keys::refresh_keys(&world.services, keys, Timestamp::now, record, stop));
         (results.lock().unwrap().pop(), ended)
     };
-    world.spoil("", reading(json!({})));
+    world.inject_fault("", reading(json!({})));
     refresh();
     let before = world.stored_key("laptop");
     assert_eq!(before.info.as_ref().unwrap().limit_remaining, Some(9.0));
@@ -268,7 +268,7 @@ fn invalid_responses_never_change_the_stored_values() {
         (reading(json!({"label": other, "limit_remaining": 0})), "another key"),
     ] {
         let case = format!("{fault:?}");
-        world.spoil("", fault);
+        world.inject_fault("", fault);
         let (result, ended) = refresh();
         assert!(
             matches!(&result, Some(CheckResult::Failed(why)) if why.contains(words)),
@@ -284,7 +284,7 @@ fn invalid_responses_never_change_the_stored_values() {
         (json!({"limit": "lots", "expires_at": "2027-01-01"}), "lots unknown 2027-01-01"),
         (json!({"limit_reset": null, "expires_at": ""}), "10 never unknown"),
     ] {
-        world.spoil("", reading(over));
+        world.inject_fault("", reading(over));
         refresh();
         let stored_key = world.stored_key("laptop");
         let shown = format!(
@@ -305,7 +305,7 @@ fn invalid_responses_never_change_the_stored_values() {
         (json!({"expires_at": "2027-01-01T00:00:00.123456+02:00"}), Some(10.0), Some(9.0)),
         (json!({"label": "sk-or-v1-000...0000"}), Some(10.0), Some(9.0)),
     ] {
-        world.spoil("", reading(over.clone()));
+        world.inject_fault("", reading(over.clone()));
         let (result, _) = refresh();
         assert!(matches!(result, Some(CheckResult::Valid(_))), "{over}");
         let read = world.stored_key("laptop").info.unwrap();

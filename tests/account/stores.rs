@@ -11,16 +11,16 @@ use keywright::storage::secret_store::{EntryId, SecretStore};
 use secrecy::SecretString;
 
 use super::rotation::{management, rotate};
-use super::{TIMEOUT, TestAccount, block_on, label, slot};
+use super::{TIMEOUT, TestAccount, block_on, entry_id, label};
 
 /// An account whose key `name` moved to another store; `agent` and the others stay in the first.
 fn account_with_two_stores(name: &str) -> (TestAccount, SecretStore) {
     let mut account = TestAccount::new();
     let secret = SecretString::from(account.get(name).unwrap());
-    account.services.secret_store.delete(&slot(name), TIMEOUT).unwrap();
+    account.services.secret_store.delete(&entry_id(name), TIMEOUT).unwrap();
     let file = tempfile::tempdir().unwrap().keep();
     let other = SecretStore::age_file(file, Arc::new(|_| Ok(SecretString::from("correct horse"))));
-    other.set(&slot(name), &secret, TIMEOUT).unwrap();
+    other.set(&entry_id(name), &secret, TIMEOUT).unwrap();
     inventory::update_key(
         &account.services.location,
         &account.services.server,
@@ -41,12 +41,14 @@ fn a_key_is_used_from_the_store_that_the_inventory_records() {
     assert_eq!(keys::load_key(&account.services, &ci.label).unwrap().hash(), ci.hash);
     let renamed = block_on(keys::rename_key(&account.services, &ci, &label("cd"), None));
     let ci = renamed.unwrap().stored_key;
-    assert!(other.get(&slot("cd"), TIMEOUT).is_ok() && other.get(&slot("ci"), TIMEOUT).is_err());
+    assert!(
+        other.get(&entry_id("cd"), TIMEOUT).is_ok() && other.get(&entry_id("ci"), TIMEOUT).is_err()
+    );
     assert!(account.get("cd").is_none());
     let trashed = keys::remove_key(&account.services, &ci).unwrap().unwrap();
-    assert!(other.get(&slot("cd"), TIMEOUT).is_err());
+    assert!(other.get(&entry_id("cd"), TIMEOUT).is_err());
     keys::restore_key(&account.services, &trashed, &ci.label).unwrap();
-    assert!(other.get(&slot("cd"), TIMEOUT).is_ok() && account.trash_entries().is_empty());
+    assert!(other.get(&entry_id("cd"), TIMEOUT).is_ok() && account.trash_entries().is_empty());
     // `--store` names the only store to use.
     let (named, _) = account_with_two_stores("ci");
     account.services = ServiceContext { other_stores: Vec::new(), ..named.services.clone() };
@@ -64,7 +66,7 @@ fn a_rotated_key_stays_in_its_store() {
     assert_ne!(new.hash, old.hash);
     assert!(new.is_in_store(&StoreKind::File));
     assert_eq!(keys::load_key(&account.services, &new.label).unwrap().hash(), new.hash);
-    assert!(other.get(&slot("ci (old)"), TIMEOUT).is_ok());
+    assert!(other.get(&entry_id("ci (old)"), TIMEOUT).is_ok());
     assert!(account.get("ci").is_none() && account.get("ci (old)").is_none());
 }
 
@@ -72,7 +74,7 @@ fn a_rotated_key_stays_in_its_store() {
 fn where_no_entry_is_left_another_keychain_is_named_as_the_cause() {
     let account = TestAccount::new();
     for name in account.labels() {
-        account.services.secret_store.delete(&slot(&name), TIMEOUT).unwrap();
+        account.services.secret_store.delete(&entry_id(&name), TIMEOUT).unwrap();
     }
     let error = keys::load_key(&account.services, &label("ci")).unwrap_err().to_user_error();
     assert_eq!(error.kind, ErrorKind::SecretStore);

@@ -177,7 +177,7 @@ fn only_a_key_that_can_be_restored_is_offered() {
     age(&account, Timestamp::now());
     account.services.secret_store.delete(&trash_entry(&removed.key.hash), TIMEOUT).unwrap();
     assert_eq!((restorable(&account).len(), trash(&account).len()), (0, 1));
-    // A store that is not asked shows it when the key is restored, and then it is offered no more.
+    // For a store that is not asked, the missing text is noticed when the key is restored. Then the key is no longer listed.
     let restored = keys::restore_key(&account.services, &removed, &removed.key.label);
     assert!(matches!(restored, Err(Error::NotInTrash(_))), "{restored:?}");
     assert_eq!(trash(&account), []);
@@ -208,7 +208,7 @@ fn nothing_is_deleted_from_the_trash_unless_every_store_can_be_opened() {
     assert_eq!((trash(&account).len(), account.trash_entries().len()), (before.len(), 2));
 }
 
-/// Returns what the doctor finds, and checks that mending it leaves nothing.
+/// Returns what the doctor finds, and checks that repairing it leaves nothing.
 fn mend(account: &TestAccount) -> Vec<StrayEntry> {
     let found = keys::find_stray_entries(&account.services).unwrap();
     assert_eq!(keys::mend_stray_entries(&account.services).unwrap(), found);

@@ -40,7 +40,7 @@ fn existing_key_authorises_all_or_each_needs_consent_if_not_allowed() {
     assert_eq!(world.apply(&["a", "b"], by_key()), ["stored"; 2]);
     assert_eq!(world.proxy.count(CODE_PATH), 2);
     for (number, status) in [403_u16, 400, 401, 409, 500].into_iter().enumerate() {
-        world.spoil(
+        world.inject_fault(
             CODE_PATH,
             1..=9,
             Fault::Say(status, r#"{"error":{"message":"Said so"}}"#.into()),
@@ -61,7 +61,7 @@ fn existing_key_authorises_all_or_each_needs_consent_if_not_allowed() {
             ),
         }
     }
-    world.spoil(CODE_PATH, 1..=1, Fault::SlowDown(1));
+    world.inject_fault(CODE_PATH, 1..=1, Fault::SlowDown(1));
     assert_eq!(world.apply(&["e"], by_key()), ["stored"]);
 }
 

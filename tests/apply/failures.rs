@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn rate_limits_are_obeyed_and_long_ones_end_the_batch() {
     let world = TestAccount::new();
-    world.spoil(CREATE_PATH, 2..=2, Fault::SlowDown(1));
+    world.inject_fault(CREATE_PATH, 2..=2, Fault::SlowDown(1));
     let notices = AtomicUsize::new(0);
     let results = world.apply_with(&["a", "b", "c"], world.management(), |progress, _| {
         if let Progress::Provisioning(ProvisioningEvent::Notice(words)) = progress {
@@ -15,12 +15,12 @@ fn rate_limits_are_obeyed_and_long_ones_end_the_batch() {
     });
     assert_eq!(results, ["stored", "stored", "stored"]);
     assert_eq!(notices.into_inner(), 1);
-    world.spoil(CREATE_PATH, 2..=9, Fault::SlowDown(3_600));
+    world.inject_fault(CREATE_PATH, 2..=9, Fault::SlowDown(3_600));
     let results = world.apply(&["d", "e", "f", "g"], world.management());
     assert_eq!(results[0], "stored");
     assert!(results[1].contains("too many requests"), "{results:?}");
     assert_eq!(results[2..], ["6 not started", "6 not started"]);
-    // And goes on from there.
+    // The next run continues from there.
     world.proxy.rule(|_| Fault::Pass);
     assert_eq!(world.apply(&["e", "f", "g"], world.management()), ["stored"; 3]);
     assert_eq!(world.issued(), ["a", "b", "c", "d", "e", "f", "g"]);
@@ -29,14 +29,14 @@ fn rate_limits_are_obeyed_and_long_ones_end_the_batch() {
 #[test]
 fn lost_response_leaves_no_key_behind_and_two_in_a_row_end_the_batch() {
     let world = TestAccount::new();
-    world.spoil(CREATE_PATH, 2..=2, Fault::Swallow);
+    world.inject_fault(CREATE_PATH, 2..=2, Fault::Swallow);
     assert_eq!(world.apply(&["a", "b", "c"], world.management()), ["stored"; 3]);
     assert_eq!(world.issued(), ["a", "b", "c"]);
-    world.spoil(CREATE_PATH, 1..=9, Fault::Half);
+    world.inject_fault(CREATE_PATH, 1..=9, Fault::Half);
     let results = world.apply(&["d", "e", "f"], world.management());
     assert!(results[1].starts_with('7') && results[2] == "7 not started", "{results:?}");
     // A response without a key is kept, and its label is unresolved as well.
-    world.spoil(CREATE_PATH, 1..=1, Fault::Lie(200, "{}".into()));
+    world.inject_fault(CREATE_PATH, 1..=1, Fault::Lie(200, "{}".into()));
     let results = world.apply(&["g", "h"], world.management());
     assert!(
         results[0].starts_with("7 the server accepted") && results[1] == "stored",
@@ -48,7 +48,7 @@ fn lost_response_leaves_no_key_behind_and_two_in_a_row_end_the_batch() {
     let labels: Vec<_> = pending.iter().map(|pending| pending.label.as_str()).collect();
     assert_eq!(labels, ["d", "e", "g"]);
     assert_eq!(exit_code(keys::pending_error(&pending[0]).kind), 7);
-    // Someone else's key of the same label is none of ours.
+    // A key with the same label that someone else created is not affected.
     let AuthMethod::ManagementKey(management) = world.management() else { panic!() };
     let client = world.services.build_client().unwrap();
     block_on(client.create_key(&management, &request("d"), &"d".parse().unwrap())).unwrap();
@@ -119,7 +119,7 @@ fn unreachable_server_ends_the_batch() {
 fn key_is_kept_if_the_inventory_cannot_be_written() {
     let world = TestAccount::new();
     world.apply(&["a"], world.management());
-    // What stands in a file's way, as a full disk would.
+    // A directory in the place of the file makes writing it fail, as a full disk would.
     let obstacle = world.data().join("inventory.json.new");
     fs::create_dir(&obstacle).unwrap();
     let results = world.apply(&["b"], world.management());
@@ -144,8 +144,8 @@ fn key_is_kept_if_the_inventory_cannot_be_written() {
 #[test]
 fn label_in_the_secret_store_fails_only_that_key() {
     let world = TestAccount::new();
-    let slot = EntryId { service: "keywright/test".into(), account: "b".into() };
-    world.services.secret_store.set(&slot, &"theirs".into(), TIMEOUT).unwrap();
+    let entry_id = EntryId { service: "keywright/test".into(), account: "b".into() };
+    world.services.secret_store.set(&entry_id, &"theirs".into(), TIMEOUT).unwrap();
     let results = world.apply(&["a", "b", "c"], world.management());
     assert!(results[1].starts_with("2 the secret store has a key with the label b"), "{results:?}");
     assert_eq!(world.issued(), ["a", "c"]);

@@ -28,7 +28,7 @@ fn a_stopped_batch_leaves_no_attempt_of_its_group() {
     assert!(results[21..].iter().all(|result| result.ends_with("not started")), "{results:?}");
     assert_eq!(world.issued().len(), stored);
     assert_eq!(world.listed().len(), stored);
-    // The key that was created last may still have the name of its attempt, which the next start mends.
+    // The key that was created last may still have the name of its attempt, which the next start replaces with its label.
     let stages = journal_stages(&world);
     assert!(stages.len() <= 1 && !stages.contains(&AttemptStage::RequestSent), "{stages:?}");
     assert!(!stages.contains(&AttemptStage::Prepared), "{stages:?}");
@@ -39,7 +39,7 @@ fn an_interrupted_group_is_settled_by_the_next_start() {
     let world = TestAccount::new();
     let requests: Vec<KeyRequest> = labels().iter().map(|label| request(label)).collect();
     // The twentieth request gets no response, and the program ends while it waits.
-    world.spoil(CREATE_PATH, 20..=20, Fault::Swallow);
+    world.inject_fault(CREATE_PATH, 20..=20, Fault::Swallow);
     let sent = tokio::sync::Notify::new();
     let creations = AtomicUsize::new(0);
     let report = |progress: Progress<'_>| {
@@ -83,7 +83,7 @@ fn an_interrupted_group_is_settled_by_the_next_start() {
 #[test]
 fn a_rejection_of_a_recorded_request_is_no_unresolved_attempt() {
     let world = TestAccount::new();
-    world.spoil(CREATE_PATH, 3..=3, Fault::Say(403, r#"{"error":{"message":"no"}}"#.into()));
+    world.inject_fault(CREATE_PATH, 3..=3, Fault::Say(403, r#"{"error":{"message":"no"}}"#.into()));
     let results = world.apply(&["a", "b", "c", "d"], world.management());
     assert!(results[2].starts_with("1 the management key created no key"), "{results:?}");
     assert_eq!((results[1].as_str(), results[3].as_str()), ("stored", "stored"));

@@ -26,7 +26,7 @@ fn edit_changes_what_differs_and_says_what_it_changed() {
     let home = home();
     let arguments =
         ["edit", "laptop", "--limit", "40", "--reset", "weekly", "--guardrail", "research"];
-    // Nobody is there to confirm: what would change is said, and nothing is sent.
+    // Without a terminal to confirm on, the changes are printed and nothing is sent.
     let (code, out, err) = home.run_with_management_key(&arguments);
     assert_eq!((code, out.as_str()), (2, ""), "{err}");
     assert!(err.contains("guardrail: none → research") && err.contains("--yes"), "{err}");
@@ -131,7 +131,7 @@ fn a_new_key_is_put_into_its_workspace_and_under_its_guardrail_by_name() {
     assert_eq!(key["workspace_id"].as_str().map(str::len), Some(36));
     let listed = run_json(&home, &["guardrail", "list", "--json"]);
     assert_eq!(listed[0]["keys"], json!(["a"]));
-    // Nothing is created where a name is unknown, or where there is no key to ask with.
+    // Nothing is created if a name is unknown, or without a management key to look it up.
     let keys = || run_json(&home, &["list", "--json"]).as_array().unwrap().len();
     let before = keys();
     for (option, name, message) in [

@@ -65,7 +65,7 @@ fn recover_never_deletes_a_key_that_only_has_the_label_and_the_time_of_an_attemp
     let (code, _, err) = home.run(&["rm", "found", "--yes"]);
     assert_eq!(code, 0, "{err}");
     record_attempt(&home, "found", None);
-    // Someone else may have created it: it is named, and stays.
+    // Someone else may have created the key, so it is only reported.
     let (code, _, err) = home.run_with_management_key(&["recover", "--revoke", "found", "--yes"]);
     assert_eq!(code, 7, "{err}");
     let page = format!("{}/keys/", home.sandbox.url());

@@ -1,4 +1,4 @@
-//! What `rotate` and `panic` say about a new key that lacks something of the old one.
+//! What `rotate` and `panic` report about a new key that lacks something of the old one.
 
 use super::proxy::{Fault, Proxy};
 use super::*;

@@ -6,7 +6,7 @@ is the long run; without these variables each test kills at a few steps only. A 
 call: strace counts those that concern one file, or the network, and kills the program as it enters
 the n-th. The kernel does not execute that call, so the disk has the state after the calls before it.
 
-Longer than 400 lines, because all kills share one harness.
+Longer than 400 lines, because all kills share their set-up.
 """
 
 import fcntl

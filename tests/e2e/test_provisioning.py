@@ -45,7 +45,7 @@ def a_key_created_in_the_dashboard_is_in_the_keychain_with_the_requested_limits(
     until("the key hidden again", lambda: not shows(pane.screen().encode(), key), within=14)
     shown = time.monotonic() - began
     assert 8 < shown < 12, f"shown for {shown:.1f} s"
-    # Without this the search above could be blind.
+    # Proves that the search above would find the secret.
     until("the key in the record", lambda: shows(pane.written(), key))
     pane.press("q")
     pane.wait_shell()
@@ -178,5 +178,5 @@ def nothing_secret_is_in_the_log_the_data_directory_or_on_standard_error(world):
     assert any(path.endswith("inventory.json") for path, _ in files(data))
     said = world.read("new.err").replace(new.address, "")
     equal(leaks(said.encode() + printed, secrets), [])
-    # The address shows that the search is not blind.
+    # Finding the address proves that the search works.
     equal(leaks(new.address.encode(), secrets), ["nonce of new"])

@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from openbao import OpenBao
+from engine import Engine
 from rig import contains, equal, test, until
 from test_apply import issued, plan
 
@@ -20,7 +20,8 @@ class Person:
     def __init__(self, world, bao, server, management, name, token=None):
         self.world = world
         self.env = {
-            **bao.env(token), "USER": name, "OPENROUTER_MANAGEMENT_KEY": management,
+            "BAO_ADDR": bao.address, "BAO_TOKEN": token or bao.token, "USER": name,
+            "OPENROUTER_MANAGEMENT_KEY": management,
             "KEYWRIGHT_DATA_DIR": world.mkdir(f"data-{name}"), "KEYWRIGHT_SERVER": server,
             "KEYWRIGHT_STORE": "bao",
         }
@@ -40,7 +41,7 @@ class Person:
 
 def team(world, *names, **tokens):
     world.keyring()
-    bao = OpenBao(world)
+    bao = Engine(world)
     server, management = world.sandbox()
     people = [Person(world, bao, server, management, name) for name in names]
     return bao, server, management, people
@@ -72,16 +73,16 @@ def colleagues_share_one_list_of_keys_with_policies_and_states(world):
     # What is not Keywright's own stays.
     patch = {"custom_metadata": {"team": "search"}}
     path = f"secret/metadata/{folder(bao, 'ci')}"
-    before = bao.ask("GET", path)[1]["data"]["custom_metadata"]
+    before = bao.ask("GET", path)["data"]["custom_metadata"]
     bao.ask("POST", path, {"custom_metadata": {**before, **patch["custom_metadata"]}})
     eva.run("disable", "ci")
-    after = bao.ask("GET", path)[1]["data"]["custom_metadata"]
+    after = bao.ask("GET", path)["data"]["custom_metadata"]
     equal((after["team"], after["disabled"]), ("search", "true"))
 
 
 def folder(bao, label):
     """Returns the path of an entry; the server's folder has the name of the sandbox's address."""
-    names = bao.ask("GET", "secret/metadata/keywright/default?list=true")[1]["data"]["keys"]
+    names = bao.ask("GET", "secret/metadata/keywright/default?list=true")["data"]["keys"]
     server = next(name for name in names if name.endswith("/") and not name.startswith("~"))
     return f"keywright/default/{server}{label}".replace("%", "%25")
 
@@ -207,12 +208,12 @@ def delete(server, management, digest):
 def a_read_only_token_uses_keys_and_changes_nothing(world):
     bao, server, management, (eva,) = team(world, "eva")
     eva.run("new", "ci")
-    token = bao.create_token(READ_ONLY)
+    token = bao.policy_token(READ_ONLY)
     guest = Person(world, bao, server, management, "guest", token)
     equal(guest.run("get", "ci"), eva.run("get", "ci"))
     equal(guest.keys().keys(), {"ci"})
     before = issued(server, management)
-    metadata = bao.ask("GET", f"secret/metadata/{folder(bao, 'ci')}")[1]["data"]
+    metadata = bao.ask("GET", f"secret/metadata/{folder(bao, 'ci')}")["data"]
     plan_file = plan(world, 2)
     for arguments in (
         ["new", "x"], ["rotate", "ci", "--yes"], ["rename", "ci", "y"], ["disable", "ci"],
@@ -223,7 +224,7 @@ def a_read_only_token_uses_keys_and_changes_nothing(world):
         _, err = guest.run(*arguments, expect=4)
         contains(err, "the token may not write")
     equal(issued(server, management), before)
-    equal(bao.ask("GET", f"secret/metadata/{folder(bao, 'ci')}")[1]["data"], metadata)
+    equal(bao.ask("GET", f"secret/metadata/{folder(bao, 'ci')}")["data"], metadata)
 
 
 @test

@@ -1,4 +1,4 @@
-"""The dashboard left running, under a script, while everything around it comes and goes.
+"""The dashboard left running, under a script, while keychain, network and server fail and return.
 
     SOAK=1800 python3 tests/e2e/run.py left running
 
@@ -53,7 +53,7 @@ class Gate:
                 threading.Thread(target=self.carry, args=ends, daemon=True).start()
 
     def passes(self, part):
-        """What becomes of a part on its way."""
+        """What happens to a part of the data that is passed on."""
         return part
 
     def carry(self, source, sink):
@@ -88,7 +88,7 @@ def rise(readings, name):
 
 
 class Dashboard:
-    """A dashboard that is sent through its paces."""
+    """A dashboard that is used for the whole run."""
 
     def __init__(self, world):
         self.world = world

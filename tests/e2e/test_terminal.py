@@ -1,4 +1,4 @@
-"""The terminal comes back as it was, however the program ends."""
+"""The terminal is restored, however the program ends."""
 
 import fcntl
 import os
@@ -31,7 +31,7 @@ def modes(pane, name):
 
 
 def comes_back(world, end, code):
-    """The program is ended in its pane; what the pane is then is what it was before."""
+    """Ends the program in its pane and checks that the pane is as before."""
     pane = Pane(world)
     before = modes(pane, "before")
     pane.command("keywright --sandbox; echo ended with $?")
@@ -48,7 +48,7 @@ def is_whole(pane):
     pane.wait_shell()
     equal((pane.ask("#{alternate_on}"), pane.ask("#{cursor_flag}")), ("0", "1"))
     until("pastes no longer bracketed", lambda: not pasting(pane))
-    # What stood there before the program is there again.
+    # The previous content is shown again.
     pane.wait(r"^\$ keywright --sandbox")
     until("every mode reset", lambda: left_set(pane.written()) == set())
 
@@ -77,7 +77,7 @@ def left_set(written):
 
 
 class Terminal:
-    """A terminal of its own for one program, without a shell that would mend what is left."""
+    """A terminal of its own for one program, without a shell that would reset it."""
 
     def __init__(self, world, *command, stdout=None, **env):
         self.master, self.line = pty.openpty()

@@ -1,4 +1,4 @@
-"""Removed keys with a real keychain: restored, and whole after a removal that was killed at any step."""
+"""Removed keys with a real keychain: restored, and not lost when a removal is killed at any step."""
 
 import json
 import signal

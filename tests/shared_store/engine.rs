@@ -10,7 +10,7 @@ use tiny_http::{Header, Method, Request, Response, Server};
 /// The token that the engine accepts.
 pub const TOKEN: &str = "s.valid";
 
-/// What happens to a request in place of, or after, what it asks for.
+/// A fault of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
     /// The connection is closed before anything is done.

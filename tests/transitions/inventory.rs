@@ -209,7 +209,7 @@ fn check_results_do_not_move_rows() {
     assert_eq!(model.dashboard.stored_keys()[2].state(now()), KeyState::Low);
     send_intent(&mut model, Intent::ReverseSort);
     send_intent(&mut model, Intent::ReverseSort);
-    let labels: Vec<_> = model.visible_keys().map(|(_, held)| held.label.to_string()).collect();
+    let labels: Vec<_> = model.visible_keys().map(|(_, key)| key.label.to_string()).collect();
     assert_eq!(labels, ["c", "a", "b"], "a requested sort uses the new figures");
     assert_eq!(model.dashboard.selected_key().unwrap().label.as_str(), "b");
 }

@@ -154,7 +154,7 @@ fn a_plan_of_which_nothing_is_missing_sends_nothing() {
 fn each_key_has_its_turn_and_its_own_address_and_its_end_is_kept() {
     let (mut model, ticket) = applying();
     turned(&mut model, ticket, "aider");
-    // The next one is prepared meanwhile: that does not set this one back.
+    // Events of the next key, which is prepared meanwhile, do not change the step of this one.
     let prepared = ProvisioningEvent::StepStarted(ProvisioningStep::Preflight);
     send(&mut model, Msg::Response(ticket, Response::ProvisioningEvent(prepared)));
     let Screen::SignIn(login) = &model.screen else { panic!() };

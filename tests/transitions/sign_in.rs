@@ -62,7 +62,7 @@ fn an_answer_counts_once() {
     send(&mut model, Msg::KeyRemoved { label: "new".parse().unwrap(), result: Ok(None) });
     send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(stored("new"))));
     assert_eq!(model.dashboard.stored_keys().len(), 1);
-    // A key that is nowhere else counts whoever brings it.
+    // An unstored key is kept, whichever message contains it.
     send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(not_stored("new"))));
     assert_eq!(new_key_label(&model), Some("new"));
 }

@@ -4,7 +4,7 @@
 //! a line with the tool's name, a line that says where the configuration goes, and a line with the
 //! address of its documentation. The configuration follows after `---`.
 //!
-//! Both parts have slots for a call of Keywright: `{shell get}` is a command for a POSIX shell or fish,
+//! Both parts have placeholders for a call of Keywright: `{shell get}` is a command for a POSIX shell or fish,
 //! `{json get}` the same as a JSON string, `{list get}` its arguments as strings of a list, which are
 //! valid in JSON, TOML, Python and JavaScript alike, and `{unit get}` its arguments in a systemd unit.
 //! `get` may be replaced by another command with options.
@@ -169,7 +169,8 @@ struct KeywrightCall {
 }
 
 impl KeywrightCall {
-    /// Fills the slots of a template from left to right. What is filled in is not searched for slots.
+    /// Fills the placeholders of a template from left to right. Inserted text is not searched for
+    /// placeholders.
     fn fill_template(&self, template: &str) -> String {
         let mut filled = String::with_capacity(2 * template.len());
         let mut rest = template;
@@ -177,7 +178,7 @@ impl KeywrightCall {
             filled.push_str(&rest[..start]);
             rest = &rest[start..];
             let end = rest.find('}').map_or(rest.len(), |end| end + 1);
-            if let Some(call) = self.fill_slot(&rest[..end]) {
+            if let Some(call) = self.fill_placeholder(&rest[..end]) {
                 filled.push_str(&call);
                 rest = &rest[end..];
             } else {
@@ -188,9 +189,10 @@ impl KeywrightCall {
         filled + rest
     }
 
-    /// Returns what a slot such as `{shell get}` is filled with; `None` for other text in braces.
-    fn fill_slot(&self, slot: &str) -> Option<String> {
-        let (language, command) = slot.strip_prefix('{')?.strip_suffix('}')?.split_once(' ')?;
+    /// Returns what a placeholder such as `{shell get}` is filled with; `None` for other text in braces.
+    fn fill_placeholder(&self, placeholder: &str) -> Option<String> {
+        let (language, command) =
+            placeholder.strip_prefix('{')?.strip_suffix('}')?.split_once(' ')?;
         let options = self.options.iter().map(String::as_str);
         let words: Vec<&str> = command.split(' ').chain(options).collect();
         let label = [self.label.as_str()];
@@ -264,8 +266,8 @@ mod tests {
 
     #[test]
     fn calls_are_quoted_for_the_language_around_them() {
-        let fill = |slot: &str, label: &str| {
-            KeywrightCall { options: vec![], label: label.into() }.fill_template(slot)
+        let fill = |placeholder: &str, label: &str| {
+            KeywrightCall { options: vec![], label: label.into() }.fill_template(placeholder)
         };
         assert_eq!(fill("{shell get}; {x} ${{ y }} {", "ci"), "keywright get ci; {x} ${{ y }} {");
         assert_eq!(fill("[{list get}]", "--x"), r#"["get", "--", "--x"]"#);

@@ -6,7 +6,7 @@ use super::*;
 fn a_guardrail_that_was_deleted_before_it_is_assigned_is_reported() {
     let case = Case::new(Assignments { guardrail: true, byok: false, workspace: false });
     let guardrail = case.guardrail.clone();
-    case.account.spoil("POST /api/v1/guardrails/", Fault::Say(404, String::new()));
+    case.account.inject_fault("POST /api/v1/guardrails/", Fault::Say(404, String::new()));
     let rotation = rotate(&case.account, KEY, management(&case.account));
     let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
     assert_eq!(names(&rotated.not_carried, true), ["guardrail"]);
@@ -29,7 +29,7 @@ fn a_guardrail_that_the_inventory_remembers_of_a_deleted_key_is_carried() {
     let assigned =
         block_on(keys::get_assigned_guardrail(services, management_key, &rotated.new.hash));
     assert_eq!(assigned.unwrap().unwrap().id, case.guardrail);
-    // Its provider keys are known to nobody any more.
+    // Nothing knows its provider keys any more.
     assert_eq!(names(&rotated.not_carried, false), ["allowed_api_key_hashes"]);
 }
 
