@@ -72,7 +72,7 @@ pub use monthly_limits::sum_of_monthly_limits;
 pub use other_account::{KnownAccounts, OtherAccount, mark_other_accounts};
 pub use profile_name::ProfileName;
 pub use provisioning::{
-    ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, UnresolvedAttempt,
+    FinishedStep, ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, UnresolvedAttempt,
 };
 pub use replacement::{ByokAccess, KeyAssignments, KeyPart, MissingPart, NotCarried};
 pub use reported::{Reported, ServerValue, parse_number};

@@ -11,6 +11,8 @@ mod disk;
 mod leftovers;
 #[path = "account/other_account.rs"]
 mod other_account;
+#[path = "account/pending.rs"]
+mod pending;
 #[path = "account/proxy.rs"]
 mod proxy;
 #[path = "account/replacement.rs"]

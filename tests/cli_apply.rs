@@ -4,6 +4,8 @@
 
 #[path = "support/home.rs"]
 mod home;
+#[path = "account/proxy.rs"]
+mod proxy;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,6 +14,7 @@ use std::process::Stdio;
 use home::{SandboxHome, decode_output, labels, stored_key};
 use keywright::domain::StoreKind;
 use keywright::sandbox;
+use proxy::{Fault, Proxy};
 use serde_json::{Value, json};
 
 const THREE: &str = "[defaults]\nlimit = 5\n[[key]]\nlabel = \"a\"\n[[key]]\nlabel = \"b b\"\n\
@@ -194,7 +197,7 @@ fn a_pipe_without_codes_stops_the_batch() {
     let (code, out, err) = home.run(&["apply", &home.write_plan(THREE), "--yes", "--no-browser"]);
     assert_eq!(code, 5);
     assert!(err.contains("no further code was entered"), "{err}");
-    assert!(out.contains("!  c      failed: not started"), "{out}");
+    assert!(out.contains("!  c      not started") && out.contains("1 failed, 2 not started"), "{out}");
 }
 
 #[test]
@@ -278,10 +281,72 @@ fn a_key_whose_creation_ended_before_its_guardrail_gets_it_when_the_plan_is_appl
     let (code, out, err) = home.run_with_management_key(&["apply", &plan, "--yes"]);
     assert_eq!(code, 0, "{out}{err}");
     assert!(
-        out.contains("unchanged") && err.contains("'ci' is under its guardrail now"),
+        out.contains("unchanged") && err.contains("'ci' is under its guardrail 'research' now"),
         "{out}{err}"
     );
     assert_eq!(read()["keys"][0]["guardrail"], guardrail);
     let (_, out, err) = home.run_with_management_key(&["guardrail", "show", "research"]);
     assert!(out.contains("ci"), "{out}{err}");
+}
+
+#[test]
+fn the_last_line_says_for_how_many_keys_what_was_done() {
+    let numbered = |count: usize| {
+        (0..count).map(|n| format!("[[key]]\nlabel = \"k{n}\"\n")).collect::<String>()
+    };
+    for (fault, code, expected) in [
+        (
+            Fault::Say(401, r#"{"error":{"message":"no"}}"#.into()),
+            1,
+            "2 keys were created and stored, 2 failed, 1 was not started; for 'k2': no key was created",
+        ),
+        (Fault::Half, 7, "2 keys were created and stored, 2 failed, 1 was not started"),
+        (Fault::SlowDown(0), 6, "2 keys were created and stored, 1 failed, 2 were not started"),
+    ] {
+        let home = SandboxHome::new();
+        let proxy = Proxy::before(home.sandbox.url());
+        let creates = std::sync::atomic::AtomicUsize::new(0);
+        proxy.rule(move |request| {
+            let is_create = request.starts_with("POST /api/v1/keys");
+            let earlier = usize::from(is_create);
+            let earlier = creates.fetch_add(earlier, std::sync::atomic::Ordering::SeqCst);
+            if is_create && earlier >= 2 { fault.clone() } else { Fault::Pass }
+        });
+        let plan = home.write_plan(numbered(5));
+        let (actual, out, err) = home.run_with_management_key(&[
+            "--server",
+            &proxy.url,
+            "--retries",
+            "0",
+            "apply",
+            &plan,
+            "--yes",
+        ]);
+        assert_eq!(actual, code, "{out}{err}");
+        assert!(err.contains(expected), "{expected}: {err}");
+        assert!(out.contains("2 created") && out.contains("not started\n"), "{out}");
+    }
+}
+
+#[test]
+fn a_key_in_another_store_than_the_planned_one_is_moved_and_not_replaced() {
+    let home = SandboxHome::new();
+    let plan = home.write_plan("[[key]]\nlabel = \"a\"\nlimit = 5\n");
+    let (code, _, err) = home.run_with_management_key(&["apply", &plan, "--yes"]);
+    assert_eq!(code, 0, "{err}");
+    let plan = home.write_plan("[defaults]\nstore = \"file\"\n[[key]]\nlabel = \"a\"\nlimit = 5\n");
+    for arguments in [&["apply", &plan][..], &["apply", &plan, "--replace", "--yes"]] {
+        let (code, out, err) = home.run_with_management_key(arguments);
+        assert_eq!(code, 0, "{err}");
+        assert!(out.contains("a      differs: store is memory, the plan says file\n"), "{out}");
+        assert!(err.contains("store move --to file a"), "{err}");
+        assert!(!err.contains("--replace") && !out.contains("replaced"), "{out}{err}");
+    }
+    let (_, out, _) = home.run(&["apply", &plan, "--json"]);
+    let document: Value = serde_json::from_str(&out).unwrap();
+    let key = &document["differing"][0];
+    assert_eq!(
+        (&key["differences"], &key["planned"]["store"]),
+        (&json!(["store"]), &json!("file"))
+    );
 }

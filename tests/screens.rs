@@ -298,7 +298,8 @@ fn unresolved_attempts_are_shown_on_top() {
         unresolved_attempts: vec![attempt],
         deleted_labels: Vec::new(),
         foreign_keys: Vec::new(),
-        error: None,
+        finished: Vec::new(),
+        errors: Vec::new(),
     };
     update(&mut model, msg, now());
     insta::assert_snapshot!(drawn(&model));

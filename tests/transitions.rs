@@ -176,7 +176,8 @@ fn finish_recovery(model: &mut Model, not_stored: Vec<ProvisioningOutcome>) {
             unresolved_attempts: Vec::new(),
             deleted_labels: Vec::new(),
             foreign_keys: Vec::new(),
-            error: None,
+            finished: Vec::new(),
+            errors: Vec::new(),
         },
     );
 }

@@ -99,7 +99,7 @@ impl BatchPrompter {
                 ProvisioningEvent::Notice(text) | ProvisioningEvent::BrowserFailed(text),
             ) => print_status(&text),
             Progress::Provisioning(ProvisioningEvent::StepStarted(_)) => {}
-            Progress::ItemFinished(ItemResult { label, result, warning }) => {
+            Progress::ItemFinished(ItemResult { label, result, warning, .. }) => {
                 if let Some(warning) = warning {
                     print_warning(warning);
                 }

@@ -1,6 +1,7 @@
 //! JSON documents of the command line. Fields have OpenRouter's names, amounts are in USD, times
 //! are in UTC with `Z`, unknown values are null. None contains a secret.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 
 use clap::CommandFactory;
@@ -11,8 +12,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::domain::{
-    ApiKey, KeyRequest, RequestedPolicy, Rotated, StoreKind, StoredKey, UserError, sanitize,
+    ApiKey, KeyRequest, Label, RequestedPolicy, Rotated, StoreKind, StoredKey, UserError, sanitize,
 };
+use crate::services::keys;
+use crate::services::provision::ServiceContext;
 
 /// Returns the JSON of a key.
 pub fn key_to_json(key: &StoredKey, now: Timestamp) -> Value {
@@ -83,6 +86,23 @@ fn unrecognized_to_json(key: &StoredKey) -> Value {
         })
         .collect::<serde_json::Map<_, _>>()
         .into()
+}
+
+/// The names that stored keys still have at the server, where a rename is pending.
+pub struct PendingNames(HashMap<String, Label>);
+
+impl PendingNames {
+    /// Reads them from the journal. One that cannot be read is reported by whatever needs it next.
+    pub fn load(services: &ServiceContext) -> Self {
+        Self(keys::list_pending_names(services).unwrap_or_default())
+    }
+
+    /// Adds `pending_rename` to the JSON of a key: the name that it has until `recover` renames it.
+    pub fn add_to(&self, key: &mut Value) {
+        if let Some(name) = key["hash"].as_str().and_then(|hash| self.0.get(hash)) {
+            key["pending_rename"] = json!(name);
+        }
+    }
 }
 
 /// Returns the JSON of a key that replaced another one.

@@ -7,7 +7,7 @@ use super::output::{eprintln, print_error, print_status, print_warning};
 use super::run_async;
 use super::signals::interruptible_controls;
 use crate::domain::{
-    AccountKey, Label, ProvisioningOutcome, RotationOutcome, StoredKey, UserError,
+    AccountKey, FinishedStep, Label, ProvisioningOutcome, RotationOutcome, StoredKey, UserError,
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::services::keys::{self, RecoveryReport};
@@ -98,6 +98,13 @@ pub(super) fn print_settled(deleted: &[Label], foreign: &[AccountKey], services:
             services.server,
             key.hash
         ));
+    }
+}
+
+/// Prints what was left to do at the server for stored keys, and is done now.
+pub(super) fn print_finished(finished: &[FinishedStep]) {
+    for step in finished {
+        print_status(&format!("{step}: an interrupted run is finished"));
     }
 }
 

@@ -1,8 +1,10 @@
 //! The steps, events and outcomes of creating a key.
 
+use std::fmt;
+
 use jiff::Timestamp;
 
-use super::{ApiKey, Label, StoredKey, UserError};
+use super::{ApiKey, GuardrailRef, Label, StoredKey, UserError};
 
 /// A step of creating a key, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,6 +91,45 @@ pub enum ProvisioningOutcome {
     /// No key was received. With [`ErrorKind::Unresolved`](super::ErrorKind::Unresolved) one may
     /// have been issued.
     Failed(UserError),
+}
+
+/// What an interrupted run left to do at the server for a stored key, and is done now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FinishedStep {
+    /// The key had the name of its attempt, and has its label now.
+    Renamed(Label),
+    /// The key is under the guardrail that was requested for it.
+    GuardrailAssigned(Label, GuardrailRef),
+}
+
+impl FinishedStep {
+    /// Returns the label of the key.
+    pub const fn label(&self) -> &Label {
+        match self {
+            Self::Renamed(label) | Self::GuardrailAssigned(label, _) => label,
+        }
+    }
+
+    /// Returns the name used in JSON.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Renamed(_) => "renamed",
+            Self::GuardrailAssigned(..) => "guardrail",
+        }
+    }
+}
+
+impl fmt::Display for FinishedStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Renamed(label) => {
+                write!(f, "'{label}' has its name at OpenRouter now")
+            }
+            Self::GuardrailAssigned(label, guardrail) => {
+                write!(f, "'{label}' is under its guardrail '{}' now", guardrail.name)
+            }
+        }
+    }
 }
 
 /// An attempt that may have issued a key which was not received.

@@ -170,6 +170,23 @@ impl StoredKey {
         }
     }
 
+    /// Returns whether it was requested under a guardrail and is under none since: its creation was
+    /// interrupted before that. A replacement gets its guardrail with its label.
+    pub const fn awaits_guardrail(&self) -> bool {
+        self.requested.guardrail.is_some()
+            && self.guardrail.is_none()
+            && self.replaces.is_none()
+            && self.retirement.is_none()
+    }
+
+    /// Records which guardrail the account reports. One that somebody removed is not assigned again.
+    pub fn record_guardrail(&mut self, guardrail: Option<GuardrailRef>) {
+        if self.guardrail.is_some() && guardrail.is_none() {
+            self.requested.guardrail = None;
+        }
+        self.guardrail = guardrail;
+    }
+
     /// Records the result of a check made at `at`.
     pub fn record_check(&mut self, result: &CheckResult, at: Timestamp) {
         match result {

@@ -55,6 +55,31 @@ impl UserError {
         self
     }
 
+    /// Adds another error, so that neither hides the other. The kind is that of the first, unless that is
+    /// only that the server could not be reached.
+    #[must_use]
+    pub fn and(self, other: Option<Self>) -> Self {
+        let Some(other) = other else { return self };
+        let join = |one: String, other: &str| match (one.is_empty(), other.is_empty()) {
+            (_, true) => one,
+            (true, false) => other.to_owned(),
+            (false, false) if one == other => one,
+            (false, false) => format!("{one}; {other}"),
+        };
+        let is_unreachable = self.kind == ErrorKind::Unreachable;
+        Self {
+            kind: if is_unreachable { other.kind } else { self.kind },
+            message: join(self.message, &other.message),
+            meaning: join(self.meaning, &other.meaning),
+            advice: join(self.advice, &other.advice),
+        }
+    }
+
+    /// Joins errors that belong to one result; see [`Self::and`].
+    pub fn join(errors: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
+        errors.into_iter().flatten().reduce(|one, other| one.and(Some(other)))
+    }
+
     /// Returns message, meaning and advice on one line.
     pub fn one_line(&self) -> String {
         let details = [&self.meaning, &self.advice].into_iter().filter(|text| !text.is_empty());

@@ -40,7 +40,7 @@ pub use account_resources::{
 };
 pub use apply::{
     ApplyLock, BatchCommand, BatchControls, ItemResult, Progress, choose_batch_auth_method,
-    create_keys, has_attempts, list_pending_attempts, lock_apply, pending_error,
+    create_keys, is_interrupted, list_pending_attempts, lock_apply, pending_error,
 };
 pub use carry_over::{preview_replacement, preview_without_management_key};
 pub use confirm_account::{confirm_account, find_unconfirmed_replacement};
@@ -54,11 +54,11 @@ pub use missing::missing_error;
 pub use name_lookup::{Named, find_by_name};
 pub use new_key_names::{
     NameResolver, WorkspaceText, assign_requested_guardrail, create_key,
-    missing_workspace_list_error, parse_workspace, resume_guardrail,
+    missing_workspace_list_error, parse_workspace,
 };
 pub use recovery::{
-    AttemptKey, RecoveryReport, find_attempt_key, recover_and_reconcile, recover_attempts,
-    recover_interrupted,
+    AttemptKey, RecoveryReport, find_attempt_key, list_pending_names, recover_and_reconcile,
+    recover_attempts, recover_interrupted,
 };
 pub use refresh::{RefreshReport, load_authorizing_key, load_key, refresh_keys};
 pub use remote_update::{

@@ -23,7 +23,7 @@ mod file;
 mod names;
 mod parser;
 
-pub use diff::{Difference, KeyDiff, compare};
+pub use diff::{Difference, KeyDiff, STORE_FIELD, compare};
 pub use file::read_plan_file;
 pub use names::{NameField, NamePlace, NamesError, Plan, PlanName, resolve_names};
 pub use parser::parse;

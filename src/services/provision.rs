@@ -30,6 +30,7 @@ pub use skipped_rows::SkippedRows;
 pub(crate) use store::{lock_storing, lock_storing_blocking};
 pub use store::{retry_store, store_in_alternate};
 pub use unlisted_keys::{BatchItem, UnlistedKeys};
+pub(crate) use unreceived::not_named_error;
 pub use unreceived::{SettledAttempts, settle_attempts};
 
 use std::time::Duration;

@@ -2,14 +2,17 @@
 //! begins, so that no issued key is lost. It contains no secrets: verifier and code are in the
 //! secret store under the attempt's id.
 
+mod attempt_guard;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::{
-    Label, ManagementKey, PendingReplacement, RequestedPolicy, StoreKind, StoredKey,
-    UnresolvedAttempt, deserialize_sanitized,
+    Label, PendingReplacement, RequestedPolicy, StoreKind, StoredKey, UnresolvedAttempt,
+    deserialize_sanitized,
 };
-use crate::storage::json_store::{Error, LockGuard, SchemaVersion, StoreLocation};
+use crate::storage::json_store::{Error, SchemaVersion, StoreLocation};
+pub use attempt_guard::{AttemptGuard, lock_interrupted_attempts};
 
 const FILE_NAME: &str = "journal.json";
 
@@ -108,6 +111,11 @@ impl Attempt {
         self.management_key.is_some() && name.ends_with(&self.name_suffix())
     }
 
+    /// Returns whether its key is stored, and may still have the name of the attempt at the server.
+    pub fn awaits_rename(&self) -> bool {
+        self.stage == AttemptStage::Stored && self.management_key.is_some()
+    }
+
     /// Records that the request is sent for the `send_count`th time.
     pub fn mark_sent(&mut self, send_count: u32, management_key: Option<String>) {
         self.stage = AttemptStage::RequestSent;
@@ -167,98 +175,6 @@ impl Journal {
     }
 }
 
-/// An attempt locked by this process: no other process can recover it while this value exists.
-#[derive(Debug)]
-pub struct AttemptGuard {
-    location: StoreLocation,
-    attempt: Attempt,
-    is_announced: bool,
-    _lock: LockGuard,
-}
-
-impl AttemptGuard {
-    /// Records new attempts in one transaction and locks them.
-    pub fn begin_all(location: &StoreLocation, attempts: Vec<Attempt>) -> Result<Vec<Self>, Error> {
-        let guards: Vec<Self> = attempts
-            .into_iter()
-            .map(|attempt| Self::lock(location, attempt))
-            .collect::<Result<_, _>>()?;
-        location.update(FILE_NAME, |journal: &mut Journal| {
-            journal.attempts.extend(guards.iter().map(|guard| guard.attempt.clone()));
-        })?;
-        Ok(guards)
-    }
-
-    fn lock(location: &StoreLocation, attempt: Attempt) -> Result<Self, Error> {
-        let lock = location.try_lock(&lock_file_name(&attempt.id))?;
-        Ok(Self { location: location.clone(), attempt, is_announced: false, _lock: lock })
-    }
-
-    /// Returns the attempt as last written.
-    pub fn attempt(&self) -> &Attempt {
-        &self.attempt
-    }
-
-    /// Updates the attempt; the change is on disk when this returns.
-    pub fn update(&mut self, change: impl FnOnce(&mut Attempt)) -> Result<(), Error> {
-        self.update_and_announce(change, None)
-    }
-
-    /// Updates the attempt, and records in the same transaction that the request of `next` is being
-    /// sent. The caller sends it soon afterwards. A transaction for each would take twice as long.
-    pub fn update_and_announce(
-        &mut self,
-        change: impl FnOnce(&mut Attempt),
-        next: Option<(&mut Self, &ManagementKey)>,
-    ) -> Result<(), Error> {
-        let mut changed = self.attempt.clone();
-        change(&mut changed);
-        let announced = next.map(|(guard, management)| {
-            let mut attempt = guard.attempt.clone();
-            attempt.mark_sent(1, Some(management.fingerprint()));
-            (guard, attempt)
-        });
-        if announced.is_none() && changed == self.attempt {
-            return Ok(());
-        }
-        self.location.update(FILE_NAME, |journal: &mut Journal| {
-            journal.put_attempt(&changed);
-            if let Some((_, attempt)) = &announced {
-                journal.put_attempt(attempt);
-            }
-        })?;
-        self.attempt = changed;
-        if let Some((guard, attempt)) = announced {
-            guard.attempt = attempt;
-            guard.is_announced = true;
-        }
-        Ok(())
-    }
-
-    /// Returns whether the journal records the request as sent although it is only sent now, and
-    /// clears that mark.
-    pub fn take_announcement(&mut self) -> bool {
-        std::mem::take(&mut self.is_announced)
-    }
-
-    /// Removes the attempt, which has ended with a known result.
-    pub fn complete(self) -> Result<(), Error> {
-        Self::complete_all(vec![self])
-    }
-
-    /// Removes several attempts of one location in one transaction; see [`Self::complete`].
-    pub fn complete_all(guards: Vec<Self>) -> Result<(), Error> {
-        let Some(location) = guards.first().map(|guard| guard.location.clone()) else {
-            return Ok(());
-        };
-        let is_completed =
-            |attempt: &Attempt| guards.iter().any(|guard| guard.attempt.id == attempt.id);
-        location.update(FILE_NAME, |journal: &mut Journal| {
-            journal.attempts.retain(|a| !is_completed(a));
-        })
-    }
-}
-
 /// Returns all attempts at `server`, running or not.
 pub fn list_attempts(location: &StoreLocation, server: &str) -> Result<Vec<Attempt>, Error> {
     let mut attempts = list_all_attempts(location)?;
@@ -290,8 +206,8 @@ pub fn list_attempts_outside(
 ) -> Result<Vec<Attempt>, Error> {
     let mut attempts = list_all_attempts(location)?;
     attempts.retain(|attempt| {
-        let here = attempt.server == server
-            && (attempt.stage == AttemptStage::Unresolved || attempt.is_in_one_of(stores));
+        let needs_no_store = attempt.stage == AttemptStage::Unresolved || attempt.awaits_rename();
+        let here = attempt.server == server && (needs_no_store || attempt.is_in_one_of(stores));
         !here && attempt.stage >= AttemptStage::CodeReceived
     });
     Ok(attempts)
@@ -319,53 +235,35 @@ pub fn set_store_of_unresolved(
     })
 }
 
-/// Locks the attempts at `server` whose process has ended; skips those of a running process, and the
-/// unresolved ones about which nothing more can be found out.
-pub fn lock_interrupted_attempts(
-    location: &StoreLocation,
-    server: &str,
-    stores: &[StoreKind],
-) -> Result<Vec<AttemptGuard>, Error> {
-    let attempts = list_all_attempts(location)?;
-    let mut guards = Vec::new();
-    for attempt in attempts {
-        // Without access to another store its attempts cannot be recovered.
-        if attempt.server != server || !attempt.is_in_one_of(stores) || attempt.is_final() {
-            continue;
-        }
-        match location.try_lock(&lock_file_name(&attempt.id)) {
-            Ok(lock) => {
-                // Its own process may have completed it before this one got the lock.
-                let now = list_all_attempts(location)?;
-                if let Some(attempt) = now.into_iter().find(|other| other.id == attempt.id) {
-                    let location = location.clone();
-                    let is_announced = false;
-                    guards.push(AttemptGuard { location, attempt, is_announced, _lock: lock });
-                }
-            }
-            Err(Error::LockHeld(_)) => {}
-            Err(error) => return Err(error),
-        }
+/// Removes all attempts that received the key with `hash`, of which nothing is left to do.
+pub fn remove_attempts_for_key(location: &StoreLocation, hash: &str) -> Result<(), Error> {
+    let is_of_other =
+        |attempt: &Attempt| attempt.received_key.as_ref().is_none_or(|key| key.hash != hash);
+    if list_all_attempts(location)?.iter().all(is_of_other) {
+        return Ok(());
     }
-    Ok(guards)
+    location.update(FILE_NAME, |journal: &mut Journal| journal.attempts.retain(is_of_other))
 }
 
-/// Removes all attempts that received the key with `hash`, which is stored now.
-pub fn remove_attempts_for_key(location: &StoreLocation, hash: &str) -> Result<(), Error> {
+/// Removes the attempts of a key that was removed from this machine and still exists at the server. One
+/// whose name the key may have there stays, so that the key gets its label.
+pub fn release_key(location: &StoreLocation, hash: &str) -> Result<(), Error> {
+    let is_of_key =
+        |attempt: &Attempt| attempt.received_key.as_ref().is_some_and(|key| key.hash == hash);
+    if !list_all_attempts(location)?.iter().any(is_of_key) {
+        return Ok(());
+    }
     location.update(FILE_NAME, |journal: &mut Journal| {
-        journal
-            .attempts
-            .retain(|attempt| attempt.received_key.as_ref().is_none_or(|key| key.hash != hash));
+        journal.attempts.retain(|attempt| !is_of_key(attempt) || attempt.management_key.is_some());
+        for attempt in journal.attempts.iter_mut().filter(|attempt| is_of_key(attempt)) {
+            attempt.stage = AttemptStage::Stored;
+        }
     })
 }
 
 /// Removes an attempt by its id.
 pub fn dismiss_attempt(location: &StoreLocation, id: &str) -> Result<(), Error> {
     location.update(FILE_NAME, |journal: &mut Journal| journal.attempts.retain(|a| a.id != id))
-}
-
-fn lock_file_name(id: &str) -> String {
-    format!("attempt-{id}.lock")
 }
 
 #[cfg(test)]

@@ -135,7 +135,8 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             unresolved_attempts,
             deleted_labels,
             foreign_keys,
-            error,
+            finished,
+            errors,
         } => {
             for new_key in unstored_keys
                 .into_iter()
@@ -166,10 +167,12 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 )));
                 model.dashboard.upsert_key(key, now);
             }
-            if let Some(error) = error {
-                model.notify(Err(error));
+            let effects = if finished.is_empty() { Vec::new() } else { load_keys(model) };
+            for step in finished {
+                model.notify(Ok(format!("{step}: an interrupted run is finished")));
             }
-            Vec::new()
+            errors.into_iter().for_each(|error| model.notify(Err(error)));
+            effects
         }
         Msg::Response(ticket, Response::ProvisioningEvent(event)) => {
             if let Screen::SignIn(sign_in) = &mut model.screen

@@ -269,7 +269,9 @@ fn attempt_is_kept_while_the_secret_store_fails() {
         attempt.store = Some(StoreKind::File);
         attempt.stage = stage;
         attempt.code_received_at = Some(Timestamp::now());
-        attempt.received_key = (stage == AttemptStage::KeyReceived).then(|| world.stored_key("ci"));
+        // It is not in the inventory yet.
+        let received = StoredKey { hash: "0".repeat(64), ..world.stored_key("ci") };
+        attempt.received_key = (stage == AttemptStage::KeyReceived).then_some(received);
         drop(AttemptGuard::begin_all(&world.services.location, vec![attempt.clone()]).unwrap());
         let left = look(&world);
         assert_eq!((left.unresolved.len(), left.errors.len()), (1, 1), "{stage:?}: {left:?}");

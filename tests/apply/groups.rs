@@ -68,7 +68,7 @@ fn an_interrupted_group_is_settled_by_the_next_start() {
     let AuthMethod::ManagementKey(management) = world.management() else { panic!() };
     let services = ServiceContext { management_key: Some(management), ..world.services.clone() };
     let recovered = block_on(keys::recover_attempts(&services)).unwrap();
-    assert!(recovered.unresolved.is_empty() && recovered.error.is_none(), "{recovered:?}");
+    assert!(recovered.unresolved.is_empty() && recovered.errors.is_empty(), "{recovered:?}");
     assert_eq!(journal_stages(&world), []);
     let mut listed = world.listed();
     listed.sort();
@@ -100,7 +100,7 @@ fn a_received_key_is_not_deleted_while_the_secret_store_cannot_be_read() {
     });
     let results = world.apply(&["a"], world.management());
     assert!(results[0].contains("could not be renamed"), "{results:?}");
-    assert_eq!(journal_stages(&world), [AttemptStage::KeyReceived]);
+    assert_eq!(journal_stages(&world), [AttemptStage::Stored]);
     world.proxy.rule(|_| Fault::Pass);
     inventory::update_keys(&world.services.location, Vec::clear).unwrap();
 
@@ -115,10 +115,11 @@ fn a_received_key_is_not_deleted_while_the_secret_store_cannot_be_read() {
     let mut attempts = journal::list_all_attempts(&world.services.location).unwrap();
     let mut attempt = attempts.remove(0);
     attempt.store = Some(StoreKind::File);
+    attempt.stage = AttemptStage::KeyReceived;
     journal::dismiss_attempt(&world.services.location, &attempt.id).unwrap();
     drop(journal::AttemptGuard::begin_all(&world.services.location, vec![attempt]).unwrap());
     let recovered = block_on(keys::recover_attempts(&damaged)).unwrap();
-    assert!(recovered.error.is_some() && recovered.settled.deleted.is_empty(), "{recovered:?}");
+    assert!(!recovered.errors.is_empty() && recovered.settled.deleted.is_empty(), "{recovered:?}");
     assert_eq!(journal_stages(&world), [AttemptStage::KeyReceived]);
     assert_eq!(world.issued().len(), 1);
 }

@@ -5,6 +5,7 @@ use keywright::storage::journal::{Attempt, AttemptGuard, AttemptStage};
 use keywright::storage::json_store::StoreLocation;
 
 use super::home::labels;
+use super::proxy::{Fault, Proxy};
 use super::*;
 
 /// Records an attempt that ended without a known result; with the key that it received.
@@ -72,4 +73,38 @@ fn recover_never_deletes_a_key_that_only_has_the_label_and_the_time_of_an_attemp
     assert!(err.contains("nothing was deleted") && err.contains(&page), "{err}");
     let (_, out, _) = home.run_with_management_key(&["usage", "found", "--json"]);
     assert!(out.contains("\"found\""), "{out}");
+}
+
+#[test]
+fn a_name_that_is_pending_is_in_the_json_of_new_and_named_by_doctor_until_recover_gives_it() {
+    let home = SandboxHome::new();
+    let proxy = Proxy::before(home.sandbox.url());
+    let refused = |request: &str| request.starts_with("PATCH");
+    let refuse = Fault::Say(403, r#"{"error":{"message":"no"}}"#.into());
+    proxy.rule(move |request| if refused(request) { refuse.clone() } else { Fault::Pass });
+    let run = |arguments: &[&str]| {
+        let mut all = vec!["--server", &proxy.url];
+        all.extend(arguments);
+        home.run_with_management_key(&all)
+    };
+    let (code, out, err) = run(&["new", "tool", "--json"]);
+    let document: Value = serde_json::from_str(&out).unwrap();
+    let name = document["pending_rename"].as_str().unwrap();
+    assert!(code == 1 && name.starts_with("tool [kw:"), "{out} {err}");
+    assert!(err.contains(name) && err.contains("recover"), "{err}");
+
+    let (_, out, _) = run(&["doctor", "--json"]);
+    let named = format!("still have the names of their attempts at the server: 'tool' ('{name}')");
+    assert!(out.contains(&named), "{out}");
+    let (code, _, err) = run(&["recover"]);
+    assert!(code == 1 && err.contains(name) && err.contains("not every key"), "{err}");
+    // A removed key is renamed as well.
+    assert_eq!(run(&["rm", "tool", "--yes"]).0, 0);
+
+    proxy.rule(|_| Fault::Pass);
+    let (code, out, err) = run(&["recover", "--json"]);
+    let document: Value = serde_json::from_str(&out).unwrap();
+    let finished = json!([{"label": "tool", "step": "renamed"}]);
+    assert_eq!((code, &document["finished"]), (0, &finished), "{err}");
+    assert_eq!(run(&["recover"]).1, "every attempt ended cleanly\n");
 }

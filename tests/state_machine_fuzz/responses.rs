@@ -3,7 +3,8 @@
 
 use jiff::SignedDuration;
 use keywright::domain::{
-    AccountKeys, ApiKey, KeySpending, ProvisioningOutcome, Rotated, StoredKey, TrashedKey,
+    AccountKeys, ApiKey, FinishedStep, KeySpending, ProvisioningOutcome, Rotated, StoredKey,
+    TrashedKey,
 };
 use keywright::tui::state::{
     AccountReport, Effect, KeyRight, Msg, PlanComparison, Request, Response, StoredManagementKey,
@@ -104,7 +105,8 @@ impl Fuzzer {
                 deleted_labels: rng.vec(2, Rng::label),
                 foreign_keys: Vec::new(),
                 unresolved_attempts: rng.vec(3, |rng| rng.unresolved_attempt(now)),
-                error: rng.option(Rng::user_error),
+                finished: rng.option(Rng::label).map(FinishedStep::Renamed).into_iter().collect(),
+                errors: rng.option(Rng::user_error).into_iter().collect(),
             },
             Effect::Request(ticket, Request::ProvisionKey { request, auth_choice }) => {
                 if rng.one_in(2) {

@@ -310,7 +310,8 @@ fn each_deleted_and_each_foreign_key_of_a_recovery_is_reported() {
             unresolved_attempts: Vec::new(),
             deleted_labels: vec!["ci".parse().unwrap(), "web".parse().unwrap()],
             foreign_keys: vec![account_key("ci")],
-            error: None,
+            finished: Vec::new(),
+            errors: Vec::new(),
         },
     );
     let texts: Vec<String> = model

@@ -206,7 +206,8 @@ fn a_replaced_key_goes_by_itself_only_where_that_was_said_and_it_stood_still() {
                 unresolved_attempts: Vec::new(),
                 deleted_labels: Vec::new(),
                 foreign_keys: Vec::new(),
-                error: None,
+                finished: Vec::new(),
+                errors: Vec::new(),
             },
         );
         let [Effect::Request(ticket, Request::LoadUsageHistory(hashes))] = &effects[..] else {

@@ -1,6 +1,7 @@
 //! `keywright apply`: creates the keys that a plan lists and that do not exist yet.
 
 mod replacement;
+mod report;
 mod results;
 
 use std::collections::HashMap;
@@ -12,17 +13,16 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::cli::interactive_batch::BatchPrompter;
-use crate::cli::output::{
-    confirm, eprint, eprintln, print, print_result, print_status, print_warning, usage_error,
-};
+use crate::cli::output::{confirm, eprint, print_status, print_warning, usage_error};
 use crate::cli::run_async;
 use crate::cli::shared_keys::write_shared_records;
 use crate::cli::shared_store::check_may_write;
 use crate::cli::sign_in::SignInArgs;
-use crate::cli::unstored_keys::{print_settled, report_lost_keys, store_recovered_keys};
+use crate::cli::unstored_keys::{
+    print_finished, print_settled, report_lost_keys, store_recovered_keys,
+};
 use crate::domain::{
-    ErrorKind, KeyRequest, Label, ManagementKey, RequestedPolicy, Rotated, StoredKey, UserError,
-    io_error_text,
+    KeyRequest, Label, ManagementKey, RequestedPolicy, Rotated, StoredKey, UserError, io_error_text,
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::services::diagnostic::Diagnostic;
@@ -30,7 +30,8 @@ use crate::services::keys::{self, management_key};
 use crate::services::plan::{self, Difference, KeyDiff, NamesError};
 use crate::services::provision::{AuthMethod, ServiceContext};
 use crate::storage::inventory;
-use results::{format_rows, results_to_json};
+use report::{describe_end, report_results};
+use results::format_rows;
 
 /// The maximum number of errors of a plan that are printed.
 const MAX_PROBLEMS: usize = 20;
@@ -70,18 +71,10 @@ enum PlanRow {
         differences: Vec<Difference>,
     },
     Failed(Label, UserError),
+    /// Not tried, because an earlier key ended the batch.
+    NotStarted(Label, UserError),
     /// Created, and stored under another label than the planned one: the account is not confirmed.
     OtherAccount(Label, StoredKey),
-}
-
-impl PlanRow {
-    /// Returns whether the key lacks the plan's guardrail because its creation was interrupted.
-    fn lacks_guardrail(&self) -> bool {
-        let Self::Differs { stored, planned, .. } = self else { return false };
-        planned.guardrail.is_some()
-            && stored.guardrail.is_none()
-            && stored.requested.guardrail == planned.guardrail
-    }
 }
 
 impl ApplyArgs {
@@ -96,11 +89,21 @@ impl ApplyArgs {
             });
             check_may_write(services, missing)?;
             rows = self.create_missing_keys(&plan, rows, services)?;
-            if self.replace {
-                replacement::replace_differing_keys(self, &plan, &mut rows, services)?;
+            if self.replace
+                && let Err(error) =
+                    replacement::replace_differing_keys(self, &plan, &mut rows, services)
+            {
+                if !rows.iter().any(PlanRow::is_done) {
+                    return Err(error);
+                }
+                // What was done before is reported all the same.
+                if let Err(reported) = report_results(self, &rows, services) {
+                    print_warning(&reported);
+                }
+                return Err(error.with_meaning(describe_end(&rows)));
             }
         }
-        self.report_results(&rows)
+        report_results(self, &rows, services)
     }
 
     /// Creates the missing keys. A key of another account ends the batch, which goes on if the account
@@ -114,11 +117,18 @@ impl ApplyArgs {
         let mut created = HashMap::new();
         let mut is_confirmed = self.yes;
         loop {
-            let is_incomplete =
-                |row: &PlanRow| matches!(row, PlanRow::Create(_)) || row.lacks_guardrail();
-            let has_missing = rows.iter().any(is_incomplete);
-            if has_missing || keys::has_attempts(services).map_err(|error| error.to_user_error())? {
-                rows = run_async(self.apply_plan(plan, is_confirmed, services))??;
+            let has_missing = rows.iter().any(|row| matches!(row, PlanRow::Create(_)));
+            if has_missing
+                || keys::is_interrupted(services).map_err(|error| error.to_user_error())?
+            {
+                let applied = run_async(self.apply_plan(plan, is_confirmed, services))?;
+                rows = applied.map_err(|error| match created.len() {
+                    0 => error,
+                    1 => error.with_meaning("one key was created and stored before"),
+                    count => {
+                        error.with_meaning(format!("{count} keys were created and stored before"))
+                    }
+                })?;
                 is_confirmed = true;
             }
             let mut has_confirmed = false;
@@ -215,7 +225,8 @@ impl ApplyArgs {
         let recovered =
             keys::recover_attempts(services).await.map_err(|error| error.to_user_error())?;
         print_settled(&recovered.settled.deleted, &recovered.settled.foreign, services);
-        recovered.settled.errors.iter().for_each(print_warning);
+        print_finished(&recovered.finished);
+        recovered.errors.iter().for_each(print_warning);
         let (stored, lost) = store_recovered_keys(recovered.not_stored, services).await;
         for key in recovered.stored.iter().chain(&stored) {
             print_status(&format!("stored {} from an interrupted run", key.label));
@@ -223,7 +234,6 @@ impl ApplyArgs {
         report_lost_keys(&lost)?;
 
         let mut rows = compare_with_stored_keys(plan, services)?;
-        resume_guardrails(&mut rows, services).await;
         let requests: Vec<KeyRequest> = rows
             .iter()
             .filter_map(|row| match row {
@@ -270,7 +280,8 @@ impl ApplyArgs {
             let Some(item) = results.remove(&request.label) else { continue };
             *row = match item.result {
                 Ok(key) => PlanRow::Created(key, item.warning),
-                Err(error) => PlanRow::Failed(item.label, error),
+                Err(error) if item.is_started => PlanRow::Failed(item.label, error),
+                Err(error) => PlanRow::NotStarted(item.label, error),
             };
         }
         // The inventory knows under which label a key of another account is stored.
@@ -294,85 +305,19 @@ impl ApplyArgs {
         Ok(keys::choose_batch_auth_method(services, auth_method, self.sign_in.is_unspecified())
             .await)
     }
-
-    /// Prints what was done or would be done, and returns an error where a key failed.
-    fn report_results(&self, rows: &[PlanRow]) -> Result<(), UserError> {
-        if self.json {
-            print(&results_to_json(rows, self.dry_run))
-                .map_err(|error| error.with_meaning(format_rows(rows).trim_end()))?;
-        } else {
-            print_result(&format_rows(rows))?;
-            if rows.iter().any(|row| matches!(row, PlanRow::Differs { .. })) {
-                eprintln(
-                    "keys that differ are left as they are: change limit, reset, workspace and guardrail with keywright edit LABEL, \
-                     or replace them with new keys: apply again with --replace",
-                );
-            }
-        }
-        let failed = rows.iter().filter_map(|row| match row {
-            PlanRow::Failed(label, error) => Some((label, error.clone())),
-            PlanRow::OtherAccount(label, key) => Some((label, key.other_account_error())),
-            PlanRow::Replaced(rotated, _) => Some((&rotated.new.label, rotated.weaker_error()?)),
-            _ => None,
-        });
-        // The first one is the error of the command.
-        let of_other_account =
-            failed.clone().filter(|(_, error)| error.kind == ErrorKind::OtherAccount);
-        of_other_account.skip(1).for_each(|(_, error)| print_warning(&error));
-        let count = failed.clone().count();
-        let reported = failed
-            .clone()
-            .find(|(_, error)| error.kind == ErrorKind::Unresolved)
-            .or(failed.clone().find(|(_, error)| error.kind == ErrorKind::OtherAccount))
-            .or(failed.clone().next());
-        let Some((label, error)) = reported else { return ensure_no_warnings(rows) };
-        let message = format!("{label}: {}", error.message);
-        let message = if count == 1 { message } else { format!("{count} keys failed; {message}") };
-        Err(UserError { message, ..error })
-    }
 }
 
-/// Assigns the plan's guardrail to the keys whose creation was interrupted before that step.
-async fn resume_guardrails(rows: &mut [PlanRow], services: &ServiceContext) {
-    for row in rows.iter_mut().filter(|row| row.lacks_guardrail()) {
-        let PlanRow::Differs { stored, planned, differences } = row else { continue };
-        match keys::resume_guardrail(services, stored).await {
-            Some(error) => print_warning(&error),
-            None if stored.guardrail == planned.guardrail => {
-                print_status(&format!("'{}' is under its guardrail now", stored.label));
-                differences.retain(|difference| difference.field != "guardrail");
-                if differences.is_empty() {
-                    *row = PlanRow::Unchanged(stored.clone());
-                }
-            }
-            None => {}
-        }
+impl PlanRow {
+    /// Whether a key was created for it.
+    const fn is_done(&self) -> bool {
+        matches!(self, Self::Created(..) | Self::Replaced(..))
     }
-}
 
-/// Returns an error where a key was created and something else failed, such as the inventory.
-fn ensure_no_warnings(rows: &[PlanRow]) -> Result<(), UserError> {
-    let labels: Vec<String> = rows
-        .iter()
-        .filter_map(|row| match row {
-            PlanRow::Created(key, Some(warning))
-            | PlanRow::Replaced(Rotated { new: key, .. }, Some(warning))
-                if warning.kind != ErrorKind::Unreachable =>
-            {
-                Some(format!("'{}'", key.label))
-            }
-            _ => None,
-        })
-        .collect();
-    if labels.is_empty() {
-        return Ok(());
+    /// Whether it differs in something that a new key would have.
+    fn is_replaceable(&self) -> bool {
+        let Self::Differs { differences, .. } = self else { return false };
+        differences.iter().any(|one| one.field != plan::STORE_FIELD)
     }
-    Err(UserError::new(
-        ErrorKind::Failed,
-        format!("not everything was done for {}", labels.join(", ")),
-        "follow the advice given above for each key",
-    )
-    .with_meaning("the keys are created and stored"))
 }
 
 /// Compares the plan with the inventory. A key that may have been created already is not created.

@@ -227,6 +227,7 @@ impl NewArgs {
         }
         if self.json {
             let mut document = json::key_to_json(stored_key, Timestamp::now());
+            json::PendingNames::load(services).add_to(&mut document);
             if self.print_key {
                 document["key"] = key.expose_secret().into();
             }

@@ -115,7 +115,7 @@ impl PanicArgs {
         }
         let copies = find_plaintext_copies(&leaked, &scan_roots);
         if self.json {
-            print_result(&format!("{:#}\n", responses_to_json(&responses, &copies)))?;
+            print_result(&format!("{:#}\n", responses_to_json(&responses, &copies, services)))?;
         } else {
             print(&format_copies(&copies))?;
         }
@@ -170,8 +170,18 @@ fn format_responses(responses: &[LeakResponse]) -> String {
     text
 }
 
-fn responses_to_json(responses: &[LeakResponse], copies: &[(Label, String)]) -> Value {
+fn responses_to_json(
+    responses: &[LeakResponse],
+    copies: &[(Label, String)],
+    services: &ServiceContext,
+) -> Value {
     let now = Timestamp::now();
+    let names = json::PendingNames::load(services);
+    let new_key_to_json = |key| {
+        let mut key = json::key_to_json(key, now);
+        names.add_to(&mut key);
+        key
+    };
     let results: Vec<Value> = responses
         .iter()
         .map(|response| {
@@ -188,7 +198,7 @@ fn responses_to_json(responses: &[LeakResponse], copies: &[(Label, String)]) -> 
                 "label": response.label,
                 "disabled": response.disable_result.succeeded,
                 "message": response.disable_result.message,
-                "key": key.map(|key| json::key_to_json(key, now)),
+                "key": key.map(new_key_to_json),
                 "old": old.map(|old| json::key_to_json(old, now)),
                 "error": error.map(UserError::one_line),
                 "not_carried": response.not_carried(),

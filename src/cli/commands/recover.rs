@@ -70,7 +70,8 @@ impl RecoverArgs {
         let waits = |key: &StoredKey| key.move_to.is_some();
         let waiting = inventory::filter_keys(&services.location, &services.server, waits)
             .map_err(|error| error.to_user_error())?;
-        ensure_moved(&waiting)
+        ensure_moved(&waiting)?;
+        ensure_finished(services)
     }
 }
 
@@ -181,6 +182,24 @@ fn ensure_moved(waiting: &[StoredKey]) -> Result<(), UserError> {
     .with_meaning("the keys work and are on this machine only"))
 }
 
+/// Fails if something is still to do at the server for stored keys; the errors say why.
+fn ensure_finished(services: &ServiceContext) -> Result<(), UserError> {
+    let to_user_error = |error: crate::storage::json_store::Error| error.to_user_error();
+    let unnamed = keys::list_pending_names(services).map_err(to_user_error)?.len();
+    let unguarded =
+        inventory::filter_keys(&services.location, &services.server, StoredKey::awaits_guardrail)
+            .map_err(to_user_error)?
+            .len();
+    let message = match (unnamed, unguarded) {
+        (0, 0) => return Ok(()),
+        (_, 0) => "not every key could be renamed at the server",
+        (0, _) => "not every key could be put under its guardrail",
+        (_, _) => "not every key could be renamed and put under its guardrail",
+    };
+    Err(UserError::new(ErrorKind::Failed, message, "follow the advice given above for each key")
+        .with_meaning("the keys are stored and work"))
+}
+
 fn format_recovery(report: &RecoveryReport) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
@@ -189,6 +208,9 @@ fn format_recovery(report: &RecoveryReport) -> String {
     }
     for rotated in &report.rotated {
         let _ = writeln!(text, "rotated          {}  {}", rotated.new.label, rotated.new.masked);
+    }
+    for step in &report.finished {
+        let _ = writeln!(text, "finished         {}  {step}", step.label());
     }
     for label in &report.deleted {
         let _ = writeln!(text, "deleted          {label}  created and not received");
@@ -212,7 +234,7 @@ fn format_recovery(report: &RecoveryReport) -> String {
             complete_commands(advice)
         );
     }
-    if text.is_empty() {
+    if text.is_empty() && report.errors.is_empty() {
         text.push_str("every attempt ended cleanly\n");
     }
     text
@@ -238,6 +260,9 @@ fn recovery_to_json(report: &RecoveryReport) -> Value {
         "rotated": report.rotated.iter().map(|rotated| &rotated.new.label).collect::<Vec<_>>(),
         "dismissed": report.dismissed.iter().map(|attempt| &attempt.label).collect::<Vec<_>>(),
         "deleted": report.deleted,
+        "finished": report.finished.iter().map(|step| json!({
+            "label": step.label(), "step": step.as_str(),
+        })).collect::<Vec<_>>(),
         "lost": errors_to_json(&report.lost_key_errors),
         "errors": errors_to_json(&report.errors),
         "elsewhere": elsewhere.collect::<Vec<_>>(),

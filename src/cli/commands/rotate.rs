@@ -48,8 +48,8 @@ impl RotateArgs {
             .map_err(|error| error.to_user_error())?;
         if let Some(new) = unconfirmed {
             let rotated = other_account.confirm_account(services, &new, !self.yes);
-            return self
-                .print_rotated(&rotated.map_err(|error| label_not_moved_error(&new, error))?);
+            let rotated = rotated.map_err(|error| label_not_moved_error(&new, error))?;
+            return self.print_rotated(&rotated, None, services);
         }
         // An interrupted rotation is finished first, so that no second key is created for it.
         let report = finish_interrupted(services, keys::recover_interrupted(services))?;
@@ -59,7 +59,7 @@ impl RotateArgs {
         let errors = report.errors.iter().filter(|error| Some(*error) != own_error.as_ref());
         report.lost_key_errors.iter().chain(errors).for_each(print_warning);
         if let Some(rotated) = rotated {
-            return self.print_rotated(rotated);
+            return self.print_rotated(rotated, None, services);
         }
         let management = run_async(management_key::load_management_key(services))?
             .map_err(|error| error.to_user_error())?
@@ -103,22 +103,14 @@ impl RotateArgs {
         })?;
         match rotation {
             RotationOutcome::Completed { rotated, warning } => {
-                self.print_rotated(&rotated)?;
-                match warning {
-                    Some(warning) if warning.kind == ErrorKind::Unreachable => {
-                        print_warning(&warning);
-                        Ok(())
-                    }
-                    Some(warning) => Err(warning),
-                    None => Ok(()),
-                }
+                self.print_rotated(&rotated, warning, services)
             }
             RotationOutcome::LabelNotMoved { new, error } => {
                 if !new.is_of_unconfirmed_account() {
                     return Err(label_not_moved_error(&new, error));
                 }
                 match other_account.confirm_account(services, &new, !self.yes) {
-                    Ok(rotated) => self.print_rotated(&rotated),
+                    Ok(rotated) => self.print_rotated(&rotated, None, services),
                     Err(error) => Err(label_not_moved_error(&new, error)),
                 }
             }
@@ -127,11 +119,18 @@ impl RotateArgs {
         }
     }
 
-    /// Prints the result. A new key that lacks something is an error.
-    fn print_rotated(&self, rotated: &Rotated) -> Result<(), UserError> {
+    /// Prints the result. A new key that lacks something is an error, and so is a warning, unless it is only
+    /// that the policy could not be checked.
+    fn print_rotated(
+        &self,
+        rotated: &Rotated,
+        warning: Option<UserError>,
+        services: &ServiceContext,
+    ) -> Result<(), UserError> {
         let Rotated { new, old, not_carried } = rotated;
         if self.json {
-            let key = json::rotated_to_json(rotated, Timestamp::now());
+            let mut key = json::rotated_to_json(rotated, Timestamp::now());
+            json::PendingNames::load(services).add_to(&mut key);
             print_result(&format!("{key:#}\n"))?;
         } else {
             let old = old
@@ -144,7 +143,14 @@ impl RotateArgs {
             &format!("could not be compared for the new key of '{}'", new.label),
             &unknown,
         );
-        rotated.weaker_error().map_or(Ok(()), Err)
+        match UserError::join([rotated.weaker_error(), warning]) {
+            Some(warning) if warning.kind == ErrorKind::Unreachable => {
+                print_warning(&warning);
+                Ok(())
+            }
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 }
 

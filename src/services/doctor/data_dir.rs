@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{DoctorProgress, HealthCheck, HealthStatus, pluralize};
 use crate::domain::{StoredKey, format_date, io_error_text};
 use crate::services::provision::ServiceContext;
-use crate::storage::journal::{self, AttemptStage};
+use crate::storage::journal::{self, Attempt, AttemptStage};
 use crate::storage::json_store::{Error, StoreLocation};
 use crate::storage::{inventory, usage_history};
 
@@ -204,29 +204,55 @@ fn move_aside(path: &Path) -> io::Result<PathBuf> {
 
 pub(super) fn check_pending_attempts(services: &ServiceContext) -> HealthCheck {
     let name = "attempts";
-    let attempts = match journal::list_attempts(&services.location, &services.server) {
-        Ok(attempts) => attempts,
-        Err(error) => return HealthCheck::from_error(name, &error.to_user_error()),
+    let (location, server) = (&services.location, &services.server);
+    let read = || {
+        let unguarded = inventory::filter_keys(location, server, StoredKey::awaits_guardrail)?;
+        Ok((journal::list_attempts(location, server)?, unguarded))
     };
-    let (unresolved, unfinished): (Vec<_>, Vec<_>) =
+    let (attempts, unguarded) = match read() {
+        Ok(read) => read,
+        Err(error) => return HealthCheck::from_error(name, &Error::to_user_error(&error)),
+    };
+    let (unresolved, attempts): (Vec<_>, Vec<_>) =
         attempts.into_iter().partition(|attempt| attempt.stage == AttemptStage::Unresolved);
+    let (unnamed, unfinished): (Vec<_>, Vec<_>) =
+        attempts.into_iter().partition(Attempt::awaits_rename);
+    let (mut messages, mut advice) = (Vec::new(), Vec::new());
     if !unresolved.is_empty() {
-        let names: Vec<_> = unresolved
+        let attempts = unresolved
             .iter()
-            .map(|attempt| format!("'{}' of {}", attempt.label, format_date(attempt.started_at)))
-            .collect();
-        let message =
-            format!("a key may have been created and was not received: {}", names.join(", "));
-        let advice = format!(
-            "run keywright recover for details; look for the key at {}/keys, delete it there, then run keywright recover --dismiss LABEL",
-            services.server
-        );
-        return HealthCheck::warn(name, message, advice);
+            .map(|attempt| format!("'{}' of {}", attempt.label, format_date(attempt.started_at)));
+        messages
+            .push(format!("a key may have been created and was not received: {}", join(attempts)));
+        advice.push(format!(
+            "run keywright recover for details; look for the key at {server}/keys, delete it there, then run keywright recover --dismiss LABEL"
+        ));
+    }
+    if !unnamed.is_empty() {
+        let names =
+            unnamed.iter().map(|attempt| format!("'{}' ('{}')", attempt.label, attempt.key_name()));
+        messages.push(format!(
+            "stored keys still have the names of their attempts at the server: {}",
+            join(names)
+        ));
+        advice.push("run keywright recover to rename them".into());
+    }
+    if !unguarded.is_empty() {
+        let labels = unguarded.iter().map(|key| format!("'{}'", key.label));
+        messages
+            .push(format!("keys are not under the guardrail requested for them: {}", join(labels)));
+        advice.push("run keywright recover to assign it".into());
     }
     if !unfinished.is_empty() {
-        let message = format!("{} not finished", pluralize(unfinished.len(), "attempt"));
-        let advice = "if the program that started it has ended, run keywright recover or open the dashboard to finish it";
-        return HealthCheck::warn(name, message, advice);
+        messages.push(format!("{} not finished", pluralize(unfinished.len(), "attempt")));
+        advice.push("if the program that started it has ended, run keywright recover or open the dashboard to finish it".into());
     }
-    HealthCheck::ok(name, "none pending")
+    if messages.is_empty() {
+        return HealthCheck::ok(name, "none pending");
+    }
+    HealthCheck::warn(name, messages.join("; "), advice.join("; "))
+}
+
+fn join(names: impl Iterator<Item = String>) -> String {
+    names.collect::<Vec<_>>().join(", ")
 }

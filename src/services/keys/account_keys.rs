@@ -161,7 +161,7 @@ pub async fn join_account_keys(
             if let Some(account_key) = known.get(stored_key.hash.as_str()) {
                 stored_key.record_account_key(account_key, at);
                 if let Some(guardrails) = &guardrails {
-                    stored_key.guardrail = guardrails.get(&stored_key.hash).cloned();
+                    stored_key.record_guardrail(guardrails.get(&stored_key.hash).cloned());
                 }
             }
         }

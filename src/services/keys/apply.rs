@@ -66,6 +66,8 @@ pub enum Progress<'a> {
 pub struct ItemResult {
     /// The requested label.
     pub label: Label,
+    /// Whether anything was done for it: an earlier key may have ended the batch.
+    pub is_started: bool,
     /// The stored key, or why there is none.
     pub result: Result<StoredKey, UserError>,
     /// A problem that did not prevent storing the key.
@@ -114,16 +116,20 @@ pub async fn lock_apply(
     Ok(Some(ApplyLock { _shared: shared, _local: local }))
 }
 
-/// Returns whether the journal has an attempt, which an interrupted run may have left.
-pub fn has_attempts(services: &ServiceContext) -> Result<bool, Error> {
-    Ok(!journal::list_attempts(&services.location, &services.server)?.is_empty())
+/// Returns whether an interrupted run may have left something to finish: an attempt, or a key without its
+/// guardrail.
+pub fn is_interrupted(services: &ServiceContext) -> Result<bool, Error> {
+    let (location, server) = (&services.location, &services.server);
+    Ok(!journal::list_attempts(location, server)?.is_empty()
+        || !inventory::filter_keys(location, server, StoredKey::awaits_guardrail)?.is_empty())
 }
 
 /// Returns the attempts that may have created a key which was not received. Their labels are not
 /// requested again until they are dismissed.
 pub fn list_pending_attempts(services: &ServiceContext) -> Result<Vec<UnresolvedAttempt>, Error> {
     let mut attempts = journal::list_attempts(&services.location, &services.server)?;
-    attempts.retain(|attempt| attempt.stage >= AttemptStage::RequestSent);
+    attempts
+        .retain(|attempt| attempt.stage >= AttemptStage::RequestSent && !attempt.awaits_rename());
     Ok(attempts.into_iter().map(UnresolvedAttempt::from).collect())
 }
 
@@ -207,7 +213,12 @@ pub async fn create_keys(
         let label = request.label.clone();
         if let Some(kind) = stop_kind {
             let error = UserError::new(kind, "not started", "apply the plan again to continue");
-            results.push(ItemResult { label, result: Err(error), warning: None });
+            results.push(ItemResult {
+                label,
+                is_started: false,
+                result: Err(error),
+                warning: None,
+            });
             continue;
         }
         report(Progress::ItemStarted { number: at + 1, total: requests.len(), label: &label });
@@ -216,7 +227,7 @@ pub async fn create_keys(
             // A stranger who answered this sign-in may answer the next one as well.
             Ok((stored_key, warning)) if stored_key.is_of_unconfirmed_account() => {
                 let unlisted = runner.flush_inventory(true).err();
-                (Err(stored_key.other_account_error()), unlisted.or(warning))
+                (Err(stored_key.other_account_error()), UserError::join([unlisted, warning]))
             }
             Ok((mut stored_key, warning)) => {
                 let guardrail = request.guardrail.as_ref();
@@ -225,11 +236,11 @@ pub async fn create_keys(
                 let unlisted = runner.flush_inventory(last || guardrail.is_some()).err();
                 let unassigned =
                     assign_requested_guardrail(services, guardrail, &mut stored_key).await;
-                (Ok(stored_key), unlisted.or(unassigned).or(warning))
+                (Ok(stored_key), UserError::join([unlisted, unassigned, warning]))
             }
             Err(error) => (Err(error), None),
         };
-        let item = ItemResult { label, result, warning };
+        let item = ItemResult { label, is_started: true, result, warning };
         report(Progress::ItemFinished(&item));
         if let Err(error) = &item.result
             && (stop || is_fatal_for_batch(error, results.last()))

@@ -97,8 +97,10 @@ pub fn migrate_entries(
 ) -> Result<(), Error> {
     let Migration { location, to, timeout, .. } = *migration;
     let attempts = journal::list_all_attempts(location)?;
-    if let Some(pending) = attempts.iter().find(|attempt| attempt.stage != AttemptStage::Unresolved)
-    {
+    // A name that is pending at the server concerns no store.
+    let is_open =
+        |attempt: &&Attempt| attempt.stage != AttemptStage::Unresolved && !attempt.awaits_rename();
+    if let Some(pending) = attempts.iter().find(is_open) {
         return Err(Error::AttemptPending(pending.label.clone()));
     }
     let mut entries = migration.list_keys()?;

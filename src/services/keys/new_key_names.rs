@@ -95,11 +95,12 @@ pub async fn assign_requested_guardrail(
                     ErrorKind::Failed,
                     error.to_string(),
                     format!(
-                        "try again: {}",
+                        "try again: {}, or leave it without: {}",
                         format_command(
                             &["edit", "--guardrail", &guardrail.name],
                             &[label.as_str()]
-                        )
+                        ),
+                        format_command(&["edit", "--guardrail", "none"], &[label.as_str()])
                     ),
                 )
                 .with_meaning(format!(
@@ -109,17 +110,6 @@ pub async fn assign_requested_guardrail(
             )
         }
     }
-}
-
-/// Puts a stored key under the guardrail that was requested when it was created, if that step was
-/// interrupted and the key has had no guardrail since. Returns the warning if that fails.
-pub async fn resume_guardrail(
-    services: &ServiceContext,
-    stored_key: &mut StoredKey,
-) -> Option<UserError> {
-    let requested = stored_key.requested.guardrail.clone();
-    let requested = requested.filter(|_| stored_key.guardrail.is_none());
-    assign_requested_guardrail(services, requested.as_ref(), stored_key).await
 }
 
 /// Creates a key like [`provision::run`] and puts it under the requested guardrail.
@@ -135,8 +125,7 @@ pub async fn create_key(
     match &mut outcome {
         ProvisioningOutcome::Stored { stored_key, warning, .. } => {
             let unassigned = assign_requested_guardrail(services, guardrail, stored_key).await;
-            // A key without its guardrail is the more important warning.
-            *warning = unassigned.or(warning.take());
+            *warning = UserError::join([unassigned, warning.take()]);
         }
         // The user may still store the key, and it can spend already.
         ProvisioningOutcome::NotStored { entry, .. } => {

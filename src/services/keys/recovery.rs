@@ -1,20 +1,24 @@
 //! Recovers interrupted attempts and rotations, and compares the unresolved ones with the account's
 //! keys.
 
+use std::collections::HashMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Error, account_keys::list_keys_of_workspaces, management_key, resume_guardrail,
-    resume_rotations, to_api_key, to_secret_string,
+    Error, account_keys::list_keys_of_workspaces, assign_requested_guardrail, management_key,
+    management_key::NO_MANAGEMENT_KEY, resume_rotations, to_api_key, to_secret_string,
 };
 use crate::domain::{
-    AUTH_CODE_LIFETIME, AccountKey, Label, ManagementKey, ProvisioningOutcome, Rotated, StoreKind,
-    StoredKey, UnresolvedAttempt, UserError, format_command, format_timestamp, format_usd,
+    AUTH_CODE_LIFETIME, AccountKey, FinishedStep, Label, ManagementKey, ProvisioningOutcome,
+    Rotated, StoreKind, StoredKey, UnresolvedAttempt, UserError, format_command, format_timestamp,
+    format_usd,
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::{self, RecoveredAttempts, ServiceContext};
 use crate::storage::inventory;
 use crate::storage::journal::{self, Attempt};
+use crate::storage::json_store;
 use crate::storage::secret_store;
 
 /// How long after its start an attempt can create a key: the time for consent, the lifetime of the
@@ -31,6 +35,8 @@ pub struct RecoveryReport {
     pub stored: Vec<StoredKey>,
     /// Keys that were received just now and are stored nowhere.
     pub not_stored: Vec<ProvisioningOutcome>,
+    /// What was left to do at the server for stored keys, and is done now.
+    pub finished: Vec<FinishedStep>,
     /// Labels of attempts whose key was created and not received, and deleted now.
     pub deleted: Vec<Label>,
     /// Keys with the labels of such attempts that someone else created.
@@ -53,41 +59,84 @@ pub struct RecoveryReport {
 /// created and not received is deleted.
 pub async fn recover_attempts(services: &ServiceContext) -> Result<RecoveredAttempts, Error> {
     let mut recovered = provision::recover_attempts(services).await?;
-    // A replacement gets its guardrail with the label.
-    for key in recovered.stored.iter_mut().filter(|key| key.replaces.is_none()) {
-        recovered.error = resume_guardrail(services, key).await.or(recovered.error.take());
-    }
+    assign_pending_guardrails(services, &mut recovered).await?;
     let attempts = journal::list_attempts(&services.location, &services.server)?;
     if attempts.iter().all(|attempt| attempt.management_key.is_none()) {
         return Ok(recovered);
     }
     match management_key::load_management_key(services).await {
         Ok(Some((management, _))) => {
-            recovered.settled = provision::settle_attempts(services, &management).await?;
+            let mut settled = provision::settle_attempts(services, &management).await?;
+            recovered.finished.extend(settled.renamed.drain(..).map(FinishedStep::Renamed));
+            recovered.errors.append(&mut settled.errors);
+            recovered.settled = settled;
             let unresolved =
                 journal::list_unresolved_attempts(&services.location, &services.server)?;
             recovered
                 .unresolved
                 .retain(|attempt| unresolved.iter().any(|other| other.id == attempt.id));
         }
-        Ok(None) => {}
-        Err(error) => {
-            recovered.error.get_or_insert(error.to_user_error());
+        Ok(None) => {
+            let unnamed = attempts.iter().filter(|attempt| attempt.awaits_rename());
+            recovered.errors.extend(unnamed.map(|attempt| {
+                let error = provision::not_named_error(attempt, &NO_MANAGEMENT_KEY);
+                let advice = "store the management key: keywright management set; then run: keywright recover";
+                UserError { advice: advice.into(), ..error }
+            }));
         }
+        Err(error) => recovered.errors.push(error.to_user_error()),
     }
     Ok(recovered)
+}
+
+/// Puts the keys under the guardrail that was requested for them whose creation was interrupted before
+/// that. A replacement gets its guardrail with the label.
+async fn assign_pending_guardrails(
+    services: &ServiceContext,
+    recovered: &mut RecoveredAttempts,
+) -> Result<(), json_store::Error> {
+    let location = &services.location;
+    for mut key in inventory::filter_keys(location, &services.server, StoredKey::awaits_guardrail)?
+    {
+        let guardrail = key.requested.guardrail.clone();
+        let error = assign_requested_guardrail(services, guardrail.as_ref(), &mut key).await;
+        match (error, guardrail) {
+            (Some(error), _) => recovered.errors.push(error),
+            (None, Some(guardrail)) => {
+                if let Some(stored) = recovered.stored.iter_mut().find(|one| one.hash == key.hash) {
+                    stored.guardrail.clone_from(&key.guardrail);
+                }
+                recovered.finished.push(FinishedStep::GuardrailAssigned(key.label, guardrail));
+            }
+            (None, None) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Returns the names that stored keys still have at the server, by their hashes: those of their attempts.
+pub fn list_pending_names(
+    services: &ServiceContext,
+) -> Result<HashMap<String, Label>, json_store::Error> {
+    let attempts = journal::list_attempts(&services.location, &services.server)?;
+    let pending = attempts.into_iter().filter(Attempt::awaits_rename);
+    Ok(pending
+        .filter_map(|attempt| {
+            let name = attempt.key_name();
+            Some((attempt.received_key?.hash, name))
+        })
+        .collect())
 }
 
 /// Finishes interrupted attempts and rotations; asks the account only about attempts of the
 /// management key.
 pub async fn recover_interrupted(services: &ServiceContext) -> Result<RecoveryReport, Error> {
-    let RecoveredAttempts { stored, not_stored, unresolved, settled, error } =
+    let RecoveredAttempts { stored, not_stored, unresolved, settled, finished, errors } =
         recover_attempts(services).await?;
-    let mut report = RecoveryReport { stored, not_stored, ..RecoveryReport::default() };
+    let mut report =
+        RecoveryReport { stored, not_stored, finished, errors, ..RecoveryReport::default() };
     report.deleted = settled.deleted;
     report.foreign = settled.foreign;
-    report.errors.extend(error);
-    report.errors.extend(settled.errors);
     let store = services.secret_store.kind();
     let (location, stores) = (&services.location, services.store_kinds());
     let elsewhere = journal::list_attempts_outside(location, &services.server, &stores)?;

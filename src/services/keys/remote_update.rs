@@ -213,7 +213,10 @@ pub async fn revoke_and_remove(
         // Another program may have renamed the key since, and given its label to another one.
         let keys = inventory::list_keys(&services.location, &services.server)?;
         match keys.into_iter().find(|key| key.hash == hash) {
-            Some(listed) => remove_copy(&services, &listed, reserve),
+            Some(listed) => {
+                remove_copy(&services, &listed, reserve)?;
+                Ok(journal::remove_attempts_for_key(&services.location, &hash)?)
+            }
             None => Ok(()),
         }
     })
@@ -229,13 +232,6 @@ pub async fn revoke_and_remove(
 
 fn key_page_url(services: &ServiceContext, hash: &str) -> String {
     format!("{}/keys/{hash}", services.server)
-}
-
-/// Returns whether an attempt of this key waits for its name at the server.
-pub(super) fn has_attempt(services: &ServiceContext, hash: &str) -> Result<bool, Error> {
-    let attempts = journal::list_all_attempts(&services.location)?;
-    let mut received = attempts.iter().filter_map(|attempt| attempt.received_key.as_ref());
-    Ok(received.any(|key| key.hash == hash))
 }
 
 /// Removes a listed key and its usage history from this machine. A key that is missing in the secret
@@ -261,9 +257,6 @@ pub(super) fn remove_copy(
         Err(error) => return Err(error.into()),
     }
     drop(reserve);
-    if has_attempt(services, &stored_key.hash)? {
-        journal::remove_attempts_for_key(&services.location, &stored_key.hash)?;
-    }
     inventory::remove_key(&services.location, &services.server, label.as_str()).map_err(
         |error| Error::NotUnlisted {
             label: label.clone(),

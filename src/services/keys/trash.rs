@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use super::remote_update::{has_attempt, remove_copy};
+use super::remote_update::remove_copy;
 use super::{Error, find_secret, secrets_equal, to_api_key};
 use crate::domain::{KnownAccounts, Label, StoreKind, StoredKey, TrashedKey};
 use crate::services::provision::{self, ServiceContext};
@@ -83,6 +83,7 @@ pub fn remove_key(
     let trash_id = trash_entry_id(services, &stored_key.hash);
     let Some(secret) = find_secret(store, &entry_id, timeout)? else {
         remove_copy(services, stored_key, reserve)?;
+        journal::release_key(&services.location, &stored_key.hash)?;
         return Ok(None);
     };
     store.set(&trash_id, &secret, timeout)?;
@@ -248,9 +249,7 @@ fn move_to_trash(
     services: &ServiceContext,
     stored_key: &StoredKey,
 ) -> Result<Option<TrashedKey>, Error> {
-    if has_attempt(services, &stored_key.hash)? {
-        journal::remove_attempts_for_key(&services.location, &stored_key.hash)?;
-    }
+    journal::release_key(&services.location, &stored_key.hash)?;
     Ok(inventory::update_trash(&services.location, |keys, trash| {
         let is_key = |key: &StoredKey| {
             key.server == stored_key.server

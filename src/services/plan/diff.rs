@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::domain::{
-    Cents, DefaultedFields, Expiry, GrantedPolicy, KeyRequest, Reported, RequestedPolicy,
-    ResetInterval, StoredKey, UnresolvedAttempt, format_date, format_usd,
+    Cents, DefaultedFields, Expiry, GrantedPolicy, KeyLocation, KeyRequest, Reported,
+    RequestedPolicy, ResetInterval, StoredKey, UnresolvedAttempt, format_date, format_usd,
 };
 
 /// State of a planned key.
@@ -29,6 +29,9 @@ pub enum KeyDiff {
     /// Not stored, and not to be created: this attempt may already have created it.
     Pending(UnresolvedAttempt),
 }
+
+/// The field of a key that is in another store than the plan says: it is moved, not replaced.
+pub const STORE_FIELD: &str = "store";
 
 /// One field that differs from the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +87,9 @@ pub fn compare(
                 },
                 Some(stored) => {
                     let planned = planned_policy(&request, &stored);
-                    match find_differences(&planned, &stored) {
+                    let mut differences = find_differences(&planned, &stored);
+                    differences.extend(find_other_store(&request, &stored));
+                    match differences {
                         none if none.is_empty() => KeyDiff::Unchanged(stored),
                         differences => KeyDiff::Differs { stored, planned, differences },
                     }
@@ -120,6 +125,21 @@ fn planned_policy(request: &KeyRequest, stored: &StoredKey) -> RequestedPolicy {
         planned.guardrail.clone_from(&stored.guardrail);
     }
     planned
+}
+
+/// Returns the difference if the key is in another store than the planned one, and does not wait to be
+/// moved there.
+fn find_other_store(request: &KeyRequest, stored: &StoredKey) -> Option<Difference> {
+    let planned = request.store.as_ref()?;
+    let KeyLocation::Stored(actual) = &stored.location else { return None };
+    if actual == planned || stored.move_to.as_ref() == Some(planned) {
+        return None;
+    }
+    Some(Difference {
+        field: STORE_FIELD,
+        planned: planned.to_string(),
+        actual: actual.to_string(),
+    })
 }
 
 fn find_differences(planned: &RequestedPolicy, stored: &StoredKey) -> Vec<Difference> {

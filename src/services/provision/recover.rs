@@ -10,8 +10,8 @@ use super::{
 };
 use crate::api::openrouter;
 use crate::domain::{
-    AUTH_CODE_LIFETIME, AuthCode, CodeVerifier, ProvisioningOutcome, StoredKey, UnresolvedAttempt,
-    UserError,
+    AUTH_CODE_LIFETIME, AuthCode, CodeVerifier, FinishedStep, ProvisioningOutcome, StoredKey,
+    UnresolvedAttempt, UserError,
 };
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptGuard, AttemptStage};
@@ -29,8 +29,10 @@ pub struct RecoveredAttempts {
     pub unresolved: Vec<UnresolvedAttempt>,
     /// What was found out with the management key.
     pub settled: SettledAttempts,
-    /// Why the secret store could not be read for some of them.
-    pub error: Option<UserError>,
+    /// What was left to do at the server for stored keys, and is done now.
+    pub finished: Vec<FinishedStep>,
+    /// What failed.
+    pub errors: Vec<UserError>,
 }
 
 /// Recovers the attempts whose process has ended.
@@ -64,7 +66,7 @@ pub async fn recover_attempts(
     }
     let (moved, errors) = shared::move_waiting_keys(services).await?;
     recovered.stored.extend(moved);
-    recovered.error = recovered.error.or_else(|| errors.into_iter().next());
+    recovered.errors.extend(errors);
     let unresolved = journal::list_unresolved_attempts(&services.location, &services.server)?;
     recovered.unresolved.extend(unresolved.into_iter().map(UnresolvedAttempt::from));
     Ok(recovered)
@@ -74,7 +76,11 @@ impl RecoveredAttempts {
     /// Leaves the attempt to the next start, since the secret store cannot be read now.
     fn defer_attempt(&mut self, guard: AttemptGuard, error: &secret_store::Error) {
         tracing::warn!(%error, "an attempt cannot be recovered without the secret store");
-        self.error = Some(error.to_user_error());
+        // Each of the others would fail in the same way.
+        let error = error.to_user_error();
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
         self.unresolved.push(UnresolvedAttempt::from(guard.attempt().clone()));
     }
 }
@@ -193,10 +199,17 @@ async fn verify_stored_key(
         exchange::mark_unresolved(guard);
         return Ok(());
     };
-    match shared::find_stored(&stored_key, services).await {
+    let keys = inventory::list_keys(&services.location, &services.server)?;
+    // By now it may have another label there.
+    let is_listed = keys.iter().any(|key| key.hash == stored_key.hash);
+    let found = if is_listed {
+        Ok(Some(stored_key))
+    } else {
+        shared::find_stored(&stored_key, services).await
+    };
+    match found {
         Ok(Some(stored_key)) => {
-            let keys = inventory::list_keys(&services.location, &services.server)?;
-            if keys.iter().all(|key| key.hash != stored_key.hash) {
+            if !is_listed {
                 inventory::upsert_keys(&services.location, vec![stored_key.clone()])?;
                 recovered.stored.push(stored_key);
             }
@@ -207,6 +220,8 @@ async fn verify_stored_key(
                 guard.update(|attempt| attempt.stage = AttemptStage::Stored)?;
             }
         }
+        // It was removed from this machine after it was stored.
+        Ok(None) if guard.attempt().awaits_rename() => {}
         Ok(None) => {
             guard.update(|attempt| attempt.stage = AttemptStage::Unresolved)?;
         }

@@ -121,7 +121,8 @@ pub(super) async fn store_received_key(
         log_error(guard.take().map_or(Ok(()), AttemptGuard::complete));
     }
     let is_listed = listed.is_ok();
-    let warning = listed.err().map(|error| not_listed_error(&error)).or(rename_warning);
+    let unlisted_error = listed.err().map(|error| not_listed_error(&error));
+    let warning = UserError::join([unlisted_error, rename_warning]);
     report(ProvisioningEvent::StepStarted(ProvisioningStep::ComparePolicy));
     let (stored, key) = (stored_key.clone(), issued.key.clone());
     let is_in_batch = unlisted.is_some();
@@ -149,18 +150,18 @@ pub(super) async fn store_received_key(
             (ProvisioningOutcome::Stored { stored_key: stored, key, warning }, None)
         }
     };
+    // The next start names it.
+    if let Some(guard) = guard.as_mut().filter(|_| naming_error.is_some()) {
+        log_error(guard.update(|attempt| attempt.stage = AttemptStage::Stored));
+    }
     if let (Some(unlisted), ProvisioningOutcome::Stored { stored_key, .. }) = (unlisted, &outcome) {
         let guard = guard.take().filter(|_| naming_error.is_none());
         unlisted.push(guard, stored_key.clone());
     } else if is_listed && naming_error.is_none() {
         log_error(guard.take().map_or(Ok(()), AttemptGuard::complete));
     }
-    if let ProvisioningOutcome::Stored { warning, .. } = &mut outcome
-        && naming_error.is_some()
-    {
-        // A failed check of the policy is the less important warning.
-        let earlier = warning.take().filter(|earlier| earlier.kind != ErrorKind::Unreachable);
-        *warning = earlier.or(naming_error);
+    if let ProvisioningOutcome::Stored { warning, .. } = &mut outcome {
+        *warning = UserError::join([warning.take(), naming_error]);
     }
     outcome
 }
@@ -278,7 +279,8 @@ async fn store_and_list(
             _ => log_error(journal::remove_attempts_for_key(&services.location, &stored_key.hash)),
         }
     }
-    let warning = listed.err().map(|error| not_listed_error(&error)).or(rename_warning);
+    let unlisted_error = listed.err().map(|error| not_listed_error(&error));
+    let warning = UserError::join([unlisted_error, rename_warning]);
     compare_policy(stored_key, key, warning, true, &accounts, &services.build_client(), services)
         .await
 }

@@ -2,11 +2,12 @@
 //! name of its attempt and gets its label only when it is stored: a key that still has the name of
 //! an attempt and is not stored was never used, and can be deleted.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::{ServiceContext, abandon_attempt, retry_request};
 use crate::api::openrouter::{self, Client};
-use crate::domain::{AccountKey, KeyPatch, Label, ManagementKey, UserError, format_command};
+use crate::domain::{AccountKey, ErrorKind, KeyPatch, Label, ManagementKey, StoredKey, UserError};
 use crate::services::provision::error::Error;
 use crate::storage::inventory;
 use crate::storage::journal::{self, Attempt, AttemptGuard, AttemptStage};
@@ -45,7 +46,9 @@ pub struct SettledAttempts {
     pub deleted: Vec<Label>,
     /// Keys of the same labels that someone else created.
     pub foreign: Vec<AccountKey>,
-    /// What could not be settled.
+    /// The labels of the stored keys that had the name of their attempt, and were renamed.
+    pub renamed: Vec<Label>,
+    /// What failed.
     pub errors: Vec<UserError>,
 }
 
@@ -75,8 +78,11 @@ pub async fn settle_attempts(
         }
     };
     for guard in stored {
-        match rename_stored_key(&guard, services, &client, management).await {
-            Ok(()) => abandon_attempt(guard, services).await,
+        match rename_stored_key(guard.attempt(), services, &client, management).await {
+            Ok(label) => {
+                settled.renamed.extend(label);
+                abandon_attempt(guard, services).await;
+            }
             Err(error) => settled.errors.push(not_named_error(guard.attempt(), &error)),
         }
     }
@@ -136,9 +142,7 @@ pub(super) async fn delete_keys_of_attempts(
     client: &Client,
     management: &ManagementKey,
 ) -> Result<AttemptKeys, openrouter::Error> {
-    let stored = inventory::list_keys(&services.location, &services.server).map_err(|error| {
-        openrouter::Error::NotSent { server: services.server.clone(), reason: error.to_string() }
-    })?;
+    let stored = list_stored_keys(services)?;
     let is_stored = |attempt: Option<&Attempt>, hash: &str| {
         let received = attempt.filter(|attempt| attempt.stage == AttemptStage::Stored);
         let received = received.and_then(|attempt| attempt.received_key.as_ref());
@@ -214,21 +218,67 @@ async fn delete_key(
     }
 }
 
-/// Renames the stored key of an attempt at the server from the name of the attempt to its label.
+fn list_stored_keys(services: &ServiceContext) -> Result<Vec<StoredKey>, openrouter::Error> {
+    inventory::list_keys(&services.location, &services.server).map_err(|error| {
+        openrouter::Error::NotSent { server: services.server.clone(), reason: error.to_string() }
+    })
+}
+
+/// Gives the stored key of an attempt its label at the server. Returns the label; `None` if nothing is
+/// left to do, because the key was deleted or somebody gave it another name.
 async fn rename_stored_key(
-    guard: &AttemptGuard,
+    attempt: &Attempt,
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+) -> Result<Option<Label>, openrouter::Error> {
+    let Some(received) = &attempt.received_key else { return Ok(None) };
+    match retry_request(services, || client.get_key(management, &received.hash)).await {
+        Ok(key) if !attempt.is_key_name(key.name.as_deref().unwrap_or_default()) => {
+            return Ok(None);
+        }
+        Err(error @ openrouter::Error::Rejected { status: 404, .. }) => {
+            // Another account never had the key.
+            let is_same_account = attempt.management_key == Some(management.fingerprint());
+            return if is_same_account { Ok(None) } else { Err(error) };
+        }
+        // Without the right to read it the key may still be renamed.
+        Ok(_) | Err(_) => {}
+    }
+    let label = find_label(received, services)?;
+    finish_name(attempt, &received.hash, &label, services, client, management).await?;
+    Ok(Some(label))
+}
+
+/// Returns the label of a received key by now: it may replace another key whose label it gets, or may
+/// have been removed from this machine.
+fn find_label(received: &StoredKey, services: &ServiceContext) -> Result<Label, openrouter::Error> {
+    let keys = list_stored_keys(services)?;
+    if let Some(key) = keys.iter().find(|key| key.hash == received.hash) {
+        let replaced = key.replaces.as_ref();
+        let replaced = replaced.and_then(|old| keys.iter().find(|key| key.hash == old.hash));
+        return Ok(replaced.map_or(&key.label, |old| &old.label).clone());
+    }
+    let trash = inventory::list_trash(&services.location, &services.server).unwrap_or_default();
+    let removed = trash.into_iter().find(|trashed| trashed.key.hash == received.hash);
+    Ok(removed.map_or_else(|| received.label.clone(), |trashed| trashed.key.label))
+}
+
+/// Renames the key of an attempt at the server. If the request to create it was repeated, the keys of
+/// the earlier ones are deleted.
+async fn finish_name(
+    attempt: &Attempt,
+    hash: &str,
+    label: &Label,
     services: &ServiceContext,
     client: &Client,
     management: &ManagementKey,
 ) -> Result<(), openrouter::Error> {
-    let Some(received) = &guard.attempt().received_key else { return Ok(()) };
-    let keys = inventory::list_keys(&services.location, &services.server).unwrap_or_default();
-    // It was removed here meanwhile, or replaced another key whose label it gets.
-    let Some(key) = keys.iter().find(|key| key.hash == received.hash) else { return Ok(()) };
-    let replaced = key.replaces.as_ref();
-    let replaced = replaced.and_then(|old| keys.iter().find(|key| key.hash == old.hash));
-    let label = replaced.map_or(&key.label, |old| &old.label);
-    rename_key(services, client, management, &key.hash, label).await
+    rename_key(services, client, management, hash, label).await?;
+    if attempt.send_count > 1 {
+        delete_keys_of_attempts(&[attempt], services, client, management).await?;
+    }
+    Ok(())
 }
 
 /// Gives a key its label at the server.
@@ -249,8 +299,7 @@ pub(super) async fn rename_key(
     Err(openrouter::Error::UnexpectedResponse { server: services.server.clone(), expected })
 }
 
-/// Gives the key its label at the server, where it has the name of its attempt. If the request to
-/// create it was repeated, the keys of the earlier ones are deleted.
+/// Gives a new key its label at the server, where it has the name of its attempt.
 pub(super) async fn name_key(
     guard: Option<&AttemptGuard>,
     naming: Option<(&ManagementKey, &Label)>,
@@ -261,27 +310,16 @@ pub(super) async fn name_key(
     let hash = &attempt.received_key.as_ref()?.hash;
     let named = async {
         let client = client.as_ref().map_err(Clone::clone)?;
-        rename_key(services, client, management, hash, label).await?;
-        if attempt.send_count > 1 {
-            let attempts = [attempt];
-            delete_keys_of_attempts(&attempts, services, client, management).await?;
-        }
-        Ok(())
+        finish_name(attempt, hash, label, services, client, management).await
     };
-    let error = not_named_error(attempt, &named.await.err()?);
-    // The label of a replacement moves to it next, and its attempt ends with that.
-    let advice = format_command(&["edit", "--rename-remote"], &[label.as_str()]);
-    Some(match &attempt.replaces {
-        Some(_) => UserError { advice: format!("try again: {advice}"), ..error },
-        None => error,
-    })
+    Some(not_named_error(attempt, &named.await.err()?))
 }
 
 /// Returns the error of a stored key that still has the name of its attempt at the server.
-pub(super) fn not_named_error(attempt: &Attempt, error: &openrouter::Error) -> UserError {
+pub(crate) fn not_named_error(attempt: &Attempt, reason: &impl fmt::Display) -> UserError {
     UserError::new(
-        crate::domain::ErrorKind::Failed,
-        format!("'{}' could not be renamed at the server: {error}", attempt.label),
+        ErrorKind::Failed,
+        format!("'{}' could not be renamed at the server: {reason}", attempt.label),
         "try again: keywright recover",
     )
     .with_meaning(format!(

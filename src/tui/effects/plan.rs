@@ -91,7 +91,7 @@ impl EffectRunner {
                     responder.send(Response::ItemStarted(label.clone()));
                 }
                 Progress::Provisioning(event) => report(event),
-                Progress::ItemFinished(ItemResult { label, result, warning }) => {
+                Progress::ItemFinished(ItemResult { label, result, warning, .. }) => {
                     report_finished(label.clone(), result.clone(), warning.clone());
                 }
             };

@@ -16,11 +16,12 @@ impl EffectRunner {
 
 /// Finishes attempts and rotations that were interrupted.
 pub(super) async fn recover_interrupted(services: &ServiceContext) -> Msg {
-    let (recovered, error) = match keys::recover_attempts(services).await {
-        Ok(recovered) => (recovered, None),
-        Err(error) => (provision::RecoveredAttempts::default(), Some(error.to_user_error())),
-    };
-    let error = error.or_else(|| recovered.settled.errors.first().cloned());
+    let recovered = keys::recover_attempts(services).await.unwrap_or_else(|error| {
+        provision::RecoveredAttempts {
+            errors: vec![error.to_user_error()],
+            ..provision::RecoveredAttempts::default()
+        }
+    });
     let rotations = keys::resume_rotations(services).await.unwrap_or_default();
     Msg::RecoveryFinished {
         stored_keys: recovered.stored,
@@ -29,6 +30,7 @@ pub(super) async fn recover_interrupted(services: &ServiceContext) -> Msg {
         unresolved_attempts: recovered.unresolved,
         deleted_labels: recovered.settled.deleted,
         foreign_keys: recovered.settled.foreign,
-        error,
+        finished: recovered.finished,
+        errors: recovered.errors,
     }
 }

@@ -13,10 +13,10 @@ use super::plan_screen::PlanComparison;
 use super::sort_filter::SortOrder;
 use super::ticket::Ticket;
 use crate::domain::{
-    AccountKey, AccountKeys, AccountNames, ApiKey, AuthCode, CheckResult, KeySpending, KeyUpdate,
-    KeyUpdateOutcome, Label, LeakResponse, NotCarried, ProfileCopies, ProvisioningEvent,
-    ProvisioningOutcome, Rotated, RotationOutcome, StoredKey, TrashedKey, UnresolvedAttempt,
-    UsageSample, UserError,
+    AccountKey, AccountKeys, AccountNames, ApiKey, AuthCode, CheckResult, FinishedStep,
+    KeySpending, KeyUpdate, KeyUpdateOutcome, Label, LeakResponse, NotCarried, ProfileCopies,
+    ProvisioningEvent, ProvisioningOutcome, Rotated, RotationOutcome, StoredKey, TrashedKey,
+    UnresolvedAttempt, UsageSample, UserError,
 };
 
 /// What the user requests. The effect depends on the screen; an intent that does not apply is
@@ -209,8 +209,10 @@ pub enum Msg {
         foreign_keys: Vec<AccountKey>,
         /// Attempts that may have created a key that was not received.
         unresolved_attempts: Vec<UnresolvedAttempt>,
-        /// Why the recovery failed.
-        error: Option<UserError>,
+        /// What was left to do at the server for stored keys, and is done now.
+        finished: Vec<FinishedStep>,
+        /// What failed.
+        errors: Vec<UserError>,
     },
     /// A key was disabled or enabled, or that failed.
     KeyDisabledSet {

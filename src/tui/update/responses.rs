@@ -170,7 +170,7 @@ fn apply_rotation_outcome(
             };
             let weaker = rotated.weaker_error();
             model.dashboard.apply_rotation(rotated, now);
-            weaker.or(warning).map_or(Ok(message), Err)
+            UserError::join([weaker, warning]).map_or(Ok(message), Err)
         }
         RotationOutcome::LabelNotMoved { new, error } => {
             let label = new.label.clone();

@@ -2,7 +2,7 @@
 
 use super::{ApplyArgs, PlanRow};
 use crate::cli::losses::{print_expected_losses, print_losses};
-use crate::cli::output::{confirm, print_status};
+use crate::cli::output::{confirm, print_status, print_warning};
 use crate::cli::run_async;
 use crate::cli::sign_in::run_with_prompts;
 use crate::cli::unstored_keys::{key_lost_error, store_replacement};
@@ -20,7 +20,7 @@ pub(super) fn replace_differing_keys(
     let differing: Vec<_> = rows
         .iter()
         .filter_map(|row| match row {
-            PlanRow::Differs { stored, .. } => Some(stored.clone()),
+            PlanRow::Differs { stored, .. } if row.is_replaceable() => Some(stored.clone()),
             _ => None,
         })
         .collect();
@@ -44,7 +44,9 @@ pub(super) fn replace_differing_keys(
         confirm(&format!("Replace {} with new keys?", labels.join(", ")))?;
     }
     for (row, planned) in rows.iter_mut().zip(plan) {
-        let PlanRow::Differs { .. } = row else { continue };
+        if !row.is_replaceable() {
+            continue;
+        }
         print_status(&format!("replacing {}", planned.label));
         replace_key(args, planned, row, management.clone(), services)?;
     }
@@ -76,6 +78,7 @@ fn replace_key(
             let unknown: Vec<NotCarried> =
                 rotated.not_carried.iter().filter(|loss| !loss.is_lost()).cloned().collect();
             print_losses(&format!("could not be compared for the new key of '{label}'"), &unknown);
+            warning.iter().for_each(print_warning);
             PlanRow::Replaced(rotated, warning)
         }
         RotationOutcome::LabelNotMoved { new, .. } if new.is_of_unconfirmed_account() => {

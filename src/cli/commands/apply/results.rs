@@ -11,17 +11,27 @@ use crate::cli::exit_code;
 use crate::cli::json;
 use crate::cli::table::{self, Column};
 use crate::domain::{Cents, KeyRequest, KeyState, Rotated, UserError, format_date};
+use crate::services::plan;
 
 /// Returns the JSON document of the results.
-pub(super) fn results_to_json(rows: &[PlanRow], is_dry_run: bool) -> String {
+pub(super) fn results_to_json(
+    rows: &[PlanRow],
+    is_dry_run: bool,
+    names: &json::PendingNames,
+) -> String {
     let now = Timestamp::now();
+    let named = |mut key: Value| {
+        names.add_to(&mut key);
+        key
+    };
     let created = |row: &PlanRow| match row {
         PlanRow::Create(request) => Some(json::planned_key_to_json(request)),
-        PlanRow::Created(key, _) => Some(json::key_to_json(key, now)),
+        PlanRow::Created(key, _) => Some(named(json::key_to_json(key, now))),
         PlanRow::Replaced(..)
         | PlanRow::Unchanged(_)
         | PlanRow::Differs { .. }
         | PlanRow::Failed(..)
+        | PlanRow::NotStarted(..)
         | PlanRow::OtherAccount(..) => None,
     };
     let unchanged = |row: &PlanRow| match row {
@@ -31,22 +41,28 @@ pub(super) fn results_to_json(rows: &[PlanRow], is_dry_run: bool) -> String {
         | PlanRow::Replaced(..)
         | PlanRow::Differs { .. }
         | PlanRow::Failed(..)
+        | PlanRow::NotStarted(..)
         | PlanRow::OtherAccount(..) => None,
     };
     let replaced = |row: &PlanRow| {
         let PlanRow::Replaced(rotated, _) = row else { return None };
-        Some(json::rotated_to_json(rotated, now))
+        Some(named(json::rotated_to_json(rotated, now)))
     };
     let differing = |row: &PlanRow| {
         let PlanRow::Differs { stored, planned, differences } = row else { return None };
         let mut key = json::key_to_json(stored, now);
         key["differences"] = differences.iter().map(|difference| difference.field).collect();
         key["planned"] = json::requested_to_json(planned);
+        if let Some(store) = differences.iter().find(|one| one.field == plan::STORE_FIELD) {
+            key["planned"]["store"] = store.planned.as_str().into();
+        }
         Some(key)
     };
     let failed = |row: &PlanRow| {
         let (label, error, stored) = match row {
-            PlanRow::Failed(label, error) => (label, error.clone(), None),
+            PlanRow::Failed(label, error) | PlanRow::NotStarted(label, error) => {
+                (label, error.clone(), None)
+            }
             PlanRow::OtherAccount(label, key) => {
                 (label, key.other_account_error(), Some(json::key_to_json(key, now)))
             }
@@ -97,6 +113,7 @@ pub(super) fn format_rows(rows: &[PlanRow]) -> String {
         (0, "unchanged"),
         (0, "differing"),
         (0, "failed"),
+        (0, "not started"),
     ];
     let lines: Vec<Vec<String>> = rows
         .iter()
@@ -132,6 +149,7 @@ pub(super) fn format_rows(rows: &[PlanRow]) -> String {
                 PlanRow::Failed(label, error) => {
                     (5, "!", label, format!("failed: {}", error.message))
                 }
+                PlanRow::NotStarted(label, _) => (6, "!", label, "not started".into()),
                 PlanRow::OtherAccount(label, key) => {
                     (5, "!", label, format!("failed: {}", key.other_account_error().message))
                 }
