@@ -197,7 +197,10 @@ fn a_pipe_without_codes_stops_the_batch() {
     let (code, out, err) = home.run(&["apply", &home.write_plan(THREE), "--yes", "--no-browser"]);
     assert_eq!(code, 5);
     assert!(err.contains("no further code was entered"), "{err}");
-    assert!(out.contains("!  c      not started") && out.contains("1 failed, 2 not started"), "{out}");
+    assert!(
+        out.contains("!  c      not started") && out.contains("1 failed, 2 not started"),
+        "{out}"
+    );
 }
 
 #[test]

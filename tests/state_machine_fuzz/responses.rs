@@ -3,8 +3,7 @@
 
 use jiff::SignedDuration;
 use keywright::domain::{
-    AccountKeys, ApiKey, FinishedStep, KeySpending, ProvisioningOutcome, Rotated, StoredKey,
-    TrashedKey,
+    AccountKeys, ApiKey, KeySpending, ProvisioningOutcome, Rotated, StoredKey, TrashedKey,
 };
 use keywright::tui::state::{
     AccountReport, Effect, KeyRight, Msg, PlanComparison, Request, Response, StoredManagementKey,
@@ -105,8 +104,8 @@ impl Fuzzer {
                 deleted_labels: rng.vec(2, Rng::label),
                 foreign_keys: Vec::new(),
                 unresolved_attempts: rng.vec(3, |rng| rng.unresolved_attempt(now)),
-                finished: rng.option(Rng::label).map(FinishedStep::Renamed).into_iter().collect(),
-                errors: rng.option(Rng::user_error).into_iter().collect(),
+                finished: rng.vec(2, |rng| keywright::domain::FinishedStep::Renamed(rng.label())),
+                errors: rng.vec(2, Rng::user_error),
             },
             Effect::Request(ticket, Request::ProvisionKey { request, auth_choice }) => {
                 if rng.one_in(2) {
