@@ -87,7 +87,7 @@ fn finishes(account: &TestAccount, hash: &str, name: &str) {
 }
 
 fn refuse_renames(account: &TestAccount) {
-    account.spoil(RENAME, Fault::Say(403, r#"{"error":{"message":"no"}}"#.into()));
+    account.inject_fault(RENAME, Fault::Say(403, r#"{"error":{"message":"no"}}"#.into()));
 }
 
 #[test]
