@@ -35,6 +35,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::domain::UserError;
 use crate::services::config::{Config, DashboardNames, Field};
 use crate::services::provision::ServiceContext;
+use crate::services::shared_inventory;
 use crate::storage::inventory;
 pub use commands::list::refresh_all_keys;
 use commands::{
@@ -194,6 +195,10 @@ impl Cli {
 
 /// Runs a command, except those of [`run_without_config`] and `sandbox`, which `main` runs.
 pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Result<(), UserError> {
+    // `doctor` looks at the directory itself.
+    let is_reading = !command.changes_keys() && !matches!(command, Command::Doctor(_));
+    let view = if is_reading { shared_inventory::read_only_view(services) } else { None };
+    let services = view.as_ref().unwrap_or(services);
     let read = if command.lists_keys() { read_shared_keys(services) } else { Ok(()) };
     if command.changes_keys() {
         // An outdated inventory must not decide what is changed.

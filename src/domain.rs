@@ -80,7 +80,8 @@ pub use retirement::{RetirementStatus, retirement_status};
 pub use rotation::{ActionResult, LeakResponse, RetirePolicy, Rotated, RotationOutcome};
 pub use secret::{ApiKey, AuthCode, CodeVerifier, ManagementKey, trim_secret_input};
 pub use shared_record::{
-    SharedFields, SharedRecord, join_pairs, merge_fields, set_identity, set_writer, split_fields,
+    SecretLoss, SharedFields, SharedRecord, join_pairs, merge_fields, set_identity, set_writer,
+    split_fields,
 };
 pub use store_kind::{KeyLocation, ParseStoreKindError, StoreKind};
 pub use stored_key::{PendingReplacement, Retirement, StoredKey, deserialize_sanitized};

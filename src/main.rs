@@ -269,19 +269,24 @@ fn init_logging(config: &Config) -> Result<(), UserError> {
             "set a level such as debug, or keywright::services::provision=trace",
         )
     })?;
-    let unwritable = |error: &dyn std::fmt::Display| {
-        UserError::new(
-            ErrorKind::Failed,
-            format!("the log cannot be written: {error}"),
-            "choose another directory with --data-dir, or unset KEYWRIGHT_LOG",
-        )
-    };
     let dir = config.resolve_data_dir()?;
-    json_store::create_private_dir(&dir).map_err(|error| unwritable(&error))?;
     let path = dir.join("keywright.log");
+    let mut options = std::fs::OpenOptions::new();
     let file =
-        json_store::open_private_file(std::fs::OpenOptions::new().create(true).append(true), &path)
-            .map_err(|error| unwritable(&io_error_text(&error)))?;
+        json_store::create_private_dir(&dir).map_err(|error| error.to_string()).and_then(|()| {
+            json_store::open_private_file(options.create(true).append(true), &path)
+                .map_err(|error| io_error_text(&error).to_string())
+        });
+    let file = match file {
+        Ok(file) => file,
+        Err(reason) => {
+            // The command does not need the log.
+            let message = format!("there is no log, because it cannot be written: {reason}");
+            let advice = "choose another directory with --data-dir, or unset KEYWRIGHT_LOG";
+            cli::report_error(&UserError::new(ErrorKind::Failed, message, advice), false);
+            return Ok(());
+        }
+    };
     let own_records = filter_fn(|metadata| metadata.target().starts_with("keywright"));
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::sync::Mutex::new(file))

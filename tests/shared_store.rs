@@ -38,6 +38,7 @@ fn options(engine: &FakeEngine) -> BaoOptions {
         mount: "secret".into(),
         path: "keywright/default".into(),
         base_service: "keywright".into(),
+        service: "keywright".into(),
         role_id: None,
         kubernetes_role: None,
         auth_mount: None,
@@ -270,4 +271,15 @@ fn metadata_is_patched_or_where_the_engine_cannot_written_whole() {
     let paths = vec![CI.to_owned(), "keywright/default/none".to_owned()];
     let all = bao.read_all_metadata(paths, |_| ()).unwrap();
     assert!(all[0].is_ok() && all[1] == Err(Error::NoEntry));
+}
+
+#[test]
+fn messages_name_the_folder_of_the_server_in_use() {
+    let engine = FakeEngine::start();
+    let service = "keywright/openrouter.example:8443".into();
+    let store = SecretStore::bao(BaoStore::new(BaoOptions { service, ..options(&engine) }));
+    let folder = "secret/keywright/default/openrouter.example:8443";
+    assert_eq!(store.display_name(), format!("{folder} at {}", engine.address));
+    let usual = SecretStore::bao(bao(&engine)).display_name();
+    assert_eq!(usual, format!("secret/keywright/default at {}", engine.address));
 }

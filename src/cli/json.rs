@@ -32,6 +32,8 @@ pub fn key_to_json(key: &StoredKey, now: Timestamp) -> Value {
         "store": key.location,
         "created_at": to_iso8601(Some(key.created_at)),
         "created_by": key.shared.as_ref().and_then(|record| record.created_by()),
+        // The store has the entry and not the key's text: `deleted` or `destroyed`.
+        "secret_loss": key.secret_loss(),
         "requested": requested_to_json(&key.requested),
         "granted": {
             "limit": granted.and_then(|granted| granted.limit.value()),

@@ -9,6 +9,7 @@ use super::output::{eprint, is_quiet, print_warning};
 use crate::domain::UserError;
 use crate::services::provision::ServiceContext;
 use crate::services::shared_inventory;
+use crate::storage::inventory;
 
 /// Progress is shown for a reading that takes longer than this.
 const QUIET_TIME: Duration = Duration::from_secs(1);
@@ -66,6 +67,12 @@ pub(super) fn read_shared_keys(services: &ServiceContext) -> Result<(), UserErro
     for label in read.hidden {
         print_warning(&shared_inventory::hidden_key_error(&label));
     }
+    for error in read.unreadable {
+        print_warning(&error.to_user_error());
+    }
+    let keys = inventory::list_keys(&services.location, &services.server);
+    let problems = keys.map(|keys| shared_inventory::find_problems(services, &keys));
+    problems.unwrap_or_default().iter().for_each(print_warning);
     Ok(())
 }
 

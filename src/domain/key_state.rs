@@ -103,6 +103,7 @@ impl StoredKey {
         self.is_stored()
             && self.other_account.is_none()
             && self.retirement.is_none()
+            && self.secret_loss().is_none()
             && self.state(now).is_usable()
     }
 

@@ -42,9 +42,37 @@ pub struct SharedRecord {
     /// Its fields, also those that this version does not know.
     #[serde(default)]
     pub fields: SharedFields,
+    /// Set where the version has no secret any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<SecretLoss>,
+}
+
+/// Why the current version of an entry has no secret any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretLoss {
+    /// It was deleted, and can be restored.
+    Deleted,
+    /// It was destroyed.
+    Destroyed,
+}
+
+impl SecretLoss {
+    /// Returns the name, as in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deleted => "deleted",
+            Self::Destroyed => "destroyed",
+        }
+    }
 }
 
 impl SharedRecord {
+    /// Returns the record of a version whose secret can be read.
+    pub const fn new(label: Label, version: u64, fields: SharedFields) -> Self {
+        Self { label, version, fields, loss: None }
+    }
+
     /// Returns who created the key, if that is known.
     pub fn created_by(&self) -> Option<String> {
         self.fields.get(CREATED_BY).map(|name| sanitize(name, 100))
@@ -57,6 +85,42 @@ impl SharedRecord {
 }
 
 impl StoredKey {
+    /// Returns why the text of a shared key cannot be read, if it cannot.
+    pub fn secret_loss(&self) -> Option<SecretLoss> {
+        self.shared.as_ref().and_then(|record| record.loss)
+    }
+
+    /// Returns the names of the known fields whose value in the shared store cannot be read.
+    pub fn invalid_shared_fields(&self) -> Vec<&'static str> {
+        let Some(record) = &self.shared else { return Vec::new() };
+        let base = self.identity_fields();
+        let is_valid = |name: &str, text: &str| match name {
+            "hash" => is_key_hash(text),
+            "created_at" => text.parse::<Timestamp>().is_ok(),
+            _ => parse_field(name, text)
+                .is_some_and(|value| with_fields(&base, [(name, value)]).is_some()),
+        };
+        let names = TEXT_FIELDS.iter().chain(&JSON_FIELDS).copied();
+        let text = |name| record.fields.get(name);
+        names.filter(|name| text(*name).is_some_and(|text| !is_valid(name, text))).collect()
+    }
+
+    /// Returns the JSON of a key of which nothing is known besides its identity.
+    fn identity_fields(&self) -> Map<String, Value> {
+        let identity = Self::with_identity(
+            self.label.clone(),
+            self.hash.clone(),
+            self.masked.clone(),
+            self.server.clone(),
+            self.location.clone(),
+            self.created_at,
+        );
+        match serde_json::to_value(&identity) {
+            Ok(Value::Object(fields)) => fields,
+            Ok(_) | Err(_) => Map::new(),
+        }
+    }
+
     /// Returns the fields that the shared store should have: those of this key, and the others that it
     /// has already.
     pub fn to_shared_fields(&self) -> SharedFields {
@@ -108,21 +172,16 @@ impl StoredKey {
             location,
             created_at,
         );
-        let Ok(Value::Object(base)) = serde_json::to_value(&identity) else { return None };
-        let optional: Vec<(&String, Value)> = fields
+        let base = identity.identity_fields();
+        let optional: Vec<(&str, Value)> = fields
             .iter()
             .filter(|(name, _)| !IDENTITY_FIELDS.contains(&name.as_str()))
-            .filter_map(|(name, text)| Some((name, parse_field(name, text)?)))
+            .filter_map(|(name, text)| Some((name.as_str(), parse_field(name, text)?)))
             .collect();
-        let build = |fields: &[(&String, Value)]| {
-            let mut json: Map<String, Value> = base.clone();
-            json.extend(fields.iter().map(|(name, value)| ((*name).clone(), value.clone())));
-            serde_json::from_value::<Self>(Value::Object(json)).ok()
-        };
         // A field that cannot be read does not hide the others.
-        let mut key = build(&optional).or_else(|| {
-            let readable = optional.iter().filter(|field| build(&[(*field).clone()]).is_some());
-            build(&readable.cloned().collect::<Vec<_>>())
+        let mut key = with_fields(&base, optional.clone()).or_else(|| {
+            let is_readable = |field: &(&str, Value)| with_fields(&base, [field.clone()]).is_some();
+            with_fields(&base, optional.into_iter().filter(is_readable))
         })?;
         key.shared = Some(Box::new(record));
         Some(key)
@@ -146,6 +205,16 @@ impl StoredKey {
             None => true,
         }
     }
+}
+
+/// Returns the key with these fields besides its identity; `None` if one of them cannot be read.
+fn with_fields<'a>(
+    identity: &Map<String, Value>,
+    fields: impl IntoIterator<Item = (&'a str, Value)>,
+) -> Option<StoredKey> {
+    let mut json = identity.clone();
+    json.extend(fields.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    serde_json::from_value(Value::Object(json)).ok()
 }
 
 /// Sets the fields that identify `key`. Fields about a key that was in the entry before are

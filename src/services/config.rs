@@ -234,6 +234,7 @@ impl Config {
                 |path| path.trim_matches('/').to_owned(),
             ),
             base_service: self.keychain_service(DEFAULT_SERVER),
+            service: self.keychain_service(&self.server),
             role_id: text(Field::BaoRoleId),
             kubernetes_role: text(Field::BaoKubernetesRole),
             auth_mount: text(Field::BaoAuthMount),

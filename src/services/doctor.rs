@@ -21,6 +21,7 @@ use serde::Serialize;
 use crate::domain::UserError;
 use crate::services::keys::management_key;
 use crate::services::provision::ServiceContext;
+use crate::services::shared_inventory;
 
 /// Longest time for one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -128,6 +129,9 @@ pub async fn run_checks(
     report(DoctorProgress::CheckFinished(data_dir::check_pending_attempts(services)));
     let known = inventory.as_deref().unwrap_or_default();
     let is_shared = shared_store::check_shared_stores(services, known, report);
+    if is_shared && !shared_inventory::is_read_only(services) {
+        report(DoctorProgress::CheckFinished(shared_store::check_local_store(services)));
+    }
     let keychain_works = !is_shared && keys::check_keychain(services, report);
     keys::check_helpers(services, known, report);
     let reachable = server::check_server(services, report).await;

@@ -7,10 +7,14 @@
 
 mod history;
 mod lock;
+mod problems;
+mod read_only_view;
 mod reconcile;
 
 pub use history::{KeyVersion, VersionState, list_versions};
 pub use lock::{PlanLock, lock_plan};
+pub use problems::{find_problems, loss_error};
+pub use read_only_view::read_only_view;
 pub use reconcile::InventoryChanges;
 
 use std::collections::HashSet;
@@ -21,8 +25,8 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::domain::{
-    ApiKey, ErrorKind, KeyLocation, Label, SharedRecord, StoredKey, UserError, format_command,
-    join_pairs, set_identity,
+    ApiKey, ErrorKind, KeyLocation, Label, SecretLoss, SharedRecord, StoredKey, UserError,
+    format_command, is_key_hash, join_pairs, set_identity,
 };
 use crate::services::provision::{ServiceContext, described_version, write_record};
 use crate::storage::inventory;
@@ -53,6 +57,14 @@ impl Error {
             Self::Inventory(error) => error.to_user_error(),
         }
     }
+}
+
+/// What was read of entries.
+#[derive(Default)]
+struct ReadEntries {
+    keys: Vec<StoredKey>,
+    /// Why other entries do not say which key they have.
+    unreadable: Vec<secret_store::Error>,
 }
 
 /// The shared store in use, with the context whose store it is.
@@ -99,31 +111,38 @@ impl SharedStore {
         Ok(labels.filter_map(|label| Label::parse_existing(&label).ok()).collect())
     }
 
-    /// Returns the keys that these entries describe, in the same order. An entry that is gone is
+    /// Returns the keys that these entries describe. An entry that is gone is
     /// left out. Any other failure ends the reading, because entries that were not read would seem
     /// to be gone.
     fn read_keys(
         &self,
         labels: Vec<Label>,
         on_read: impl Fn(usize) + Send + Sync + 'static,
-    ) -> Result<Vec<StoredKey>, Error> {
+    ) -> Result<ReadEntries, Error> {
         let paths = labels.iter().map(|label| self.path(label.as_str())).collect();
         let all = self.store.read_all_metadata(paths, on_read)?;
         let mut entries = Vec::with_capacity(labels.len());
         for (label, metadata) in labels.into_iter().zip(all) {
             match metadata {
-                Ok(metadata) if is_readable(&metadata) => entries.push((label, metadata)),
-                Ok(_) | Err(secret_store::Error::NoEntry) => {}
+                Ok(metadata) => entries.push((label, metadata)),
+                Err(secret_store::Error::NoEntry) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        let keys = run_parallel(entries, |(label, metadata)| self.to_stored_key(label, &metadata));
-        let mut read = Vec::with_capacity(keys.len());
-        for key in keys {
-            read.extend(key?);
+        let mut read = ReadEntries::default();
+        for key in run_parallel(entries, |(label, metadata)| self.to_stored_key(label, &metadata)) {
+            match key {
+                Ok(key) => read.keys.push(key),
+                Err(secret_store::Error::NoEntry) => {}
+                Err(error) if error.is_about_entry() => read.unreadable.push(error),
+                Err(error) => return Err(error.into()),
+            }
         }
-        // If a key is in two entries, the one with a record is its own.
-        read.sort_by_key(|key| key.shared.as_ref().is_some_and(|record| record.fields.is_empty()));
+        // If a key is in two entries, the one that can be read and has a record is its own.
+        read.keys.sort_by_key(|key| {
+            let rank = |record: &SharedRecord| (record.loss.is_some(), record.fields.is_empty());
+            key.shared.as_deref().map(rank)
+        });
         Ok(read)
     }
 
@@ -133,48 +152,51 @@ impl SharedStore {
         &self,
         label: Label,
         metadata: &EntryMetadata,
-    ) -> Result<Option<StoredKey>, Error> {
+    ) -> Result<StoredKey, secret_store::Error> {
         let version = metadata.current_version;
         let mut fields = join_pairs(metadata.custom_metadata.clone());
         let read = fields.clone();
-        if described_version(&fields) != Some(version) {
-            let key = match self.store.read(&self.path(label.as_str())) {
-                Ok(entry) => to_api_key(&entry.secret),
-                Err(secret_store::Error::NoEntry) => return Ok(None),
-                Err(error) if error.is_about_entry() => return Ok(None),
-                Err(error) => return Err(error.into()),
-            };
-            set_identity(&mut fields, &key);
+        let is_described = described_version(&fields) == Some(version);
+        if !is_described || !fields.get("hash").is_some_and(|hash| is_key_hash(hash)) {
+            let key = to_api_key(&self.store.read(&self.path(label.as_str()))?.secret);
+            if is_described {
+                // Only the hash is wrong.
+                fields.insert("hash".into(), key.hash());
+                fields.insert("masked".into(), key.masked());
+            } else {
+                set_identity(&mut fields, &key);
+            }
         }
         let created = metadata.versions.get(&version).and_then(|version| version.created_time);
         let created = created.unwrap_or_else(Timestamp::now);
         let location = KeyLocation::Stored(self.services.secret_store.kind());
-        let record = SharedRecord { label, version, fields };
+        let record = SharedRecord::new(label, version, fields);
         let key = StoredKey::from_shared_record(record, &self.services.server, location, created);
-        Ok(key.map(|mut key| {
-            if let Some(record) = &mut key.shared {
-                record.fields = read;
-            }
-            key
-        }))
+        let mut key = key.ok_or(secret_store::Error::NoEntry)?;
+        if let Some(record) = &mut key.shared {
+            record.fields = read;
+            record.loss = find_loss(metadata);
+        }
+        Ok(key)
     }
 
     /// Updates the inventory to what was read. Writes it only if something changed.
     fn update_inventory(
         &self,
         known_before: HashSet<(Label, String)>,
-        read: Vec<StoredKey>,
+        ReadEntries { keys: read, unreadable }: ReadEntries,
     ) -> Result<InventoryChanges, Error> {
         let store = self.services.secret_store.kind();
         let location = &self.services.location;
         let scope = ReadScope { server: &self.services.server, store: &store, known_before };
         let before = inventory::list_all_keys(location)?;
         let mut after = before.clone();
-        let changes = reconcile(&mut after, &scope, read.clone());
-        if before == after {
-            return Ok(changes);
+        let mut changes = reconcile(&mut after, &scope, read.clone());
+        if before != after {
+            changes = inventory::update_keys(location, |keys| reconcile(keys, &scope, read))?;
         }
-        Ok(inventory::update_keys(location, |keys| reconcile(keys, &scope, read))?)
+        changes.unreadable = unreadable;
+        Ok(changes)
     }
 }
 
@@ -204,7 +226,12 @@ pub fn read_key(services: &ServiceContext, label: &str) -> Result<(), Error> {
     let label = listed.as_ref().map_or(label, |key| key.label.as_str());
     let Ok(label) = Label::parse_existing(label) else { return Ok(()) };
     let mut read = shared.read_keys(vec![label.clone()], |_| ())?;
-    if read.is_empty() {
+    if read.keys.is_empty()
+        && let Some(error) = read.unreadable.pop()
+    {
+        return Err(error.into());
+    }
+    if read.keys.is_empty() {
         // The label may have another spelling.
         let mut labels = shared.list_labels()?;
         labels.retain(|other| *other != label && other.is_same(label.as_str()));
@@ -275,12 +302,14 @@ pub fn is_read_only(services: &ServiceContext) -> bool {
     }
 }
 
-/// Returns whether the current version of an entry can be read.
-fn is_readable(metadata: &EntryMetadata) -> bool {
-    let now = Timestamp::now();
-    metadata.versions.get(&metadata.current_version).is_some_and(|version| {
-        !version.destroyed && version.deletion_time.is_none_or(|deletion| deletion > now)
-    })
+/// Returns why the current version of an entry has no secret any more, if it has none.
+fn find_loss(metadata: &EntryMetadata) -> Option<SecretLoss> {
+    let version = metadata.versions.get(&metadata.current_version)?;
+    if version.destroyed {
+        return Some(SecretLoss::Destroyed);
+    }
+    let is_deleted = version.deletion_time.is_some_and(|deletion| deletion <= Timestamp::now());
+    is_deleted.then_some(SecretLoss::Deleted)
 }
 
 fn identity(key: &StoredKey) -> (Label, String) {

@@ -191,6 +191,23 @@ impl StoreLocation {
         Self::Memory(MemoryDocuments::default())
     }
 
+    /// Whether documents can be written, as far as the system knows before it is tried: the directory, or
+    /// where it does not exist the one in which it would be created, is not read-only.
+    pub fn is_writable(&self) -> bool {
+        let Self::Directory(dir) = self else { return true };
+        #[cfg(unix)]
+        {
+            use rustix::fs::{Access, access};
+            let existing = dir.ancestors().find(|dir| dir.exists());
+            existing.is_none_or(|dir| access(dir, Access::WRITE_OK).is_ok())
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = dir;
+            true
+        }
+    }
+
     /// Returns the document `name`, or its default if it does not exist.
     pub fn read<T: Document>(&self, name: &str) -> Result<T, Error> {
         self.read_with(name, |document: Cow<'_, T>| document.into_owned())

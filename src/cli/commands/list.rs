@@ -224,10 +224,14 @@ fn format_row(key: &StoredKey, now: Timestamp) -> Vec<String> {
     ]
 }
 
-/// Formats the state, such as `limit reached`, or `active, retiring` for a key that was replaced.
+/// Formats the state, such as `limit reached`, `active, retiring` for a key that was replaced, or
+/// `active, text deleted` for one that the shared store cannot return.
 pub(in crate::cli) fn format_state(key: &StoredKey, now: Timestamp) -> String {
     let state = key.state(now).as_str().replace('_', " ");
-    if key.retirement.is_some() { format!("{state}, retiring") } else { state }
+    let retiring = if key.retirement.is_some() { ", retiring" } else { "" };
+    // The key itself is still valid.
+    let lost = key.secret_loss().map_or(String::new(), |loss| format!(", text {}", loss.as_str()));
+    format!("{state}{retiring}{lost}")
 }
 
 /// Formats a limit as `$12.50 weekly`, `$5.00` or `none`.

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::list::{format_policy, format_state};
 use crate::cli::json::key_to_json;
 use crate::cli::other_account::warn_about_other_accounts;
-use crate::cli::output::{find_key, print};
+use crate::cli::output::{find_key, print, print_warning};
 use crate::cli::table::{self, Column};
 use crate::domain::{
     AccountNames, Cents, KeyLocation, Reported, StoreKind, StoredKey, UserError,
@@ -45,6 +45,8 @@ impl ShowArgs {
             });
         }
         warn_about_other_accounts([&key]);
+        let problems = shared_inventory::find_problems(services, std::slice::from_ref(&key));
+        problems.iter().for_each(print_warning);
         if self.json {
             return print(&format!("{:#}\n", key_to_json(&key, now)));
         }
@@ -205,8 +207,9 @@ fn format_details(key: &StoredKey, names: &AccountNames, now: Timestamp) -> Stri
     row(
         "stored",
         &format!(
-            "{}, created {}{}",
+            "{}{}, created {}{}",
             describe_location(key),
+            key.secret_loss().map_or(String::new(), |loss| format!(" ({} there)", loss.as_str())),
             format_timestamp(key.created_at),
             key.shared
                 .as_ref()

@@ -53,12 +53,12 @@ fn full_key() -> StoredKey {
 /// Returns the key that someone else reads from the pairs of `key`.
 fn read_by_others(key: &StoredKey) -> Option<StoredKey> {
     let fields = join_pairs(split_fields(&key.to_shared_fields()));
-    let record = SharedRecord { label: key.label.clone(), version: 1, fields };
+    let record = SharedRecord::new(key.label.clone(), 1, fields);
     StoredKey::from_shared_record(record, &key.server, location(), at(0))
 }
 
 fn record_of(fields: SharedFields) -> SharedRecord {
-    SharedRecord { label: "ci".parse().unwrap(), version: 3, fields }
+    SharedRecord::new("ci".parse().unwrap(), 3, fields)
 }
 
 fn fields(pairs: &[(&str, &str)]) -> SharedFields {
@@ -203,4 +203,18 @@ proptest! {
         prop_assert_eq!(merge_fields(&base, &local, &base), local.clone());
         prop_assert_eq!(merge_fields(&base, &base, &local), local);
     }
+}
+
+#[test]
+fn fields_that_cannot_be_read_are_named_and_hide_no_others() {
+    let mut fields = full_key().to_shared_fields();
+    fields.insert("disabled".into(), "maybe".into());
+    fields.insert("retiring".into(), "3".into());
+    fields.insert("created_at".into(), "yesterday".into());
+    let key = StoredKey::from_shared_record(record_of(fields), "https://s", location(), at(0));
+    let key = key.unwrap();
+    assert_eq!(key.invalid_shared_fields(), ["created_at", "disabled", "retiring"]);
+    assert_eq!((key.disabled, key.retirement.clone()), (None, None));
+    assert_eq!(key.requested, full_key().requested);
+    assert_eq!(full_key().invalid_shared_fields(), Vec::<&str>::new());
 }

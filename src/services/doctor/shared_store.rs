@@ -1,13 +1,13 @@
 //! Checks of a shared store: the engine, the mount, the token and its rights, and the keys of the
 //! inventory that should be there.
 
-use std::collections::BTreeSet;
-
 use jiff::{SignedDuration, Timestamp};
 
-use super::{DoctorProgress, HealthCheck};
+use super::{DoctorProgress, HealthCheck, KEYCHAIN_CHECK};
 use crate::domain::{StoreKind, StoredKey, format_duration, sanitize};
-use crate::services::provision::ServiceContext;
+use crate::services::provision::{self, ServiceContext};
+use crate::services::shared_inventory;
+use crate::storage::inventory;
 use crate::storage::secret_store::bao::{BaoStore, Error, TokenInfo};
 use crate::storage::secret_store::{self, SecretStore};
 
@@ -30,20 +30,31 @@ pub(super) fn check_shared_stores(
         .chain(services.other_stores.iter().filter(|_| has_keys))
         .filter_map(SecretStore::as_bao);
     for store in stores {
-        for check in check_engine(store, services, inventory, Timestamp::now()) {
+        for check in check_engine(store, services, Timestamp::now()) {
             report(DoctorProgress::CheckFinished(check));
         }
     }
     services.secret_store.as_bao().is_some()
 }
 
-fn check_engine(
-    store: &BaoStore,
-    services: &ServiceContext,
-    inventory: &[StoredKey],
-    now: Timestamp,
-) -> Vec<HealthCheck> {
-    match read_engine(store, services, inventory, now) {
+/// Checks the store of this machine, which has the secrets of a sign-in until its key is stored.
+pub(super) fn check_local_store(services: &ServiceContext) -> HealthCheck {
+    let services = services.local();
+    let (store, service) = (&services.secret_store, &services.keychain_service);
+    match store.check_writable(service, services.secret_store_timeout) {
+        Ok(()) => HealthCheck::ok(
+            KEYCHAIN_CHECK,
+            format!("{} takes the secrets of a sign-in", store.display_name()),
+        ),
+        Err(error) => {
+            let error = provision::Error::NoLocalStore(error).to_user_error();
+            HealthCheck::from_error(KEYCHAIN_CHECK, &error)
+        }
+    }
+}
+
+fn check_engine(store: &BaoStore, services: &ServiceContext, now: Timestamp) -> Vec<HealthCheck> {
+    match read_engine(store, services, now) {
         Ok(checks) => checks,
         Err(error) => vec![HealthCheck::fail(CHECK_NAME, error.to_string(), error.advice())],
     }
@@ -52,7 +63,6 @@ fn check_engine(
 fn read_engine(
     store: &BaoStore,
     services: &ServiceContext,
-    inventory: &[StoredKey],
     now: Timestamp,
 ) -> Result<Vec<HealthCheck>, secret_store::Error> {
     let health = store.health()?;
@@ -118,37 +128,35 @@ fn read_engine(
             "set the clock: logins and certificates are refused where it is wrong; see `date -u`",
         ));
     }
-    checks.extend(compare_keys(store, services, inventory, &folder));
+    checks.extend(check_entries(services));
     Ok(checks)
 }
 
-/// Compares the inventory with the names in the engine. A key that is not there is not called lost:
-/// a colleague may have removed or renamed it.
-fn compare_keys(
-    store: &BaoStore,
-    services: &ServiceContext,
-    inventory: &[StoredKey],
-    folder: &str,
-) -> Option<HealthCheck> {
-    let names = store.list(folder).ok()?;
-    let labels: BTreeSet<_> = names.iter().filter_map(|name| BaoStore::decode_name(name)).collect();
-    let is_here =
-        |key: &&StoredKey| key.server == services.server && key.is_in_store(&StoreKind::Bao);
-    let missing: Vec<_> = inventory
-        .iter()
-        .filter(is_here)
-        .map(|key| key.label.as_str())
-        .filter(|label| !labels.contains(*label))
-        .map(|label| format!("'{label}'"))
-        .collect();
-    if missing.is_empty() {
-        return None;
+/// Reads all keys. One that is not there any more is not called lost: a colleague may have removed or
+/// renamed it.
+fn check_entries(services: &ServiceContext) -> Vec<HealthCheck> {
+    let view = shared_inventory::read_only_view(services);
+    let services = view.as_ref().unwrap_or(services);
+    let read = match shared_inventory::read_all(services, |_, _| ()) {
+        Ok(read) => read,
+        Err(error) => return vec![HealthCheck::from_error(CHECK_NAME, &error.to_user_error())],
+    };
+    let mut checks = Vec::new();
+    if !read.removed.is_empty() {
+        let names: Vec<_> = read.removed.iter().map(|label| format!("'{label}'")).collect();
+        checks.push(HealthCheck::warn(
+            CHECK_NAME,
+            format!("not in the shared store any more: {}", names.join(", ")),
+            "someone removed or renamed them, and they are not listed here any more: see keywright list",
+        ));
     }
-    Some(HealthCheck::warn(
-        CHECK_NAME,
-        format!("not in the shared store any more: {}", missing.join(", ")),
-        "someone removed or renamed them: see keywright list; keywright rm LABEL removes one from this inventory",
-    ))
+    let keys = inventory::list_keys(&services.location, &services.server).unwrap_or_default();
+    let unreadable = read.unreadable.iter().map(secret_store::Error::to_user_error);
+    let hidden = read.hidden.iter().map(shared_inventory::hidden_key_error);
+    let problems = shared_inventory::find_problems(services, &keys).into_iter();
+    let all = problems.chain(unreadable).chain(hidden);
+    checks.extend(all.map(|error| HealthCheck::from_error(CHECK_NAME, &error)));
+    checks
 }
 
 struct Rights {

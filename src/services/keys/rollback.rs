@@ -82,7 +82,7 @@ pub async fn rollback_key(
     let fields = described.shared_fields_over(&join_pairs(metadata.custom_metadata.clone()));
     let mut fields = with_version(fields, version);
     set_writer(&mut fields, version, &user_at_host(), false);
-    let record = SharedRecord { label: key.label.clone(), version, fields };
+    let record = SharedRecord::new(key.label.clone(), version, fields);
     described.shared = Some(Box::new(record.clone()));
     let write = move || write_fields(&store, &path, &metadata, &record.fields);
     if let Some(Err(error)) = run_blocking(write).await {

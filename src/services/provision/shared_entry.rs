@@ -55,7 +55,8 @@ pub(crate) fn write_record(
     };
     let fields = with_version(fields, version);
     write_fields(store, path, &metadata, &fields)?;
-    Ok(SharedRecord { label: key.label.clone(), version, fields })
+    let loss = known.and_then(|record| record.loss);
+    Ok(SharedRecord { loss, ..SharedRecord::new(key.label.clone(), version, fields) })
 }
 
 /// Writes those pairs of the fields that differ from what was read. Blocks.
@@ -110,7 +111,7 @@ pub(crate) async fn describe_writer(services: &ServiceContext, label: &Label) ->
         let written = metadata.versions.get(&version).and_then(|version| version.created_time);
         let at = written.map_or(String::new(), |at| format!(" on {}", format_timestamp(at)));
         let fields = metadata.custom_metadata;
-        let record = SharedRecord { label: label.clone(), version, fields };
+        let record = SharedRecord::new(label.clone(), version, fields);
         // The record is written right after the secret, so it may not be there yet.
         if let Some(writer) = record.writer(version) {
             return format!("by {writer}{at}");

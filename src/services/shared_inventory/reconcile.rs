@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::domain::{KeyLocation, Label, StoreKind, StoredKey, merge_fields};
+use crate::storage::secret_store;
 
 /// The changes that a reading of the shared store made in the inventory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct InventoryChanges {
     pub removed: Vec<Label>,
     /// Keys of the store that are not listed, since a key of another store has their label here.
     pub hidden: Vec<Label>,
+    /// Why other entries are not listed: they do not say which key they have.
+    pub unreadable: Vec<secret_store::Error>,
 }
 
 /// The keys of the inventory that a reading covers.
@@ -131,7 +134,7 @@ mod tests {
         let mut key = local(label, secret, store());
         change(&mut key);
         let fields = key.to_shared_fields();
-        let record = SharedRecord { label: key.label.clone(), version: 1, fields };
+        let record = SharedRecord::new(key.label.clone(), 1, fields);
         let location = key.location.clone();
         StoredKey::from_shared_record(record, SERVER, location, key.created_at).unwrap()
     }

@@ -63,7 +63,7 @@ impl BaoStore {
     /// Returns where the keys are, for use in a sentence.
     pub fn display_name(&self) -> String {
         let options = &self.client.options;
-        let path = self.client.full_path(&options.path);
+        let path = self.client.full_path(&self.folder_path(&options.service));
         match self.address() {
             Ok(address) => format!("{path} at {address}"),
             Err(_) => path,

@@ -7,8 +7,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::{EffectRunner, LoopEvent, send_message};
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::ServiceContext;
-use crate::services::shared_inventory::{self, hidden_key_error};
+use crate::services::shared_inventory::{self, find_problems, hidden_key_error};
 use crate::storage::inventory;
+use crate::storage::secret_store::Error;
 use crate::tui::state::{Msg, Response, Ticket};
 
 impl EffectRunner {
@@ -16,16 +17,22 @@ impl EffectRunner {
     pub(super) fn read_shared_keys(&self, ticket: Ticket) {
         let last_stamp = Arc::clone(&self.inventory_stamp);
         self.spawn_blocking_request(ticket, move |services| {
-            let error = match shared_inventory::read_all(services, |_, _| ()) {
-                Ok(changes) => changes.hidden.first().map(hidden_key_error),
+            let read = shared_inventory::read_all(services, |_, _| ());
+            let error = match &read {
+                Ok(changes) => {
+                    let unreadable = || changes.unreadable.first().map(Error::to_user_error);
+                    changes.hidden.first().map(hidden_key_error).or_else(unreadable)
+                }
                 Err(error) => Some(
                     error.to_user_error().with_meaning("the keys of the last reading are shown"),
                 ),
             };
-            let is_read_only = error.is_none() && shared_inventory::is_read_only(services);
+            let is_read_only = read.is_ok() && shared_inventory::is_read_only(services);
             *last_stamp.lock().unwrap_or_else(PoisonError::into_inner) =
                 inventory::inventory_stamp(&services.location);
             let keys = inventory::list_keys(&services.location, &services.server);
+            let problem = |keys: &Vec<_>| find_problems(services, keys).into_iter().next();
+            let error = error.or_else(|| keys.as_ref().ok().and_then(problem));
             let keys = keys.map_err(|error| error.to_user_error());
             Response::SharedKeysRead { keys, error, is_read_only }
         });

@@ -102,6 +102,8 @@ pub struct Dashboard {
     pub attention_list: Vec<(usize, KeyState)>,
     /// Indexes in `keys` of the stored keys that may belong to another account.
     pub unconfirmed_keys: Vec<usize>,
+    /// Indexes in `keys` of the keys whose text was deleted in the shared store.
+    pub lost_keys: Vec<usize>,
     /// Indexes in `keys` of the stored keys that were replaced.
     pub replaced_keys: Vec<usize>,
     /// What the limits of the stored keys allow in this month, in USD.
@@ -159,6 +161,7 @@ impl Dashboard {
             secret_ticket: None,
             attention_list: Vec::new(),
             unconfirmed_keys: Vec::new(),
+            lost_keys: Vec::new(),
             replaced_keys: Vec::new(),
             monthly_limits: None,
             hash_index: Vec::new(),
@@ -341,13 +344,14 @@ impl Dashboard {
             keys.iter().enumerate().filter(|(_, key)| has(key)).map(|(index, _)| index).collect()
         };
         let unconfirmed = find(StoredKey::is_of_unconfirmed_account);
+        let lost = find(|key| key.secret_loss().is_some());
         let replaced = find(|key| key.retirement.is_some());
         let states = keys.iter().map(|key| key.state(now)).enumerate();
         let mut urgent: Vec<_> = states.filter(|(_, state)| state.needs_attention()).collect();
         urgent.sort_by_key(|(_, state)| state.urgency_rank());
         self.monthly_limits = sum_of_monthly_limits(keys, now);
-        (self.attention_list, self.unconfirmed_keys, self.replaced_keys) =
-            (urgent, unconfirmed, replaced);
+        (self.attention_list, self.unconfirmed_keys) = (urgent, unconfirmed);
+        (self.lost_keys, self.replaced_keys) = (lost, replaced);
     }
 
     /// Returns the stored keys at these indexes of `keys`.

@@ -32,6 +32,7 @@ pub fn format_facts(
     if let Some(by) = key.describe_block(now, format_date) {
         lines.extend(wrap_property("blocked", Span::styled(by, theme.error()), width, theme));
     }
+    lines.extend(format_loss(key, theme, width));
     lines.extend(format_rejection(key, model, theme, width));
     lines.extend(wrap_property("spent", format_spent(key, now, theme), width, theme));
     lines.extend(usage::format_budget_left(key, now, theme, width));
@@ -73,6 +74,7 @@ pub fn format_details(
     if let Some(by) = key.describe_block(now, format_date) {
         lines.extend(wrap_property("blocked", Span::styled(by, theme.error()), width, theme));
     }
+    lines.extend(format_loss(key, theme, width));
     lines.extend(format_key(key, revealed_until(key, model), model, theme, width));
     lines.extend(format_usage(key, model, theme, width));
     lines.extend(usage::format_history(key, model, theme, width));
@@ -101,6 +103,14 @@ pub fn format_details(
         lines.extend(wrap_property("account", span, width, theme));
     }
     lines
+}
+
+/// Returns what to do about a key whose text was deleted in the shared store.
+fn format_loss(key: &StoredKey, theme: Theme, width: usize) -> Vec<Line<'static>> {
+    let Some(loss) = key.secret_loss() else { return Vec::new() };
+    let show = format_command(&["show"], &[key.label.as_str()]);
+    let text = format!("{} in the shared store; what to do: {show}", loss.as_str());
+    wrap_property("text", Span::styled(text, theme.error()), width, theme)
 }
 
 /// Returns until when the key is revealed.

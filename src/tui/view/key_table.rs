@@ -184,8 +184,11 @@ fn format_location(stored_key: &StoredKey, model: &Model, theme: Theme) -> Span<
 }
 
 /// Returns the state of a key as a symbol and a word. A key that another one replaced and that works
-/// is shown as replaced.
+/// is shown as replaced; one whose text was deleted in the shared store cannot be used.
 pub fn format_state(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
+    if stored_key.secret_loss().is_some() {
+        return Span::styled("! no text", theme.error());
+    }
     let state = stored_key.state(now);
     if stored_key.retirement.is_some() && state.is_usable() {
         return Span::styled("↷ replaced", theme.dim());

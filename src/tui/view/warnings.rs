@@ -169,7 +169,11 @@ fn list_urgent_keys(model: &Model) -> Vec<usize> {
     let others = &dashboard.unconfirmed_keys;
     let urgent = dashboard.attention_list.iter().map(|(index, _)| *index);
     let mut all = others.clone();
-    all.extend(urgent.filter(|index| !others.contains(index)));
+    for index in dashboard.lost_keys.iter().copied().chain(urgent) {
+        if !all.contains(&index) {
+            all.push(index);
+        }
+    }
     for (index, key) in dashboard.stored_keys_at(&dashboard.replaced_keys) {
         if is_unused_replacement(key, model) && !all.contains(&index) {
             all.push(index);
@@ -234,6 +238,13 @@ impl Reason {
         if key.is_of_unconfirmed_account() {
             let text = "belongs to another account".to_owned();
             return Some(other(text, "remove", Intent::Remove));
+        }
+        if let Some(loss) = key.secret_loss() {
+            let text = format!("text {} in the shared store", loss.as_str());
+            return Some(Self {
+                style: theme.error(),
+                ..other(text, "open", Intent::ToggleDetails)
+            });
         }
         let urgent = model.dashboard.attention_list.iter();
         let state = urgent.clone().find(|(urgent, _)| *urgent == index).map(|(_, state)| *state);

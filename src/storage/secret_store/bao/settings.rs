@@ -33,6 +33,8 @@ pub struct BaoOptions {
     pub path: String,
     /// The keychain service of the profile's keys on the default server.
     pub base_service: String,
+    /// The keychain service of the server in use, whose keys messages are about.
+    pub service: String,
     /// The id of an AppRole.
     pub role_id: Option<String>,
     /// The name of a role of the Kubernetes login.

@@ -9,6 +9,7 @@ fn options() -> BaoOptions {
         mount: "secret".into(),
         path: "keywright/default".into(),
         base_service: "keywright".into(),
+        service: "keywright".into(),
         role_id: None,
         kubernetes_role: None,
         auth_mount: None,
