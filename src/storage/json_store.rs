@@ -191,21 +191,12 @@ impl StoreLocation {
         Self::Memory(MemoryDocuments::default())
     }
 
-    /// Whether documents can be written, as far as the system knows before it is tried: the directory, or
-    /// where it does not exist the one in which it would be created, is not read-only.
+    /// Whether documents can be written: a file without a name can be created in the directory, or where
+    /// it does not exist in the one in which it would be created. Changes nothing.
     pub fn is_writable(&self) -> bool {
         let Self::Directory(dir) = self else { return true };
-        #[cfg(unix)]
-        {
-            use rustix::fs::{Access, access};
-            let existing = dir.ancestors().find(|dir| dir.exists());
-            existing.is_none_or(|dir| access(dir, Access::WRITE_OK).is_ok())
-        }
-        #[cfg(not(unix))]
-        {
-            let _ = dir;
-            true
-        }
+        let existing = dir.ancestors().find(|dir| dir.exists());
+        existing.is_some_and(|dir| tempfile::tempfile_in(dir).is_ok())
     }
 
     /// Returns the document `name`, or its default if it does not exist.

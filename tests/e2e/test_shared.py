@@ -276,3 +276,89 @@ def the_lock_of_a_crashed_apply_ends_after_its_time(world):
     eva.run("apply", path, "--yes")
     names = [name for name, _ in issued(server, management) if name.startswith("key ")]
     equal(len(names), 40)
+
+
+@test
+def a_deleted_or_destroyed_version_is_named_by_every_command_with_a_next_step(world):
+    bao, server, management, (eva, max_) = team(world, "eva", "max")
+    for label in ("ci", "web"):
+        eva.run("new", label)
+    path = folder(bao, "ci")
+    bao.ask("DELETE", f"secret/data/{path}")
+    undelete = f"bao kv undelete -versions=1 {path.replace('keywright', 'secret/keywright', 1)}"
+    for person in (eva, max_):
+        out, err = person.run("list")
+        contains(out, "text deleted")
+        contains(err.replace("%25", "%"), undelete.replace("%25", "%"))
+    equal(max_.keys()["ci"]["secret_loss"], "deleted")
+    out, err = max_.run("show", "ci")
+    contains(out, "in the shared store (deleted there)")
+    contains(err, "bao kv undelete -versions=1")
+    contains(max_.run("show", "ci", "--history")[0], "deleted")
+    # The path in the command is the one that the engine knows.
+    named = err.split("undelete -versions=1 ")[1].split("`")[0].removeprefix("secret/")
+    equal(bao.ask("GET", f"secret/metadata/{named.replace('%', '%25')}")[0], 200)
+    for arguments in (
+        ["get", "ci"], ["run", "ci", "--", "true"], ["env", "ci", "--shell", "bash"],
+        ["rotate", "ci", "--yes"], ["rename", "ci", "x"], ["rm", "ci", "--yes"],
+    ):
+        contains(max_.run(*arguments, expect=4)[1], "bao kv undelete -versions=1")
+    contains(max_.run("rollback", "ci", "--to", "1", "--yes", expect=4)[1], "bao kv undelete -versions=1")
+    contains(max_.run("doctor", expect=1)[0].replace("\n", " "), "'ci' cannot be used")
+    bao.ask("POST", f"secret/undelete/{path}", {"versions": [1]})
+    equal(max_.keys()["ci"]["secret_loss"], None)
+    # A later version is destroyed: the earlier one can be brought back.
+    first = max_.run("get", "ci")[0]
+    max_.run("rotate", "ci", "--yes")
+    bao.ask("POST", f"secret/destroy/{path}", {"versions": [2]})
+    contains(eva.run("list")[0], "text destroyed")
+    contains(eva.run("show", "ci")[1], "bring back an earlier version")
+    out, _ = eva.run("rollback", "ci", "--to", "1", "--yes")
+    contains(out, "its text was deleted from the store")
+    equal(max_.run("get", "ci")[0], first)
+    equal(max_.keys().keys(), {"ci", "web"})
+
+
+@test
+def a_value_that_cannot_be_read_is_named_and_the_key_stays_listed(world):
+    bao, server, management, (eva, max_) = team(world, "eva", "max")
+    eva.run("new", "ci", "--limit", "5")
+    path = f"secret/metadata/{folder(bao, 'ci')}"
+    fields = bao.ask("GET", path)[1]["data"]["custom_metadata"]
+    bao.ask("POST", path, {"custom_metadata": {**fields, "hash": "zz", "disabled": "maybe"}})
+    keys = max_.keys()
+    equal(keys["ci"]["requested"]["limit"], 5)
+    err = max_.run("list")[1]
+    contains(err, "the shared store has values of 'ci' that cannot be read: hash, disabled")
+    max_.run("disable", "ci")
+    equal(eva.run("list")[1], "")
+    equal(bao.ask("GET", path)[1]["data"]["custom_metadata"]["hash"], keys["ci"]["hash"])
+
+
+@test
+def commands_that_read_need_no_data_directory(world):
+    bao, server, management, (eva,) = team(world, "eva")
+    eva.run("new", "ci")
+    key = eva.run("get", "ci")[0]
+    for directory in ("/proc/none", "/proc"):
+        machine = {"KEYWRIGHT_DATA_DIR": directory, "KEYWRIGHT_LOG": "debug"}
+        equal(eva.run("get", "ci", **machine)[0], key)
+        out, err = eva.run("list", **machine)
+        contains(out, "ci")
+        contains(err, "there is no log")
+        equal(json.loads(eva.run("list", "--json", "--refresh", **machine)[0])[0]["state"], "active")
+        contains(eva.run("show", "ci", **machine)[0], "in the shared store")
+        equal(eva.run("run", "CI", "--", "printenv", "OPENROUTER_API_KEY", **machine)[0], key)
+        contains(eva.run("env", "ci", "--shell", "bash", **machine)[0], key.strip())
+        eva.run("new", "other", expect=1, **machine)
+
+
+@test
+def doctor_names_the_missing_store_for_the_secrets_of_a_sign_in(world):
+    bao, server, management, (eva,) = team(world, "eva")
+    bus = {"DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere"}
+    _, err = eva.run("new", "ci", "--no-browser", expect=4, **bus)
+    contains(err, "KEYWRIGHT_PASSPHRASE_FILE")
+    out, _ = eva.run("doctor", expect=4, **bus)
+    contains(" ".join(out.split()), "set KEYWRIGHT_PASSPHRASE_FILE to a file with a passphrase")
+    contains(eva.run("new", "ci")[0], f"stored in secret/{folder(bao, 'ci').removesuffix('/ci')}".replace("%25", "%"))
