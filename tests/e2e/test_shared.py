@@ -348,7 +348,7 @@ def commands_that_read_need_no_data_directory(world):
         contains(err, "there is no log")
         equal(json.loads(eva.run("list", "--json", "--refresh", **machine)[0])[0]["state"], "active")
         contains(eva.run("show", "ci", **machine)[0], "in the shared store")
-        equal(eva.run("run", "CI", "--", "printenv", "OPENROUTER_API_KEY", **machine)[0], key)
+        equal(eva.run("run", "ci", "--", "printenv", "OPENROUTER_API_KEY", **machine)[0], key)
         contains(eva.run("env", "ci", "--shell", "bash", **machine)[0], key.strip())
         eva.run("new", "other", expect=1, **machine)
 
