@@ -5,6 +5,8 @@
 #[path = "shared_store/engine.rs"]
 mod engine;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use engine::{FakeEngine, Fault, TOKEN};
@@ -251,6 +253,21 @@ fn a_login_is_made_once_and_again_when_its_token_has_expired() {
 }
 
 #[test]
+fn a_token_that_was_refused_is_read_again_at_the_next_call() {
+    static IS_LOGGED_IN: AtomicBool = AtomicBool::new(false);
+    let engine = FakeEngine::start();
+    engine.edit(|state| state.write(CI, "sk-1"));
+    let read_var = |name: &str| {
+        let token = if IS_LOGGED_IN.load(Ordering::Relaxed) { TOKEN } else { "s.expired" };
+        (name == "BAO_TOKEN").then(|| token.into())
+    };
+    let bao = BaoStore::new(BaoOptions { read_var, ..options(&engine) });
+    assert!(matches!(bao.read(CI), Err(Error::Bao(bao::Error::BadToken(_)))));
+    IS_LOGGED_IN.store(true, Ordering::Relaxed);
+    assert_eq!(text(&bao.read(CI).unwrap().secret), "sk-1");
+}
+
+#[test]
 fn metadata_is_patched_or_where_the_engine_cannot_written_whole() {
     let engine = FakeEngine::start();
     let bao = bao(&engine);
@@ -268,9 +285,39 @@ fn metadata_is_patched_or_where_the_engine_cannot_written_whole() {
         assert_eq!(bao.read(CI).unwrap().custom_metadata.len(), 2);
         assert_eq!(bao.read_metadata(CI).unwrap().current_version, 1);
     }
-    let paths = vec![CI.to_owned(), "keywright/default/none".to_owned()];
-    let all = bao.read_all_metadata(paths, |_| ()).unwrap();
-    assert!(all[0].is_ok() && all[1] == Err(Error::NoEntry));
+}
+
+#[test]
+fn many_entries_are_read_with_few_requests_or_each_with_one_where_lists_have_no_details() {
+    let engine = FakeEngine::start();
+    let bao = bao(&engine);
+    let names: Vec<_> = (0..250).map(|number| format!("key-{number}")).collect();
+    engine.edit(|state| {
+        for name in &names {
+            state.write(&format!("keywright/default/{name}"), "sk-1");
+        }
+        state.write("keywright/default/key-2/deeper", "sk-1");
+    });
+    let read = |has_details: bool| {
+        engine.edit(|state| {
+            state.has_details = has_details;
+            state.requests.clear();
+        });
+        let highest = Arc::new(AtomicUsize::new(0));
+        let (seen, mut asked) = (Arc::clone(&highest), names.clone());
+        asked.push("none".into());
+        let on_read = move |count| {
+            seen.fetch_max(count, Ordering::Relaxed);
+        };
+        let mut all = bao.read_all_metadata("keywright/default", asked, on_read).unwrap();
+        assert_eq!(all.pop(), Some(Err(Error::NoEntry)));
+        assert!(all.iter().all(|one| one.as_ref().is_ok_and(|one| one.current_version == 1)));
+        assert_eq!(highest.load(Ordering::Relaxed), names.len() + 1);
+        engine.edit(|state| state.requests.len())
+    };
+    // Three pages of a hundred, and the entry that does not exist.
+    assert_eq!(read(true), 4);
+    assert_eq!(read(false), 252);
 }
 
 #[test]

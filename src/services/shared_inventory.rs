@@ -119,8 +119,9 @@ impl SharedStore {
         labels: Vec<Label>,
         on_read: impl Fn(usize) + Send + Sync + 'static,
     ) -> Result<ReadEntries, Error> {
-        let paths = labels.iter().map(|label| self.path(label.as_str())).collect();
-        let all = self.store.read_all_metadata(paths, on_read)?;
+        let names = labels.iter().map(|label| BaoStore::encode_name(label.as_str())).collect();
+        let folder = self.store.folder_path(&self.services.keychain_service);
+        let all = self.store.read_all_metadata(&folder, names, on_read)?;
         let mut entries = Vec::with_capacity(labels.len());
         for (label, metadata) in labels.into_iter().zip(all) {
             match metadata {

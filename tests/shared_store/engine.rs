@@ -49,6 +49,8 @@ pub struct State {
     pub mount_version: &'static str,
     /// Whether the engine knows PATCH.
     pub has_patch: bool,
+    /// Whether lists can have details, as in OpenBao.
+    pub has_details: bool,
 }
 
 impl State {
@@ -58,6 +60,24 @@ impl State {
 
     pub fn custom_metadata(&self, path: &str) -> BTreeMap<String, String> {
         self.entries[path].1.clone()
+    }
+
+    fn metadata(&self, path: &str) -> Option<Value> {
+        let (versions, custom) = self.entries.get(path)?;
+        Some(json!({ "current_version": versions.len(), "custom_metadata": custom }))
+    }
+
+    fn names_in(&self, folder: &str) -> Vec<String> {
+        let folder = format!("{folder}/");
+        let below = self.entries.keys().filter_map(|path| path.strip_prefix(&folder));
+        let mut names: Vec<_> = below
+            .map(|rest| match rest.split_once('/') {
+                Some((folder, _)) => format!("{folder}/"),
+                None => percent_decode(rest),
+            })
+            .collect();
+        names.dedup();
+        names
     }
 
     pub fn write(&mut self, path: &str, key: &str) {
@@ -216,26 +236,28 @@ fn entry_answer(method: &Method, path: &str, body: &str, state: &mut State) -> (
             (200, json!({ "data": { "version": entry.0.len() } }))
         }
         ("metadata", Method::Get) if name.ends_with("?list=true") => {
-            let folder = format!("{}/", name.trim_end_matches("?list=true"));
-            let below = state.entries.keys().filter_map(|path| path.strip_prefix(&folder));
-            let mut keys: Vec<_> = below
-                .map(|rest| match rest.split_once('/') {
-                    Some((folder, _)) => format!("{folder}/"),
-                    None => percent_decode(rest),
-                })
-                .collect();
-            keys.dedup();
-            if keys.is_empty() {
-                error(404, "")
-            } else {
-                (200, json!({ "data": { "keys": keys } }))
+            match state.names_in(name.trim_end_matches("?list=true")) {
+                names if names.is_empty() => error(404, ""),
+                names => (200, json!({ "data": { "keys": names } })),
             }
         }
-        ("metadata", Method::Get) => match state.entries.get(name) {
-            Some((versions, custom)) => (
-                200,
-                json!({ "data": { "current_version": versions.len(), "custom_metadata": custom } }),
-            ),
+        ("detailed-metadata", Method::Get) if state.has_details => {
+            let (folder, query) = name.split_once('?').unwrap();
+            let query: BTreeMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).collect();
+            assert_eq!(query["list"], "true");
+            let mut keys = state.names_in(folder);
+            keys.sort();
+            keys.retain(|name| name.as_str() > &*query["after"]);
+            keys.truncate(query["limit"].parse().unwrap());
+            let info = |name: &String| match state.metadata(&format!("{folder}/{name}")) {
+                Some(metadata) => (name.clone(), metadata),
+                None => (name.clone(), json!({})),
+            };
+            let all: BTreeMap<_, _> = keys.iter().map(info).collect();
+            (200, json!({ "data": { "keys": keys, "key_info": all } }))
+        }
+        ("metadata", Method::Get) => match state.metadata(name) {
+            Some(metadata) => (200, json!({ "data": metadata })),
             None => error(404, ""),
         },
         ("metadata", Method::Patch) if !state.has_patch => error(405, "unsupported operation"),

@@ -19,6 +19,7 @@ use tokio::runtime::{Builder, Handle};
 
 pub use error::Error;
 pub use settings::{BaoOptions, FindProxy};
+pub use tls::TlsProblem;
 pub use wire::{Entry, EntryMetadata, Health, Mount, TokenInfo, VersionInfo};
 
 use super::{EntryId, check_read_back};
@@ -44,13 +45,19 @@ const FIRST_RENEWAL: Duration = Duration::from_secs(60);
 
 /// Extends the life of the token each time when half of it is over, as long as the program runs.
 async fn keep_token(client: Arc<Client>) {
-    tokio::time::sleep(FIRST_RENEWAL).await;
-    match client.lookup_token().await {
-        Ok(token) if token.renewable && token.ttl > 0 => {}
-        _ => return,
-    }
-    while let Ok(seconds) = client.renew_token().await {
-        tokio::time::sleep(Duration::from_secs(seconds / 2).max(FIRST_RENEWAL)).await;
+    let mut pause = FIRST_RENEWAL;
+    loop {
+        tokio::time::sleep(pause).await;
+        let left = match client.lookup_token().await {
+            Ok(token) if token.renewable && token.ttl > 0 => client.renew_token().await,
+            Ok(_) => return,
+            Err(error) => Err(error),
+        };
+        pause = match left {
+            Ok(seconds) => Duration::from_secs(seconds / 2).max(FIRST_RENEWAL),
+            Err(secret_store::Error::Bao(error)) if error.is_outage() => FIRST_RENEWAL,
+            Err(_) => return,
+        };
     }
 }
 
@@ -99,6 +106,11 @@ impl BaoStore {
         path::folder_path(&options.path, &options.base_service, service)
     }
 
+    /// Returns the name of a label's entry in its folder.
+    pub fn encode_name(label: &str) -> String {
+        path::encode_name(label)
+    }
+
     /// Returns the label of a name that [`BaoStore::list`] returned; `None` for a folder, or for an entry
     /// that is not Keywright's.
     pub fn decode_name(name: &str) -> Option<String> {
@@ -140,33 +152,17 @@ impl BaoStore {
         self.call(async move |client| client.read_metadata(&path).await)
     }
 
-    /// Reads the metadata of many entries, some at a time, in the order of `paths`. `on_read` is called
-    /// after each with the number read so far.
+    /// Reads the metadata of entries of a folder, in the order of their names: a hundred with one request
+    /// where the engine and the policies of the token allow it, else some at a time. `on_read` is called
+    /// with the number read so far.
     pub fn read_all_metadata(
         &self,
-        paths: Vec<String>,
+        folder: &str,
+        names: Vec<String>,
         on_read: impl Fn(usize) + Send + Sync + 'static,
     ) -> Result<Vec<Result<EntryMetadata, secret_store::Error>>, secret_store::Error> {
-        self.call(async move |client| {
-            let (limit, on_read) = (Arc::new(tokio::sync::Semaphore::new(32)), Arc::new(on_read));
-            let done = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-            let mut tasks = Vec::with_capacity(paths.len());
-            for path in paths {
-                let (client, limit) = (Arc::clone(&client), Arc::clone(&limit));
-                let (on_read, done) = (Arc::clone(&on_read), Arc::clone(&done));
-                tasks.push(tokio::spawn(async move {
-                    let _permit = limit.acquire().await;
-                    let result = client.read_metadata(&path).await;
-                    on_read(1 + done.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-                    result
-                }));
-            }
-            let mut results = Vec::with_capacity(tasks.len());
-            for task in tasks {
-                results.push(task.await.unwrap_or(Err(secret_store::Error::TimedOut)));
-            }
-            Ok(results)
-        })
+        let folder = folder.to_owned();
+        self.call(async move |client| client.read_all_metadata(&folder, names, on_read).await)
     }
 
     /// Writes these fields of the custom metadata and leaves the others; `None` removes a field.
@@ -223,11 +219,6 @@ impl BaoStore {
     /// Returns the state of the engine; needs no token.
     pub fn health(&self) -> Result<Health, secret_store::Error> {
         self.call(async |client| client.health().await.map_err(Into::into))
-    }
-
-    /// Reads the settings and the token again at the next call.
-    pub fn reset(&self) {
-        self.client.reset();
     }
 
     pub(super) fn get(&self, entry_id: &EntryId) -> Result<SecretString, secret_store::Error> {

@@ -1,6 +1,7 @@
 //! The calls of a KV engine of version 2. Each is asynchronous and runs on the thread of
 //! [`super::BaoStore`].
 
+mod folder;
 mod rights;
 
 use std::collections::BTreeMap;
@@ -12,9 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::session::{Answer, LazySession, OUTAGE_PATIENCE, Session};
-use super::wire::{
-    Body, Entry, EntryMetadata, Envelope, KEY_FIELD, ListData, ReadData, WrittenData,
-};
+use super::wire::{Body, Entry, EntryMetadata, Envelope, KEY_FIELD, ReadData, WrittenData};
 use super::{BaoOptions, Error};
 use crate::storage::secret_store;
 
@@ -41,11 +40,6 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(options: BaoOptions) -> Self {
         Self { options, session: LazySession::default() }
-    }
-
-    /// Reads the settings and the token again at the next call.
-    pub(super) fn reset(&self) {
-        self.session.reset();
     }
 
     pub(super) fn session(&self) -> std::result::Result<Arc<Session>, Error> {
@@ -93,10 +87,15 @@ impl Client {
     /// Returns the error for an answer that is no success: the mount may be missing or of version 1.
     async fn to_error(&self, answer: &Answer, operation: &'static str, path: &str) -> Error {
         let full_path = self.full_path(path);
-        match self.session() {
+        let error = match self.session() {
             Ok(session) => session.to_status_error(answer, operation, &full_path).await,
             Err(error) => error,
+        };
+        if matches!(error, Error::BadToken(_)) {
+            // The person may have logged in again when the next call is made.
+            self.session.reset();
         }
+        error
     }
 
     /// Reads an entry: secret, version and custom metadata in one request.
@@ -299,21 +298,6 @@ impl Client {
         match answer.status {
             200 | 204 => Ok(()),
             _ => Err(self.to_error(&answer, "write", path).await.into()),
-        }
-    }
-
-    /// Returns the names in a folder; those of folders end with a slash.
-    pub(super) async fn list(&self, path: &str) -> Result<Vec<String>> {
-        let session = self.session()?;
-        let api_path = self.api_path("metadata", path);
-        let answer = self.send(Method::GET, &api_path, Some("list=true"), None).await?;
-        match answer.status {
-            200 => Ok(answer.parse::<Envelope<ListData>>(&session.address)?.data.keys),
-            404 => {
-                self.check_mount().await?;
-                Ok(Vec::new())
-            }
-            _ => Err(self.to_error(&answer, "list", path).await.into()),
         }
     }
 

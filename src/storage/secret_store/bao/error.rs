@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::TlsProblem;
+
 /// An error of a shared store.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -29,8 +31,8 @@ pub enum Error {
     Untrusted {
         /// The engine's address.
         address: String,
-        /// What is wrong with its certificate.
-        problem: String,
+        /// What is wrong.
+        problem: TlsProblem,
     },
     /// A request was sent and not answered.
     #[error("{address} did not answer: {reason}")]
@@ -59,10 +61,12 @@ pub enum Error {
     #[error("{0} does not accept the token: it has expired, was revoked, or is of another server")]
     BadToken(String),
     /// The login failed.
-    #[error("the login by {method} failed: {reason}")]
+    #[error("the login by {method} at auth/{mount} failed: {reason}")]
     LoginFailed {
         /// `AppRole` or `Kubernetes`.
         method: &'static str,
+        /// The mount of the login.
+        mount: String,
         /// The engine's words.
         reason: String,
     },
@@ -160,11 +164,7 @@ impl Error {
             Self::Unreachable { .. } => {
                 "start the engine, or set BAO_ADDR (or VAULT_ADDR) to its address; check with `bao status`".into()
             }
-            Self::Untrusted { .. } => {
-                "set BAO_CACERT to the certificate of the authority that issued it; if its validity \
-                 is in question, check the clock with `date -u`"
-                    .into()
-            }
+            Self::Untrusted { problem, .. } => problem.advice().into(),
             Self::NoAnswer { .. } => {
                 "check with `bao status`, then run the same command again; it finds out what was saved".into()
             }
@@ -184,12 +184,18 @@ impl Error {
             Self::BadToken(_) => {
                 "log in again with `bao login`, or set BAO_TOKEN (or VAULT_TOKEN) to a valid token".into()
             }
-            Self::LoginFailed { method: "Kubernetes", .. } => {
-                "check the role's bound service account with `bao read auth/kubernetes/role/ROLE`".into()
-            }
-            Self::LoginFailed { .. } => {
-                "create a new secret id with `bao write -f auth/approle/role/ROLE/secret-id`, and set BAO_SECRET_ID".into()
-            }
+            Self::LoginFailed { method: "Kubernetes", mount, .. } => format!(
+                "check the role's service accounts with `bao read auth/{mount}/role/ROLE`, and the login with `bao read auth/{mount}/config`; another mount is set with bao_auth_mount in config.toml"
+            )
+            .into(),
+            Self::LoginFailed { mount, reason, .. } if reason == "permission denied" => format!(
+                "check with `bao auth list` that auth/{mount} is an AppRole login; another mount is set with bao_auth_mount in config.toml"
+            )
+            .into(),
+            Self::LoginFailed { mount, .. } => format!(
+                "create a new secret id with `bao write -f auth/{mount}/role/ROLE/secret-id`, and set BAO_SECRET_ID"
+            )
+            .into(),
             Self::Forbidden { operation, path } => {
                 // Policies name the paths of the API, which have the kind after the mount.
                 let kind = if matches!(*operation, "read" | "write") { "data" } else { "metadata" };

@@ -1,5 +1,7 @@
 //! Requests to the engine with a token, and what its answers mean.
 
+mod login;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -7,15 +9,15 @@ use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
 };
 use reqwest::{Method, Response};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::Url;
 
 use super::Error;
 use super::settings::{BaoOptions, Credentials, Environment, invalid, resolve_leader};
 use super::tls::{add_tls, error_chain, tls_problem};
-use super::wire::{Auth, AuthResponse, Body, Errors};
+use super::wire::{Body, Errors};
 use crate::domain::sanitize;
 
 /// The maximum number of bytes read from an answer: a list of ten thousand labels fits.
@@ -32,6 +34,8 @@ pub(super) struct Session {
     namespace: Option<HeaderValue>,
     credentials: Option<Credentials>,
     token: Mutex<Option<Token>>,
+    /// Held while a login is made, so that requests at the same time make one.
+    login: tokio::sync::Mutex<()>,
     /// The last state of the cluster that was seen. A node that has not got as far does not answer, so
     /// that a read on a standby returns what was written before.
     index: Mutex<Option<HeaderValue>>,
@@ -115,13 +119,18 @@ impl Session {
         } else {
             builder = add_tls(builder, &tls, &mut url)?;
         }
-        let http = builder.build().map_err(|_| {
-            invalid("the TLS settings", "cannot be used", "check BAO_CACERT and BAO_CLIENT_CERT")
+        let http = builder.build().map_err(|_| match tls.identity {
+            Some(_) => invalid(
+                "BAO_CLIENT_CERT",
+                "and BAO_CLIENT_KEY do not belong together",
+                "set them to the files of one certificate and its private key",
+            ),
+            None => invalid("BAO_CACERT", "cannot be used", "set it to a certificate in PEM form"),
         })?;
         let home = etcetera::home_dir().ok();
         let credentials = environment.credentials(options, home.as_deref())?;
-        let (token, index) = (Mutex::default(), Mutex::default());
-        Ok(Self { http, url, address, namespace, credentials, token, index })
+        let (token, login, index) = Default::default();
+        Ok(Self { http, url, address, namespace, credentials, token, login, index })
     }
 
     /// Returns the URL of an API path; each segment is encoded.
@@ -145,7 +154,8 @@ impl Session {
         let token = self.token().await?;
         let answer = self.send(method.clone(), path, query, body, Some(&token)).await?;
         if answer.status == 403 && token.is_from_login && self.is_token_refused(&token).await {
-            *self.lock_token() = None;
+            // Another request may have logged in again meanwhile.
+            self.lock_token().take_if(|current| current.header == token.header);
             let token = self.token().await?;
             return self.send(method, path, query, body, Some(&token)).await;
         }
@@ -249,6 +259,12 @@ impl Session {
     fn check_outage(&self, answer: &Answer) -> Result<(), Error> {
         let address = || self.address.clone();
         match answer.status {
+            400 if answer.body.starts_with(b"Client sent an HTTP request to an HTTPS server") => {
+                Err(Error::UnexpectedAnswer {
+                    address: address(),
+                    problem: "it speaks TLS, and the address begins with http://".into(),
+                })
+            }
             300..=399 => Err(Error::UnexpectedAnswer {
                 address: address(),
                 problem: "it redirects, and redirects are not followed with a token".into(),
@@ -304,51 +320,6 @@ impl Session {
         let answer =
             self.send(Method::GET, "auth/token/lookup-self", None, None, Some(token)).await;
         answer.is_ok_and(|answer| answer.status == 403)
-    }
-
-    async fn token(&self) -> Result<Token, Error> {
-        if let Some(token) = self.lock_token().clone() {
-            return Ok(token);
-        }
-        let no_token = || Error::NoToken(self.address.clone());
-        #[expect(clippy::disallowed_methods, reason = "the engine receives its own credentials")]
-        let (secret, is_from_login) = match self.credentials.as_ref().ok_or_else(no_token)? {
-            Credentials::Token(token) => (token.clone(), false),
-            Credentials::AppRole { mount, role_id, secret_id } => {
-                let body = json!({ "role_id": role_id, "secret_id": secret_id.expose_secret() });
-                (self.login("AppRole", mount, &body).await?, true)
-            }
-            Credentials::Kubernetes { mount, role, jwt } => {
-                let body = json!({ "role": role, "jwt": jwt.expose_secret() });
-                (self.login("Kubernetes", mount, &body).await?, true)
-            }
-        };
-        #[expect(clippy::disallowed_methods, reason = "the engine receives its own token")]
-        let mut header = HeaderValue::from_str(secret.expose_secret()).map_err(|_| no_token())?;
-        header.set_sensitive(true);
-        let token = Token { header, is_from_login };
-        *self.lock_token() = Some(token.clone());
-        Ok(token)
-    }
-
-    async fn login(
-        &self,
-        method: &'static str,
-        mount: &str,
-        body: &Value,
-    ) -> Result<SecretString, Error> {
-        let body = Body::json(body);
-        let path = format!("auth/{}/login", mount.trim_matches('/'));
-        let answer = self.send(Method::POST, &path, None, Some(&body), None).await?;
-        if answer.status == 200 {
-            let AuthResponse { auth: Auth { client_token, .. } } = answer.parse(&self.address)?;
-            return Ok(client_token);
-        }
-        let reason = match (answer.status, answer.message()) {
-            (status, reason) if reason.is_empty() => format!("status {status}"),
-            (_, reason) => reason,
-        };
-        Err(Error::LoginFailed { method, reason })
     }
 
     fn lock_token(&self) -> std::sync::MutexGuard<'_, Option<Token>> {

@@ -215,10 +215,16 @@ impl Environment<'_> {
         if let Some(role) =
             self.value("KUBERNETES_ROLE").or_else(|| options.kubernetes_role.clone())
         {
-            let (variable, path) = self
-                .read("KUBERNETES_TOKEN_FILE")
-                .unwrap_or_else(|| ("the Kubernetes login".into(), KUBERNETES_TOKEN_FILE.into()));
-            let jwt = read_text(&variable, Path::new(&path))?;
+            let jwt = match self.read("KUBERNETES_TOKEN_FILE") {
+                Some((variable, path)) => read_text(&variable, Path::new(&path))?,
+                None => read_text("", Path::new(KUBERNETES_TOKEN_FILE)).map_err(|_| {
+                    invalid(
+                        "BAO_KUBERNETES_TOKEN_FILE",
+                        &format!("is not set, and {KUBERNETES_TOKEN_FILE} cannot be read"),
+                        "run this in a pod with a service account, or set BAO_KUBERNETES_TOKEN_FILE to the file of its token",
+                    )
+                })?,
+            };
             return Ok(Some(Credentials::Kubernetes { mount: mount("kubernetes"), role, jwt }));
         }
         let Some(home) = home else { return Ok(None) };

@@ -69,29 +69,109 @@ pub(super) fn error_chain<'a>(
     })
 }
 
-/// Returns the problem with the server's certificate or with TLS, if there is one.
-pub(super) fn tls_problem(error: &reqwest::Error) -> Option<String> {
-    use rustls::CertificateError as Problem;
-    let tls = error_chain(error).find_map(|error| error.downcast_ref::<rustls::Error>())?;
-    let problem = match tls {
-        rustls::Error::InvalidCertificate(problem) => match problem {
-            Problem::Expired | Problem::ExpiredContext { .. } => {
-                "its certificate has expired by the clock of this machine"
+/// Why a TLS connection was not made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum TlsProblem {
+    /// The certificate has expired.
+    #[error("its certificate has expired by the clock of this machine")]
+    Expired,
+    /// The certificate's time has not come.
+    #[error("its certificate is not valid yet by the clock of this machine")]
+    NotValidYet,
+    /// The certificate does not have the host of the address.
+    #[error("its certificate is for another host name")]
+    OtherName,
+    /// The certificate's authority is not trusted.
+    #[error("its certificate was issued by an unknown authority")]
+    UnknownIssuer,
+    /// The authority revoked the certificate.
+    #[error("its certificate was revoked")]
+    Revoked,
+    /// The server presents an authority's own certificate.
+    #[error("its certificate is that of an authority, not of a server")]
+    AuthorityCertificate,
+    /// The certificate has another fault.
+    #[error("its certificate is invalid")]
+    Invalid,
+    /// The server wants a client certificate.
+    #[error("it requires a client certificate")]
+    NoClientCertificate,
+    /// The server refuses the client's certificate.
+    #[error("it refuses the client certificate")]
+    ClientCertificateRefused,
+    /// The server ended the handshake for another reason.
+    #[error("it refused the TLS connection")]
+    Refused,
+    /// What answers does not speak TLS.
+    #[error("it does not speak TLS at this address")]
+    NoTls,
+}
+
+impl TlsProblem {
+    /// Returns what to do now.
+    pub(super) const fn advice(self) -> &'static str {
+        match self {
+            Self::Expired => {
+                "check the clock of this machine with `date -u`; if it is right, ask the operator to renew the certificate"
             }
-            Problem::NotValidYet | Problem::NotValidYetContext { .. } => {
-                "its certificate is not valid yet by the clock of this machine"
+            Self::NotValidYet => {
+                "set the clock of this machine, which `date -u` shows; if it is right, ask the operator for a valid certificate"
             }
-            Problem::NotValidForName | Problem::NotValidForNameContext { .. } => {
-                "its certificate is for another host name"
+            Self::OtherName => {
+                "set BAO_ADDR to the host name in the certificate, or BAO_TLS_SERVER_NAME to that name"
             }
-            Problem::UnknownIssuer => "its certificate was issued by an unknown authority",
-            Problem::Revoked => "its certificate was revoked",
-            _ => "its certificate is invalid",
-        },
-        rustls::Error::AlertReceived(_) => {
-            "it refused the TLS connection, perhaps because it requires a client certificate"
+            Self::UnknownIssuer => {
+                "set BAO_CACERT (or VAULT_CACERT) to a file with the certificate of the authority that issued it"
+            }
+            Self::AuthorityCertificate => {
+                "ask the operator for a certificate that is not marked as an authority's (CA:FALSE), and set BAO_CACERT to the authority's"
+            }
+            Self::Revoked | Self::Invalid => "ask the operator to replace the certificate",
+            Self::NoClientCertificate | Self::ClientCertificateRefused => {
+                "set BAO_CLIENT_CERT and BAO_CLIENT_KEY to the files of a certificate that the engine accepts and its key"
+            }
+            Self::Refused => {
+                "ask the operator which TLS versions and certificates the engine accepts"
+            }
+            Self::NoTls => {
+                "set BAO_ADDR (or VAULT_ADDR) to the address and port where the engine speaks TLS"
+            }
         }
-        _ => "it does not speak TLS at this address",
-    };
-    Some(problem.into())
+    }
+}
+
+/// Returns the problem with the server's certificate or with TLS, if there is one.
+pub(super) fn tls_problem(error: &reqwest::Error) -> Option<TlsProblem> {
+    use rustls::{AlertDescription as Alert, CertificateError as Certificate};
+    let tls = error_chain(error).find_map(|error| error.downcast_ref::<rustls::Error>())?;
+    Some(match tls {
+        rustls::Error::InvalidCertificate(problem) => match problem {
+            Certificate::Expired | Certificate::ExpiredContext { .. } => TlsProblem::Expired,
+            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
+                TlsProblem::NotValidYet
+            }
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+                TlsProblem::OtherName
+            }
+            Certificate::UnknownIssuer => TlsProblem::UnknownIssuer,
+            Certificate::Revoked => TlsProblem::Revoked,
+            // The only name of this problem that rustls gives is its text.
+            Certificate::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+                TlsProblem::AuthorityCertificate
+            }
+            _ => TlsProblem::Invalid,
+        },
+        rustls::Error::AlertReceived(alert) => match alert {
+            Alert::CertificateRequired => TlsProblem::NoClientCertificate,
+            Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::DecryptError => TlsProblem::ClientCertificateRefused,
+            _ => TlsProblem::Refused,
+        },
+        _ => TlsProblem::NoTls,
+    })
 }

@@ -146,6 +146,15 @@ pub(super) struct ListData {
     pub keys: Vec<String>,
 }
 
+/// A list with the metadata of each entry; a folder has none.
+#[derive(Deserialize)]
+pub(super) struct DetailedListData {
+    #[serde(default)]
+    pub keys: Vec<String>,
+    #[serde(default, deserialize_with = "null_to_default")]
+    pub key_info: BTreeMap<String, EntryMetadata>,
+}
+
 /// The response to a login or a renewal.
 #[derive(Deserialize)]
 pub(super) struct AuthResponse {
