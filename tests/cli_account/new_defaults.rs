@@ -22,7 +22,7 @@ fn new_keys_are_in_the_configured_workspace_and_under_the_configured_guardrail()
     configure(&home, "research", "Research");
     let (code, _, err) = home.run_with_management_key(&["new", "a"]);
     assert_eq!(code, 0, "{err}");
-    assert!(err.contains("guardrail research"), "{err}");
+    assert!(err.contains("workspace research, guardrail research"), "{err}");
     let key = shown(&home, "a");
     assert_eq!(key["guardrail"], json!("research"), "{key:#}");
     let workspace = key["requested"]["workspace_id"].as_str().unwrap().to_owned();

@@ -68,7 +68,10 @@ impl NewArgs {
         }
         provision::check_label(services, &request.label).map_err(|error| error.to_user_error())?;
         if request.defaulted.any() && self.label.is_some() {
-            let policy = request.describe_policy(self.workspace.as_deref());
+            let configured = services.key_defaults.workspace_name.as_ref();
+            let workspace =
+                self.workspace.as_deref().or_else(|| configured.map(|name| name.name.as_str()));
+            let policy = request.describe_policy(workspace);
             print_status(&format!("policy: {policy}"));
         }
         // The keys of a sandbox are worth nothing, so losing one needs no warning.

@@ -232,6 +232,11 @@ impl Field {
         (about.into(), value)
     }
 
+    /// Returns whether its value may be written as a number.
+    pub(super) const fn is_numeric(self) -> bool {
+        matches!(self, Self::NewLimit | Self::Low | Self::DormantDays | Self::RefreshMinutes)
+    }
+
     pub(super) fn check(
         self,
         text: &str,

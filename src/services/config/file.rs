@@ -349,11 +349,19 @@ impl Parser<'_> {
         let offset = value.span().start;
         let line = self.lines.position(offset).line;
         let text = match value.get_ref() {
-            DeValue::String(text) => text.to_string(),
-            DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),
-            DeValue::Float(number) => number.as_str().to_owned(),
-            DeValue::Datetime(date) => date.to_string(),
-            _ => String::new(),
+            DeValue::String(text) => Some(text.to_string()),
+            DeValue::Integer(number) if number.radix() == 10 && field.is_numeric() => {
+                Some(number.as_str().to_owned())
+            }
+            DeValue::Float(number) if field.is_numeric() => Some(number.as_str().to_owned()),
+            DeValue::Datetime(date) if field == Field::NewExpires => Some(date.to_string()),
+            _ => None,
+        };
+        let (dotted, name, example) =
+            (field.dotted_name(), field.path().1, field.example(self.names).1);
+        let Some(text) = text else {
+            let message = format!("{dotted} has a wrong type, write {name} = {example}");
+            return Err(self.report(offset, message));
         };
         if find_keys(&text).next().is_some() {
             // A key that is written with escapes is found only in the decoded text.
@@ -362,10 +370,8 @@ impl Parser<'_> {
             }
             return Err(self.report(offset, "this is a key: the file must not contain secrets"));
         }
-        let dotted = field.dotted_name();
         if text.trim().is_empty() {
-            let (name, example) = (field.path().1, field.example(self.names).1);
-            let message = format!("{dotted} has a wrong type, write {name} = {example}");
+            let message = format!("{dotted} is empty, write {name} = {example}");
             return Err(self.report(offset, message));
         }
         match field.check(&text, self.names, self.now) {

@@ -104,7 +104,7 @@ fn a_profile_whose_server_is_not_certain_cannot_be_used() {
     for (text, error) in [
         ("server = \"http://example.com\"", "server: http sends keys in plaintext"),
         ("server = \"https://me:secret@example.com\"", "server: a server address must not contain"),
-        ("server = 5", "server: a server address must be a URL"),
+        ("server = 5", "server has a wrong type"),
         ("server = true", "server has a wrong type"),
         ("store = \"memory\"", "store: keys in memory are lost when Keywright ends"),
         ("server = https://example.com", "invalid TOML"),
@@ -148,6 +148,32 @@ fn a_key_in_the_file_is_reported_and_not_shown() {
         assert!(file.errors[0].contains("this is a key") && !file.errors[0].contains(&key));
         assert!(!file.settings.contains_key(&Field::NewWorkspace));
     }
+}
+
+#[test]
+fn a_value_of_another_type_and_an_empty_one_are_reported_with_their_position() {
+    for (text, expected) in [
+        (
+            "[new]\nworkspace = 3\n",
+            "line 2, column 13: new.workspace has a wrong type, write workspace = \"default\"",
+        ),
+        (
+            "[new]\nworkspace = \"\"\n",
+            "line 2, column 13: new.workspace is empty, write workspace = \"default\"",
+        ),
+        (
+            "[new]\nguardrail = 1.5\n",
+            "line 2, column 13: new.guardrail has a wrong type, write guardrail = \"none\"",
+        ),
+        (
+            "[new]\nreset = 2026-11-27\n",
+            "line 2, column 9: new.reset has a wrong type, write reset = \"monthly\"",
+        ),
+        ("[new]\nlimit = true\n", "line 2, column 9: new.limit has a wrong type, write limit = 10"),
+    ] {
+        assert_eq!(parse(text).errors, [expected]);
+    }
+    assert_eq!(parse("[new]\nlimit = 5\nexpires = 2027-12-31\n").errors, Vec::<String>::new());
 }
 
 #[test]
