@@ -147,11 +147,9 @@ impl TestAccount {
 
     /// Injects `fault` into the requests that begin with `beginning`.
     fn inject_fault(&self, beginning: &'static str, fault: Fault) {
-        self.proxy.rule(
-            move |request| {
-                if request.starts_with(beginning) { fault.clone() } else { Fault::Pass }
-            },
-        );
+        self.proxy.set_rule(move |request| {
+            if request.starts_with(beginning) { fault.clone() } else { Fault::Pass }
+        });
     }
 }
 
@@ -207,11 +205,11 @@ fn import_checks_the_key_before_storing_it() {
     world.put("theirs", "x");
     inventory::remove_key(&world.services.location, &world.services.server, "laptop").unwrap();
     assert!(matches!(import("theirs", &key), Err(Error::LabelInSecretStore(_))));
-    world.inject_fault("", Fault::Say(500, String::new()));
+    world.inject_fault("", Fault::Respond(500, String::new()));
     assert_eq!(exit_code(import("other", &key).unwrap_err().to_user_error().kind), 6);
     assert!(world.get("other").is_none() && !world.labels().contains(&"other".to_owned()));
     // The key is valid even if the account has no credit.
-    world.inject_fault("", Fault::Say(402, String::new()));
+    world.inject_fault("", Fault::Respond(402, String::new()));
     assert_eq!(import("poor", &key).unwrap().info, None);
     assert_eq!(world.get("poor").as_deref(), Some(seed.secret.as_str()));
     inventory::remove_key(&world.services.location, &world.services.server, "poor").unwrap();
@@ -246,7 +244,7 @@ fn rename_updates_secret_store_and_inventory() {
     assert_eq!(there.name.as_deref(), Some("build"));
     assert!(matches!(rename(&old, "again", None), Err(Error::NotInInventory(_))));
     // The key is renamed here even if the server rejects the name.
-    world.inject_fault("PATCH", Fault::Say(403, String::new()));
+    world.inject_fault("PATCH", Fault::Respond(403, String::new()));
     let renamed = rename(&world.stored_key("build"), "make", Some(&world.management)).unwrap();
     assert!(renamed.warning.unwrap().message.contains("was not changed"));
     assert!(world.get("make").is_some());

@@ -93,7 +93,7 @@ impl TestAccount {
         fault: Fault,
     ) {
         let count = AtomicUsize::new(0);
-        self.proxy.rule(move |request| {
+        self.proxy.set_rule(move |request| {
             let matches = request == beginning;
             let number = count.fetch_add(usize::from(matches), Ordering::Relaxed) + 1;
             if matches && which.contains(&number) { fault.clone() } else { Fault::Pass }

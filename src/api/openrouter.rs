@@ -81,19 +81,16 @@ pub struct Client {
 pub struct Connection {
     /// Through a proxy or directly.
     pub route: Route,
-    /// Who may issue the server's certificate; `None` without TLS.
-    pub certificates: Option<TrustedCertificates>,
 }
 
 impl Connection {
     /// Reads the environment variables that apply to `server`. Fails if one of them makes a secure
     /// connection impossible.
     pub fn from_env(server: &Url) -> Result<Self, Error> {
-        let certificates = match server.scheme() {
-            "http" => None,
-            _ => Some(TrustedCertificates::from_env()?),
-        };
-        Ok(Self { route: Route::from_env(server)?, certificates })
+        if server.scheme() != "http" {
+            TrustedCertificates::from_env()?;
+        }
+        Ok(Self { route: Route::from_env(server)? })
     }
 }
 

@@ -24,8 +24,8 @@ pub(super) enum CopyEffect {
     Replaced,
 }
 
-/// Says which of the keys, each with its label here and its hash, another profile stores too, and what
-/// that means. Called before anything is asked or done.
+/// Prints which of the keys, each given as label here and hash, another profile stores too, and
+/// what that means. Called before any question and any change.
 pub(super) fn print_other_profiles<'a>(
     services: &ServiceContext,
     keys: impl IntoIterator<Item = (&'a str, &'a str)>,

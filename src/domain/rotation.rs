@@ -25,11 +25,6 @@ pub struct Rotated {
 }
 
 impl Rotated {
-    /// Returns whether the new key is known to lack something that the old one has.
-    pub fn is_weaker(&self) -> bool {
-        self.not_carried.iter().any(NotCarried::is_lost)
-    }
-
     /// Returns the error about what the new key lacks, with the command that gives it the rest.
     pub fn weaker_error(&self) -> Option<UserError> {
         let lost: Vec<&NotCarried> =

@@ -25,7 +25,7 @@ impl Default for Thresholds {
     }
 }
 
-/// The thresholds of this process. Every part of the program has to call the same key low.
+/// The thresholds of this process. All parts of the program must agree on which keys are low.
 static CURRENT: OnceLock<Thresholds> = OnceLock::new();
 
 impl Thresholds {

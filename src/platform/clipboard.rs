@@ -47,8 +47,6 @@ fn compute_digest(content: &[u8]) -> Digest {
 pub enum CopyMethod {
     /// Use the clipboard of the machine on which the user works.
     Auto,
-    /// Use the clipboard of this machine.
-    Clipboard,
     /// Use the terminal (OSC 52).
     Osc52,
 }
@@ -193,7 +191,6 @@ fn list_backends(method: CopyMethod, session: &Session) -> Vec<Backend> {
     let tmux = session.is_in_tmux.then_some(Backend::Tmux);
     let clipboard = (session.has_display && !session.is_ssh).then_some(Backend::Clipboard);
     match method {
-        CopyMethod::Clipboard => vec![Backend::Clipboard],
         CopyMethod::Osc52 => tmux.into_iter().chain([Backend::Terminal]).collect(),
         CopyMethod::Auto => clipboard.into_iter().chain(tmux).chain([Backend::Terminal]).collect(),
     }
@@ -319,7 +316,7 @@ mod tests {
     #[test]
     fn the_backends_depend_on_method_ssh_display_and_tmux() {
         use Backend::{Clipboard, Terminal, Tmux};
-        let cases: [(_, _, _, _, &[Backend]); 9] = [
+        let cases: [(_, _, _, _, &[Backend]); 8] = [
             // method, over SSH, display, in tmux
             (CopyMethod::Auto, false, true, false, &[Clipboard, Terminal]),
             (CopyMethod::Auto, false, true, true, &[Clipboard, Tmux, Terminal]),
@@ -327,7 +324,6 @@ mod tests {
             (CopyMethod::Auto, true, true, true, &[Tmux, Terminal]),
             (CopyMethod::Auto, false, false, false, &[Terminal]),
             (CopyMethod::Auto, false, false, true, &[Tmux, Terminal]),
-            (CopyMethod::Clipboard, true, false, true, &[Clipboard]),
             (CopyMethod::Osc52, false, true, false, &[Terminal]),
             (CopyMethod::Osc52, false, true, true, &[Tmux, Terminal]),
         ];

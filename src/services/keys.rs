@@ -34,9 +34,8 @@ pub use account_keys::{
 };
 pub use account_resources::{
     assign_guardrail, find_guardrail, find_workspace, get_assigned_guardrail, get_credits,
-    get_credits_with, guardrails_page_url, list_activity, list_activity_with,
-    list_assigned_guardrails, list_byok_credentials, list_guardrails, list_workspace_budgets,
-    list_workspaces,
+    guardrails_page_url, list_activity, list_assigned_guardrails, list_guardrails,
+    list_workspace_budgets, list_workspaces,
 };
 pub use apply::{
     ApplyLock, BatchCommand, BatchControls, ItemResult, Progress, choose_batch_auth_method,

@@ -73,11 +73,6 @@ pub(super) struct SharedStore {
     store: BaoStore,
 }
 
-/// Returns whether a shared store is in use: keys are stored there, or new ones will be.
-pub fn is_in_use(services: &ServiceContext) -> bool {
-    SharedStore::find(services).is_some()
-}
-
 impl SharedStore {
     /// Returns the shared store, if one is in use. Another store than that of new keys is in use if the
     /// inventory has a key of it.

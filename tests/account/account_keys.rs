@@ -18,7 +18,7 @@ fn list(world: &TestAccount) -> Result<usize, Error> {
 #[test]
 fn all_pages_of_account_keys_are_fetched_also_disabled_ones() {
     let world = TestAccount::of(250, StoreLocation::in_memory());
-    world.inject_fault("GET /api/v1/workspaces", Fault::Say(404, String::new()));
+    world.inject_fault("GET /api/v1/workspaces", Fault::Respond(404, String::new()));
     assert_eq!(list(&world).unwrap(), 250);
     assert_eq!(world.proxy.count("GET /api/v1/keys?"), 4, "{:?}", world.proxy.requests());
     let last = world.proxy.requests().pop().unwrap();
@@ -31,7 +31,7 @@ fn all_pages_of_account_keys_are_fetched_also_disabled_ones() {
 fn each_workspace_is_listed_or_else_the_default_one() {
     let world = TestAccount::new();
     let (a, b) = ("a".repeat(64), "b".repeat(64));
-    world.proxy.rule(move |request| {
+    world.proxy.set_rule(move |request| {
         let rows = match request {
             _ if !request.contains("offset=0") => json!([]),
             _ if request.contains("/workspaces") => json!([{"id": "w1"}, {"id": "w2"}]),
@@ -39,10 +39,10 @@ fn each_workspace_is_listed_or_else_the_default_one() {
             _ if request.contains("workspace_id=w2") => json!([{"hash": a}, {"hash": b}]),
             _ => json!([{"hash": "c".repeat(64)}, {"hash": "d".repeat(64)}, {"hash": a}]),
         };
-        Fault::Say(200, json!({"data": rows}).to_string())
+        Fault::Respond(200, json!({"data": rows}).to_string())
     });
     assert_eq!(list(&world).unwrap(), 2);
-    for odd in [Fault::Say(403, String::new()), Fault::Say(200, "<html>".into())] {
+    for odd in [Fault::Respond(403, String::new()), Fault::Respond(200, "<html>".into())] {
         world.inject_fault("GET /api/v1/workspaces", odd);
         assert_eq!(list(&world).unwrap(), 4);
     }
@@ -51,7 +51,7 @@ fn each_workspace_is_listed_or_else_the_default_one() {
 #[test]
 fn rows_that_cannot_be_read_are_counted_in_all_workspaces() {
     let world = TestAccount::new();
-    world.proxy.rule(move |request| {
+    world.proxy.set_rule(move |request| {
         let rows = match request {
             _ if !request.contains("offset=0") => json!([]),
             _ if request.contains("/workspaces") => {
@@ -62,7 +62,7 @@ fn rows_that_cannot_be_read_are_counted_in_all_workspaces() {
             }
             _ => json!([7, null]),
         };
-        Fault::Say(200, json!({"data": rows}).to_string())
+        Fault::Respond(200, json!({"data": rows}).to_string())
     });
     assert_eq!(list(&world).unwrap(), 1);
     let errors = world.services.skipped_rows.take_errors();
@@ -82,14 +82,14 @@ fn failed_key_list_is_an_error_and_not_an_empty_list() {
     let world = TestAccount::new();
     let html = || "<html>proxy</html>".to_owned();
     for (fault, code, words) in [
-        (Fault::Say(401, String::new()), 1, "no longer works"),
-        (Fault::Say(403, html()), 1, "may not"),
-        (Fault::SlowDown(3_600), 6, "wait a minute"),
-        (Fault::Say(500, String::new()), 6, "500"),
-        (Fault::Say(200, html()), 1, "instead of a list of keys"),
-        (Fault::Say(200, "{}".into()), 1, "instead of a list of keys"),
-        (Fault::Half, 6, "incomplete"),
-        (Fault::Swallow, 6, "closed the connection"),
+        (Fault::Respond(401, String::new()), 1, "no longer works"),
+        (Fault::Respond(403, html()), 1, "may not"),
+        (Fault::RateLimit(3_600), 6, "wait a minute"),
+        (Fault::Respond(500, String::new()), 6, "500"),
+        (Fault::Respond(200, html()), 1, "instead of a list of keys"),
+        (Fault::Respond(200, "{}".into()), 1, "instead of a list of keys"),
+        (Fault::TruncateResponse, 6, "incomplete"),
+        (Fault::LoseResponse, 6, "closed the connection"),
     ] {
         let case = format!("{fault:?}");
         world.inject_fault("GET /api/v1/keys", fault);
@@ -103,11 +103,11 @@ fn failed_key_list_is_an_error_and_not_an_empty_list() {
 fn repeated_or_endless_pages_end_the_listing() {
     let world = TestAccount::new();
     let count = AtomicUsize::new(0);
-    let page = |hash: String| Fault::Say(200, json!({"data": [{"hash": hash}]}).to_string());
+    let page = |hash: String| Fault::Respond(200, json!({"data": [{"hash": hash}]}).to_string());
     world.inject_fault("GET /api/v1/", page("a".repeat(64)));
     assert_eq!(list(&world).unwrap(), 1);
     assert_eq!(world.proxy.count("GET /api/v1/keys?"), 2);
-    world.proxy.rule(move |_| page(format!("{:064x}", count.fetch_add(1, Ordering::Relaxed))));
+    world.proxy.set_rule(move |_| page(format!("{:064x}", count.fetch_add(1, Ordering::Relaxed))));
     assert!(list(&world).unwrap_err().to_string().contains("at most 100000 rows"));
 }
 
@@ -116,7 +116,7 @@ fn endless_workspaces_and_large_pages_do_not_fill_the_memory() {
     let world = TestAccount::new();
     let (count, workspaces) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let name = "x".repeat(3 * 1024 * 1024);
-    world.proxy.rule(move |request| {
+    world.proxy.set_rule(move |request| {
         let count = count.fetch_add(1, Ordering::Relaxed);
         let rows = if request.contains("/workspaces") {
             match workspaces.fetch_add(1, Ordering::Relaxed) {
@@ -131,7 +131,7 @@ fn endless_workspaces_and_large_pages_do_not_fill_the_memory() {
         } else {
             json!([{"hash": format!("{count:064x}"), "name": name}])
         };
-        Fault::Say(200, json!({"data": rows}).to_string())
+        Fault::Respond(200, json!({"data": rows}).to_string())
     });
     assert!(list(&world).unwrap_err().to_string().contains("100 MiB"));
     assert!(world.proxy.requests().len() < 60, "{}", world.proxy.requests().len());
@@ -155,7 +155,7 @@ fn key_counts_as_revoked_only_after_a_request_for_it() {
         .collect();
     assert_eq!(words, ["both laptop", "gone ci", "both notebook", "remote agent"]);
     assert_eq!(world.stored_key("notebook").disabled, Some(true), "it is noted");
-    world.inject_fault("GET /api/v1/keys/", Fault::Say(500, String::new()));
+    world.inject_fault("GET /api/v1/keys/", Fault::Respond(500, String::new()));
     let rows = block_on(keys::join_account_keys(&world.services, &world.management)).unwrap();
     assert!(
         matches!(&rows[1], JoinedKey::NotListed(stored_key) if stored_key.hash == revoked.hash)

@@ -124,11 +124,11 @@ fn another_account_or_a_failing_server_dismisses_no_attempt() {
     assert!(advice(&look(&world), "never").contains("If you signed in to that account"));
     is_ours(&world);
     is_ours(&world);
-    world.inject_fault("GET /api/v1/keys", Fault::Say(500, String::new()));
+    world.inject_fault("GET /api/v1/keys", Fault::Respond(500, String::new()));
     let left = look(&world);
     assert_eq!((left.unresolved.len(), left.dismissed.len(), left.errors.len()), (1, 0, 1));
     // The key may be in a workspace that this management key may not see.
-    world.inject_fault("GET /api/v1/workspaces", Fault::Say(403, String::new()));
+    world.inject_fault("GET /api/v1/workspaces", Fault::Respond(403, String::new()));
     assert!(advice(&look(&world), "never").contains("the others could not be listed"));
 }
 
@@ -226,10 +226,10 @@ fn an_attempt_stays_unresolved_while_a_row_of_the_account_cannot_be_read() {
     journal::dismiss_attempt(&world.services.location, &managed.id).unwrap();
     managed.management_key = Some(world.management.fingerprint());
     drop(AttemptGuard::begin_all(&world.services.location, vec![managed]).unwrap());
-    world.proxy.rule(|request| {
+    world.proxy.set_rule(|request| {
         if request.starts_with("GET /api/v1/keys?") {
             let rows = if request.contains("offset=0") { r#"[{"hash":"new form"}]"# } else { "[]" };
-            Fault::Say(200, format!(r#"{{"data":{rows}}}"#))
+            Fault::Respond(200, format!(r#"{{"data":{rows}}}"#))
         } else {
             Fault::Pass
         }
@@ -237,7 +237,7 @@ fn an_attempt_stays_unresolved_while_a_row_of_the_account_cannot_be_read() {
     let left = look(&world);
     assert_eq!((left.unresolved.len(), left.dismissed.len()), (2, 0), "{left:?}");
     assert!(advice(&left, "never").contains("2 rows of it could not be read"), "{left:?}");
-    world.proxy.rule(|_| Fault::Pass);
+    world.proxy.set_rule(|_| Fault::Pass);
     let left = look(&world);
     assert_eq!((left.unresolved.len(), left.dismissed.len()), (0, 1), "{left:?}");
 }

@@ -13,15 +13,15 @@ pub enum Fault {
     /// The sandbox responds.
     Pass,
     /// Respond with this; the sandbox does not receive the request.
-    Say(u16, String),
+    Respond(u16, String),
     /// Respond with 429 and this `Retry-After`.
-    SlowDown(u64),
+    RateLimit(u64),
     /// The sandbox handles the request, and its response is lost.
-    Swallow,
+    LoseResponse,
     /// The sandbox handles the request, and this is the response.
-    Lie(u16, String),
-    /// Half a response.
-    Half,
+    ReplaceResponse(u16, String),
+    /// The sandbox handles the request, and half of its response is sent.
+    TruncateResponse,
 }
 
 type Rule = Box<dyn Fn(&str) -> Fault + Send>;
@@ -51,7 +51,7 @@ impl Proxy {
     }
 
     /// Sets the rule; a request is `METHOD /path?query`.
-    pub fn rule(&self, rule: impl Fn(&str) -> Fault + Send + 'static) {
+    pub fn set_rule(&self, rule: impl Fn(&str) -> Fault + Send + 'static) {
         *self.rule.lock().unwrap() = Box::new(rule);
     }
 
@@ -65,7 +65,7 @@ impl Proxy {
             .count()
     }
 
-    /// All requests.
+    /// Returns all requests.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
@@ -112,20 +112,20 @@ fn serve(
     };
     let answer = match fault {
         Fault::Pass => forward()?,
-        Fault::Say(status, body) => whole(status, &body).into_bytes(),
-        Fault::SlowDown(after) => {
+        Fault::Respond(status, body) => whole(status, &body).into_bytes(),
+        Fault::RateLimit(after) => {
             format!("HTTP/1.1 429 Slow\r\nRetry-After: {after}\r\nContent-Length: 0\r\n\r\n")
                 .into_bytes()
         }
-        Fault::Swallow => {
+        Fault::LoseResponse => {
             forward()?;
             return None;
         }
-        Fault::Lie(status, body) => {
+        Fault::ReplaceResponse(status, body) => {
             forward()?;
             whole(status, &body).into_bytes()
         }
-        Fault::Half => {
+        Fault::TruncateResponse => {
             b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{\"data\":[{\"hash\":\"".to_vec()
         }
     };

@@ -54,7 +54,7 @@ impl Case {
         let hash = account.stored_key(KEY).hash;
         let guardrail = block_on(keys::list_guardrails(services, management)).unwrap().remove(0).id;
         let credential =
-            block_on(keys::list_byok_credentials(services, management)).unwrap().remove(0).id;
+            block_on(client.list_byok_credentials(management, None, 0)).unwrap().items.remove(0).id;
         let workspaces = block_on(keys::list_workspaces(services, management)).unwrap();
         let workspace = assignments.workspace.then(|| workspaces[1].id.clone());
         let patch = KeyPatch {
@@ -79,7 +79,7 @@ impl Case {
     fn lacks(&self, new_hash: &str) -> Vec<&'static str> {
         let (services, management) = (&self.account.services, &self.account.management);
         let client = services.build_client().unwrap();
-        self.account.proxy.rule(|_| Fault::Pass);
+        self.account.proxy.set_rule(|_| Fault::Pass);
         let read = |hash: &str| block_on(client.get_key(management, hash)).unwrap();
         let guardrail = |hash: &str| {
             block_on(keys::get_assigned_guardrail(services, management, hash)).unwrap()
@@ -131,11 +131,11 @@ const STEPS: &[&str] = &[
 /// The faults of a step. A missing right may be missing everywhere; the others are tried where each
 /// step happens.
 fn faults(assignments: Assignments) -> Vec<Fault> {
-    let mut faults = vec![Fault::Say(403, String::new())];
+    let mut faults = vec![Fault::Respond(403, String::new())];
     if assignments.guardrail && assignments.byok {
-        faults.push(Fault::Say(404, String::new()));
-        faults.push(Fault::SlowDown(0));
-        faults.push(Fault::Say(500, String::new()));
+        faults.push(Fault::Respond(404, String::new()));
+        faults.push(Fault::RateLimit(0));
+        faults.push(Fault::Respond(500, String::new()));
     }
     faults
 }
@@ -180,7 +180,7 @@ fn with_a_fault_at_any_step_a_rotated_key_is_not_weaker_without_being_said() {
                 let lacks = case.lacks(&rotated.new.hash);
                 assert!(lacks.iter().all(|part| said.contains(part)), "{at}: {lacks:?}, {said:?}");
                 let old = rotated.old.as_ref().unwrap();
-                let is_weaker = rotated.is_weaker();
+                let is_weaker = rotated.not_carried.iter().any(NotCarried::is_lost);
                 assert_eq!(old.retirement.as_ref().unwrap().revoke_when_unused, !is_weaker, "{at}");
                 for part in &rotated.not_carried {
                     assert!(!part.reason.is_empty(), "{at}: {part:?}");
@@ -196,7 +196,7 @@ fn a_leaked_key_is_disabled_before_anything_else_whatever_fails() {
         for step in STEPS.iter().filter(|step| !step.starts_with("PATCH /api/v1/keys")) {
             let case = Case::new(assignments);
             let before = case.account.proxy.requests().len();
-            case.account.inject_fault(step, Fault::Say(403, String::new()));
+            case.account.inject_fault(step, Fault::Respond(403, String::new()));
             let responses =
                 respond_to_leak(&case.account, &[KEY], true, &management(&case.account));
             let at = format!("{assignments:?}, {step}");
@@ -228,15 +228,15 @@ fn a_leaked_key_is_disabled_before_anything_else_whatever_fails() {
 #[test]
 fn an_assignment_that_cannot_be_read_is_not_taken_for_no_guardrail() {
     let case = Case::new(Assignments { guardrail: true, byok: true, workspace: false });
-    case.account.proxy.rule(|request| {
+    case.account.proxy.set_rule(|request| {
         let is_list = request.starts_with("GET /api/v1/guardrails/assignments")
             || request.starts_with("GET /api/v1/byok?");
         if !is_list {
             Fault::Pass
         } else if request.contains("offset=0") {
-            Fault::Say(200, r#"{"data":[{"new":"form"}],"total_count":1}"#.into())
+            Fault::Respond(200, r#"{"data":[{"new":"form"}],"total_count":1}"#.into())
         } else {
-            Fault::Say(200, r#"{"data":[],"total_count":1}"#.into())
+            Fault::Respond(200, r#"{"data":[],"total_count":1}"#.into())
         }
     });
     let preview = block_on(keys::preview_replacement(
@@ -261,11 +261,11 @@ fn without_a_management_key_the_key_itself_says_whether_provider_key_spending_co
 fn a_rate_limit_in_the_middle_is_waited_for() {
     let case = Case::new(Assignments { guardrail: true, byok: true, workspace: false });
     let count = Arc::new(AtomicUsize::new(0));
-    case.account.proxy.rule(move |request| {
+    case.account.proxy.set_rule(move |request| {
         let is_page = request.starts_with("GET /api/v1/guardrails")
             || request.starts_with("GET /api/v1/byok");
         let is_limited = is_page && count.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
-        if is_limited { Fault::SlowDown(0) } else { Fault::Pass }
+        if is_limited { Fault::RateLimit(0) } else { Fault::Pass }
     });
     let rotation = rotate(&case.account, KEY, management(&case.account));
     let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };

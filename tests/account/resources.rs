@@ -61,10 +61,10 @@ fn a_key_whose_guardrail_is_spent_is_blocked_by_its_name_until_the_reset() {
     assert_eq!(removed, 1);
     refresh(&account, "ci");
     // Without the right to read guardrails the last known name stays.
-    account.inject_fault("GET /api/v1/guardrails", Fault::Say(403, String::new()));
+    account.inject_fault("GET /api/v1/guardrails", Fault::Respond(403, String::new()));
     block_on(keys::join_account_keys(services, management)).unwrap();
     assert_eq!(account.stored_key("ci").guardrail.unwrap().name, "research");
-    account.proxy.rule(|_| Fault::Pass);
+    account.proxy.set_rule(|_| Fault::Pass);
     block_on(keys::join_account_keys(services, management)).unwrap();
     let stored_key = account.stored_key("ci");
     assert_eq!((stored_key.state(now), stored_key.guardrail), (KeyState::Low, None));
@@ -83,13 +83,14 @@ fn the_account_is_read_through_typed_calls() {
     for odd in ["", "../keys", "a/b", "a?b"] {
         assert!(block_on(client.list_workspace_budgets(management, odd)).is_err(), "{odd}");
     }
-    let credits = block_on(keys::get_credits(services, management)).unwrap();
+    let credits = block_on(keys::get_credits(services, &client, management)).unwrap();
     assert!(credits.remaining() > 0.0 && credits.remaining() < credits.total_credits);
-    let all = block_on(keys::list_activity(services, management, None)).unwrap();
+    let all = block_on(keys::list_activity(services, &client, management, None)).unwrap();
     let hash = account.stored_key("ci").hash;
-    let one = block_on(keys::list_activity(services, management, Some(&hash))).unwrap();
+    let one = block_on(keys::list_activity(services, &client, management, Some(&hash))).unwrap();
     assert!(!one.items.is_empty() && one.row_count < all.row_count);
-    let credential = block_on(keys::list_byok_credentials(services, management)).unwrap().remove(0);
+    let credential =
+        block_on(client.list_byok_credentials(management, None, 0)).unwrap().items.remove(0);
     assert_eq!(credential.allowed_api_key_hashes, None);
     let hashes = [hash];
     let set = block_on(client.set_byok_key_hashes(management, &credential.id, &hashes)).unwrap();
@@ -99,11 +100,11 @@ fn the_account_is_read_through_typed_calls() {
 
     // One missing right does not hide the rest, and an older server has none of it.
     for status in [403, 404] {
-        account.inject_fault("GET /api/v1/workspaces", Fault::Say(status, String::new()));
+        account.inject_fault("GET /api/v1/workspaces", Fault::Respond(status, String::new()));
         assert_eq!(block_on(keys::list_guardrails(services, management)).unwrap().len(), 1);
-        account.inject_fault("GET /api/v1/credits", Fault::Say(status, String::new()));
-        assert!(block_on(keys::get_credits(services, management)).is_err());
-        assert!(block_on(keys::list_activity(services, management, None)).is_ok());
+        account.inject_fault("GET /api/v1/credits", Fault::Respond(status, String::new()));
+        assert!(block_on(keys::get_credits(services, &client, management)).is_err());
+        assert!(block_on(keys::list_activity(services, &client, management, None)).is_ok());
     }
 }
 
@@ -114,7 +115,7 @@ fn a_guardrail_is_found_by_name_assigned_and_read_back() {
     let hash = account.stored_key("laptop").hash;
     let assigned = || block_on(keys::get_assigned_guardrail(services, management, &hash)).unwrap();
     let assign = |guardrail: Option<&GuardrailRef>| {
-        block_on(keys::assign_guardrail(services, management, &hash, guardrail))
+        block_on(keys::assign_guardrail(services, management, &hash, None, guardrail))
     };
     let found = block_on(keys::find_guardrail(services, management, "Research")).unwrap();
     let research = GuardrailRef { id: found.id, name: found.name };
@@ -126,19 +127,19 @@ fn a_guardrail_is_found_by_name_assigned_and_read_back() {
     assert_eq!(assigned(), None);
 
     // Each answer is accepted only if the key has the guardrail afterwards.
-    account.inject_fault(ASSIGN, Fault::Swallow);
+    account.inject_fault(ASSIGN, Fault::LoseResponse);
     assign(Some(&research)).unwrap();
-    account.inject_fault(ASSIGN, Fault::Say(200, r#"{"unassigned_count": 1}"#.into()));
+    account.inject_fault(ASSIGN, Fault::Respond(200, r#"{"unassigned_count": 1}"#.into()));
     let error = assign(None).unwrap_err().to_user_error();
     assert_eq!(error.message, "the guardrail of the key was not removed");
-    account.proxy.rule(|_| Fault::Pass);
+    account.proxy.set_rule(|_| Fault::Pass);
     assign(None).unwrap();
-    account.inject_fault(ASSIGN, Fault::Say(403, String::new()));
+    account.inject_fault(ASSIGN, Fault::Respond(403, String::new()));
     let error = assign(Some(&research)).unwrap_err().to_user_error();
     assert!(error.message.starts_with("the guardrail 'research' was not assigned to the key: "));
     assert!(error.advice.contains("/settings/privacy"), "{}", error.advice);
     // It was deleted after its name was found.
-    account.proxy.rule(|_| Fault::Pass);
+    account.proxy.set_rule(|_| Fault::Pass);
     let gone = GuardrailRef { id: "5a0d8c3e-0000-4000-8000-0000000000ff".into(), ..research };
     let error = assign(Some(&gone)).unwrap_err().to_user_error();
     assert!(error.advice.starts_with("it was deleted"), "{}", error.advice);
@@ -193,7 +194,7 @@ fn a_new_key_that_does_not_get_its_guardrail_is_reported() {
     assert_eq!((stored_key.guardrail, warning), (Some(research.clone()), None));
     assert_eq!(account.stored_key("new one").guardrail, Some(research.clone()));
 
-    account.inject_fault("POST /api/v1/guardrails/", Fault::Say(403, String::new()));
+    account.inject_fault("POST /api/v1/guardrails/", Fault::Respond(403, String::new()));
     let ProvisioningOutcome::Stored { stored_key, warning, .. } = create("new two") else {
         panic!()
     };
@@ -210,7 +211,7 @@ fn a_new_key_that_does_not_get_its_guardrail_is_reported() {
 fn a_recovered_key_is_put_under_the_guardrail_that_was_requested_for_it() {
     let account = TestAccount::new();
     let (services, research) = with_guardrail(&account);
-    account.inject_fault("POST /api/v1/guardrails/", Fault::Say(403, String::new()));
+    account.inject_fault("POST /api/v1/guardrails/", Fault::Respond(403, String::new()));
     let request = KeyRequest {
         label: "new one".parse().unwrap(),
         limit: None,
@@ -263,7 +264,7 @@ fn a_recovered_key_is_put_under_the_guardrail_that_was_requested_for_it() {
     assert!(error.meaning.contains("is not under the guardrail 'research'"), "{error:?}");
     assert!(error.advice.ends_with("keywright edit --guardrail none 'new one'"), "{error:?}");
 
-    account.proxy.rule(|_| Fault::Pass);
+    account.proxy.set_rule(|_| Fault::Pass);
     interrupt();
     let recovered = block_on(keys::recover_attempts(&services)).unwrap();
     assert_eq!((recovered.errors, recovered.stored.len()), (vec![], 1));
@@ -289,7 +290,8 @@ fn a_guardrail_that_someone_changed_meanwhile_is_a_conflict() {
     };
     let (update, differences) = edit.to_update(&key, Some(&current)).unwrap();
     assert_eq!(differences.len(), 2);
-    let assign = keys::assign_guardrail(&services, &account.management, &key.hash, Some(&research));
+    let assign =
+        keys::assign_guardrail(&services, &account.management, &key.hash, None, Some(&research));
     block_on(assign).unwrap();
     let outcome = block_on(keys::apply_key_update(&services, update));
     let KeyUpdateOutcome::Conflict { guardrail, changed_fields, current: now } = outcome else {
@@ -311,7 +313,7 @@ fn a_guardrail_that_someone_changed_meanwhile_is_a_conflict() {
         ..KeyEdit::default()
     };
     let (update, _) = edit.to_update(&key, Some(&current)).unwrap();
-    account.inject_fault("POST /api/v1/guardrails/", Fault::Say(403, String::new()));
+    account.inject_fault("POST /api/v1/guardrails/", Fault::Respond(403, String::new()));
     let outcome = block_on(keys::apply_key_update(&services, update));
     let KeyUpdateOutcome::Updated { account_key, warning: Some(warning), .. } = outcome else {
         panic!("{outcome:?}")

@@ -138,7 +138,7 @@ fn policy_that_cannot_be_requested_again_creates_no_key() {
         ),
     ];
     // The account is asked first; the inventory is used only for what the account does not report.
-    account.inject_fault("GET /api/v1/key", Fault::Say(403, String::new()));
+    account.inject_fault("GET /api/v1/key", Fault::Respond(403, String::new()));
     for (how, words) in cases {
         change(how);
         let rotation = rotate(&account, "agent", management(&account));
@@ -163,11 +163,11 @@ fn policy_that_cannot_be_requested_again_creates_no_key() {
 #[test]
 fn lost_response_is_retried_after_its_key_was_deleted_and_then_unresolved() {
     for (fault, code, sends) in [
-        (Fault::Swallow, 7, 2),
-        (Fault::Say(500, String::new()), 7, 2),
-        (Fault::Lie(201, "<html>".into()), 7, 1),
-        (Fault::Say(403, String::new()), 1, 1),
-        (Fault::SlowDown(0), 6, 2),
+        (Fault::LoseResponse, 7, 2),
+        (Fault::Respond(500, String::new()), 7, 2),
+        (Fault::ReplaceResponse(201, "<html>".into()), 7, 1),
+        (Fault::Respond(403, String::new()), 1, 1),
+        (Fault::RateLimit(0), 6, 2),
     ] {
         let account = TestAccount::new();
         let old = account.get("agent").unwrap();
@@ -379,12 +379,12 @@ fn without_a_management_key_the_leak_response_names_the_page_to_disable_the_key(
 #[test]
 fn leak_response_reports_failures_and_continues() {
     let account = TestAccount::new();
-    account.inject_fault("PATCH", Fault::Say(403, String::new()));
+    account.inject_fault("PATCH", Fault::Respond(403, String::new()));
     let first = respond_to_leak(&account, &["agent"], true, &management(&account));
     let done: Vec<_> = first[0].action_results().iter().map(|action| action.succeeded).collect();
     assert_eq!(done, [false, true, false], "{first:?}");
     let old = account.get("laptop").unwrap();
-    account.inject_fault("POST", Fault::Swallow);
+    account.inject_fault("POST", Fault::LoseResponse);
     let second = respond_to_leak(&account, &["laptop"], true, &management(&account));
     let action_results = second[0].action_results();
     assert_eq!(

@@ -24,7 +24,7 @@ fn disabling_is_recorded_and_the_response_is_compared() {
     assert_eq!(world.stored_key("laptop").disabled, Some(true));
     // The response shows the old values, so no change is reported.
     let row = json!({"data": {"hash": stored_key.hash, "disabled": true}}).to_string();
-    world.inject_fault("", Fault::Say(200, row));
+    world.inject_fault("", Fault::Respond(200, row));
     assert!(
         matches!(set_disabled(false), Err(Error::UpdateNotApplied { fields, .. }) if fields == ["disabled"])
     );
@@ -32,17 +32,17 @@ fn disabling_is_recorded_and_the_response_is_compared() {
     // After a response about another key, or a page, the key is fetched to see whether it was changed.
     let mut off = false;
     for response in [json!({"data": {"hash": "b".repeat(64)}}).to_string(), "<html>".into()] {
-        world.inject_fault("PATCH", Fault::Lie(200, response));
+        world.inject_fault("PATCH", Fault::ReplaceResponse(200, response));
         assert_eq!(set_disabled(off).unwrap().account_key.disabled, Some(off));
         off = !off;
     }
-    world.inject_fault("PATCH", Fault::Swallow);
+    world.inject_fault("PATCH", Fault::LoseResponse);
     assert_eq!(set_disabled(off).unwrap().account_key.disabled, Some(off));
     // A page instead of a response, and no change.
-    world.inject_fault("PATCH", Fault::Say(200, "<html>".into()));
+    world.inject_fault("PATCH", Fault::Respond(200, "<html>".into()));
     assert!(matches!(set_disabled(!off), Err(Error::ManagementRequestFailed { .. })));
     assert_eq!(world.stored_key("laptop").disabled, Some(off));
-    world.inject_fault("PATCH", Fault::Say(404, String::new()));
+    world.inject_fault("PATCH", Fault::Respond(404, String::new()));
     assert!(set_disabled(!off).unwrap_err().is_not_found());
 }
 
@@ -138,7 +138,7 @@ fn fields_that_the_server_did_not_apply_are_named() {
     let hash = world.stored_key("laptop").hash;
     let seen = block_on(client.get_key(&world.management, &hash)).unwrap();
     let answer = json!({"data": {"hash": hash, "name": "laptop", "limit": 5}}).to_string();
-    world.inject_fault("PATCH", Fault::Lie(200, answer));
+    world.inject_fault("PATCH", Fault::ReplaceResponse(200, answer));
     let patch = KeyPatch { limit: FieldChange::Set("50".parse().unwrap()), ..KeyPatch::default() };
     let edited =
         block_on(keys::update_key(&world.services, &world.management, &seen, &patch)).unwrap();
@@ -163,11 +163,11 @@ fn revoked_key_is_removed_and_an_html_response_is_no_deletion() {
         .unwrap();
     assert_eq!(revoke("ci").unwrap(), RevokeOutcome::AlreadyRevoked);
     // A page instead of a response, and no change: the key stays.
-    world.inject_fault("DELETE", Fault::Say(200, "<html>".into()));
+    world.inject_fault("DELETE", Fault::Respond(200, "<html>".into()));
     assert!(revoke("agent").is_err());
     assert!(world.get("agent").is_some());
     // The server deleted the key, and the response was lost.
-    world.inject_fault("DELETE", Fault::Lie(200, "<html>".into()));
+    world.inject_fault("DELETE", Fault::ReplaceResponse(200, "<html>".into()));
     assert_eq!(revoke("agent").unwrap(), RevokeOutcome::Revoked);
     assert_eq!(
         (world.labels(), world.entries()),
@@ -213,7 +213,7 @@ fn failed_check_of_one_key_does_not_affect_the_others() {
     assert!(world.stored_key("notebook").rejected_at.is_some(), "it is disabled: 401");
     assert_eq!(world.stored_key("ci").checked_at, None);
     // Without credit the key is neither rejected nor checked.
-    world.inject_fault("", Fault::Say(402, String::new()));
+    world.inject_fault("", Fault::Respond(402, String::new()));
     let results: Arc<Mutex<Vec<CheckResult>>> = Arc::default();
     round(Arc::clone(&results));
     assert_eq!(
@@ -227,7 +227,7 @@ fn failed_check_of_one_key_does_not_affect_the_others() {
     );
     assert!(world.stored_key("laptop").rejected_at.is_none());
     // After a rate limit nothing more is sent, and the delay is returned.
-    world.inject_fault("", Fault::SlowDown(7));
+    world.inject_fault("", Fault::RateLimit(7));
     let ended = round(Arc::default());
     assert_eq!(ended.retry_after, Some(Duration::from_secs(7)));
     assert!(!ended.unchecked.is_empty() && ended.error.is_some());
@@ -239,7 +239,7 @@ fn invalid_responses_never_change_the_stored_values() {
     let reading = |over: serde_json::Value| {
         let mut data = json!({"limit": 10, "limit_remaining": 9, "usage": 1});
         data.as_object_mut().unwrap().extend(over.as_object().unwrap().clone());
-        Fault::Say(200, json!({ "data": data }).to_string())
+        Fault::Respond(200, json!({ "data": data }).to_string())
     };
     let refresh = || {
         let results: Arc<Mutex<Vec<CheckResult>>> = Arc::default();
@@ -260,11 +260,11 @@ fn invalid_responses_never_change_the_stored_values() {
 
     let other = world.stored_key("ci").masked;
     for (fault, words) in [
-        (Fault::Say(500, String::new()), "500"),
-        (Fault::Say(200, "<html>hello</html>".into()), "instead of a description of a key"),
-        (Fault::Say(200, json!({"data": []}).to_string()), "instead of a description of a key"),
-        (Fault::Half, "incomplete"),
-        (Fault::Swallow, "closed the connection"),
+        (Fault::Respond(500, String::new()), "500"),
+        (Fault::Respond(200, "<html>hello</html>".into()), "instead of a description of a key"),
+        (Fault::Respond(200, json!({"data": []}).to_string()), "instead of a description of a key"),
+        (Fault::TruncateResponse, "incomplete"),
+        (Fault::LoseResponse, "closed the connection"),
         (reading(json!({"label": other, "limit_remaining": 0})), "another key"),
     ] {
         let case = format!("{fault:?}");
@@ -316,7 +316,7 @@ fn invalid_responses_never_change_the_stored_values() {
     // Nothing for longer than a request may take.
     let mut services = world.services.clone();
     services.request_timeout = Duration::from_millis(200);
-    world.proxy.rule(|_| {
+    world.proxy.set_rule(|_| {
         std::thread::sleep(Duration::from_millis(600));
         Fault::Pass
     });

@@ -90,7 +90,7 @@ fn samples_are_reported_where_the_activity_is_refused_or_unknown() {
             UsageSample { usage_daily: Some(1.25), ..UsageSample::new(Timestamp::now(), 9.5) };
         usage_history::record_usage(&account.services.location, &[(&stored_key.hash, sample)])
             .unwrap();
-        account.inject_fault(ACTIVITY, Fault::Say(status, String::new()));
+        account.inject_fault(ACTIVITY, Fault::Respond(status, String::new()));
         let found = report(&account, &query(&[], &account));
         assert_eq!(found.source, UsageSource::Samples);
         assert!(found.notes[0].message.contains("the activity cannot be read"), "{found:?}");
@@ -116,10 +116,10 @@ fn a_rate_limit_in_the_middle_keeps_what_was_read() {
         ..account
     };
     let answered = AtomicUsize::new(0);
-    account.proxy.rule(move |request| {
+    account.proxy.set_rule(move |request| {
         let is_late =
             request.starts_with(ACTIVITY) && answered.fetch_add(1, Ordering::Relaxed) >= 9;
-        if is_late { Fault::SlowDown(3_600) } else { Fault::Pass }
+        if is_late { Fault::RateLimit(3_600) } else { Fault::Pass }
     });
     let found = report(&account, &query(&[], &account));
     assert_eq!((found.keys.len(), found.unread.len()), (9, 11), "{:?}", found.unread);
@@ -127,7 +127,7 @@ fn a_rate_limit_in_the_middle_keeps_what_was_read() {
     // No request is sent after the limit except those under way.
     assert!(account.proxy.count(ACTIVITY) <= 9 + 8);
     let before = account.proxy.count(ACTIVITY);
-    account.proxy.rule(|_| Fault::Pass);
+    account.proxy.set_rule(|_| Fault::Pass);
     let found = report(&account, &query(&[], &account));
     assert_eq!((found.keys.len(), found.unread.len()), (20, 0));
     assert_eq!(account.proxy.count(ACTIVITY) - before, 11 + repeated_requests(9));
@@ -136,7 +136,7 @@ fn a_rate_limit_in_the_middle_keeps_what_was_read() {
 #[test]
 fn a_missing_right_hides_nothing_else() {
     let account = new_account();
-    account.inject_fault(KEYS, Fault::Say(403, String::new()));
+    account.inject_fault(KEYS, Fault::Respond(403, String::new()));
     let found = report(&account, &query(&["agent"], &account));
     assert!(found.notes[0].message.contains("keys of the account could not be listed"));
     // Today is known from the list only.
@@ -150,7 +150,7 @@ fn a_missing_right_hides_nothing_else() {
         ("GET /api/v1/workspaces", "workspaces"),
     ] {
         let account = new_account();
-        account.inject_fault(path, Fault::Say(403, "{}".into()));
+        account.inject_fault(path, Fault::Respond(403, "{}".into()));
         let summary = fetch_summary(&account.services, SummaryScope::Whole, Timestamp::now());
         let summary = block_on(summary).unwrap().unwrap();
         let known = [
@@ -173,7 +173,7 @@ fn the_budgets_of_the_workspaces_are_read_and_a_refusal_hides_nothing_else() {
     let account = new_account();
     let budget = r#"{"id": "b", "limit_usd": 50, "reset_interval": "monthly"}"#;
     let read = |status, body: String| {
-        account.inject_fault("GET /api/v1/workspaces/", Fault::Say(status, body));
+        account.inject_fault("GET /api/v1/workspaces/", Fault::Respond(status, body));
         let summary = fetch_summary(&account.services, SummaryScope::Whole, Timestamp::now());
         block_on(summary).unwrap().unwrap()
     };
@@ -257,7 +257,7 @@ fn rows_that_cannot_be_read_are_counted_and_requested_again() {
         {"date": "yesterday", "model": "a/b", "usage": 2.0},
         7,
     ]});
-    account.inject_fault(ACTIVITY, Fault::Say(200, rows.to_string()));
+    account.inject_fault(ACTIVITY, Fault::Respond(200, rows.to_string()));
     let found = report(&account, &query(&["ci"], &account));
     assert_eq!((found.unreadable_rows, found.keys[0].days.get(yesterday)), (3, Some(1.5)));
     assert!(found.notes[0].message.contains("3 rows of the activity could not be read"));
@@ -266,7 +266,7 @@ fn rows_that_cannot_be_read_are_counted_and_requested_again() {
     assert!(summary.days.is_none() && summary.days_left.is_none(), "{summary:?}");
     assert!(summary.notes[0].message.contains("3 rows"), "{summary:?}");
     // An incomplete response is not cached.
-    account.proxy.rule(|_| Fault::Pass);
+    account.proxy.set_rule(|_| Fault::Pass);
     let found = report(&account, &query(&["ci"], &account));
     assert_eq!((found.unreadable_rows, found.notes.len()), (0, 0));
     assert!(account.proxy.count(ACTIVITY) >= 3);

@@ -43,7 +43,7 @@ fn existing_key_authorises_all_or_each_needs_consent_if_not_allowed() {
         world.inject_fault(
             CODE_PATH,
             1..=9,
-            Fault::Say(status, r#"{"error":{"message":"Said so"}}"#.into()),
+            Fault::Respond(status, r#"{"error":{"message":"Said so"}}"#.into()),
         );
         let before = world.proxy.count(CODE_PATH);
         let labels = [format!("c{number}"), format!("d{number}")];
@@ -61,7 +61,7 @@ fn existing_key_authorises_all_or_each_needs_consent_if_not_allowed() {
             ),
         }
     }
-    world.inject_fault(CODE_PATH, 1..=1, Fault::SlowDown(1));
+    world.inject_fault(CODE_PATH, 1..=1, Fault::RateLimit(1));
     assert_eq!(world.apply(&["e"], by_key()), ["stored"]);
 }
 

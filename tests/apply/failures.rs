@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn rate_limits_are_obeyed_and_long_ones_end_the_batch() {
     let world = TestAccount::new();
-    world.inject_fault(CREATE_PATH, 2..=2, Fault::SlowDown(1));
+    world.inject_fault(CREATE_PATH, 2..=2, Fault::RateLimit(1));
     let notices = AtomicUsize::new(0);
     let results = world.apply_with(&["a", "b", "c"], world.management(), |progress, _| {
         if let Progress::Provisioning(ProvisioningEvent::Notice(words)) = progress {
@@ -15,13 +15,13 @@ fn rate_limits_are_obeyed_and_long_ones_end_the_batch() {
     });
     assert_eq!(results, ["stored", "stored", "stored"]);
     assert_eq!(notices.into_inner(), 1);
-    world.inject_fault(CREATE_PATH, 2..=9, Fault::SlowDown(3_600));
+    world.inject_fault(CREATE_PATH, 2..=9, Fault::RateLimit(3_600));
     let results = world.apply(&["d", "e", "f", "g"], world.management());
     assert_eq!(results[0], "stored");
     assert!(results[1].contains("too many requests"), "{results:?}");
     assert_eq!(results[2..], ["6 not started", "6 not started"]);
     // The next run continues from there.
-    world.proxy.rule(|_| Fault::Pass);
+    world.proxy.set_rule(|_| Fault::Pass);
     assert_eq!(world.apply(&["e", "f", "g"], world.management()), ["stored"; 3]);
     assert_eq!(world.issued(), ["a", "b", "c", "d", "e", "f", "g"]);
 }
@@ -29,14 +29,14 @@ fn rate_limits_are_obeyed_and_long_ones_end_the_batch() {
 #[test]
 fn lost_response_leaves_no_key_behind_and_two_in_a_row_end_the_batch() {
     let world = TestAccount::new();
-    world.inject_fault(CREATE_PATH, 2..=2, Fault::Swallow);
+    world.inject_fault(CREATE_PATH, 2..=2, Fault::LoseResponse);
     assert_eq!(world.apply(&["a", "b", "c"], world.management()), ["stored"; 3]);
     assert_eq!(world.issued(), ["a", "b", "c"]);
-    world.inject_fault(CREATE_PATH, 1..=9, Fault::Half);
+    world.inject_fault(CREATE_PATH, 1..=9, Fault::TruncateResponse);
     let results = world.apply(&["d", "e", "f"], world.management());
     assert!(results[1].starts_with('7') && results[2] == "7 not started", "{results:?}");
     // A response without a key is kept, and its label is unresolved as well.
-    world.inject_fault(CREATE_PATH, 1..=1, Fault::Lie(200, "{}".into()));
+    world.inject_fault(CREATE_PATH, 1..=1, Fault::ReplaceResponse(200, "{}".into()));
     let results = world.apply(&["g", "h"], world.management());
     assert!(
         results[0].starts_with("7 the server accepted") && results[1] == "stored",

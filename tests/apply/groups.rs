@@ -39,7 +39,7 @@ fn an_interrupted_group_is_settled_by_the_next_start() {
     let world = TestAccount::new();
     let requests: Vec<KeyRequest> = labels().iter().map(|label| request(label)).collect();
     // The twentieth request gets no response, and the program ends while it waits.
-    world.inject_fault(CREATE_PATH, 20..=20, Fault::Swallow);
+    world.inject_fault(CREATE_PATH, 20..=20, Fault::LoseResponse);
     let sent = tokio::sync::Notify::new();
     let creations = AtomicUsize::new(0);
     let report = |progress: Progress<'_>| {
@@ -83,7 +83,11 @@ fn an_interrupted_group_is_settled_by_the_next_start() {
 #[test]
 fn a_rejection_of_a_recorded_request_is_no_unresolved_attempt() {
     let world = TestAccount::new();
-    world.inject_fault(CREATE_PATH, 3..=3, Fault::Say(403, r#"{"error":{"message":"no"}}"#.into()));
+    world.inject_fault(
+        CREATE_PATH,
+        3..=3,
+        Fault::Respond(403, r#"{"error":{"message":"no"}}"#.into()),
+    );
     let results = world.apply(&["a", "b", "c", "d"], world.management());
     assert!(results[2].starts_with("1 the management key created no key"), "{results:?}");
     assert_eq!((results[1].as_str(), results[3].as_str()), ("stored", "stored"));
@@ -95,13 +99,13 @@ fn a_received_key_is_not_deleted_while_the_secret_store_cannot_be_read() {
     let world = TestAccount::new();
     let AuthMethod::ManagementKey(management) = world.management() else { panic!() };
     // The program ended between storing the key and giving it its label at the server.
-    world.proxy.rule(|request| {
-        if request.starts_with("PATCH") { Fault::Say(500, String::new()) } else { Fault::Pass }
+    world.proxy.set_rule(|request| {
+        if request.starts_with("PATCH") { Fault::Respond(500, String::new()) } else { Fault::Pass }
     });
     let results = world.apply(&["a"], world.management());
     assert!(results[0].contains("could not be renamed"), "{results:?}");
     assert_eq!(journal_stages(&world), [AttemptStage::Stored]);
-    world.proxy.rule(|_| Fault::Pass);
+    world.proxy.set_rule(|_| Fault::Pass);
     inventory::update_keys(&world.services.location, Vec::clear).unwrap();
 
     let dir = tempfile::tempdir().unwrap();

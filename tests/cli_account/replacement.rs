@@ -76,9 +76,9 @@ fn what_the_management_key_may_not_read_is_asked_about_before_a_rotation() {
         decode_output(&command.output().unwrap())
     };
     assert_eq!(run(&["new", "ci", "--limit", "10"]).0, 0);
-    proxy.rule(|request| {
+    proxy.set_rule(|request| {
         if request.starts_with("GET /api/v1/guardrails/assignments") {
-            Fault::Say(403, String::new())
+            Fault::Respond(403, String::new())
         } else {
             Fault::Pass
         }

@@ -47,11 +47,15 @@ fn refresh_fails_only_if_no_key_could_be_checked() {
     let refresh = ["list", "--refresh", "--json"];
     for (failing, code) in [(0, 0), (1, 0), (2, 6)] {
         let count = std::sync::atomic::AtomicUsize::new(0);
-        proxy.rule(move |request| {
+        proxy.set_rule(move |request| {
             let is_check = request == "GET /api/v1/key";
             let number =
                 count.fetch_add(usize::from(is_check), std::sync::atomic::Ordering::Relaxed);
-            if is_check && number < failing { Fault::Say(404, String::new()) } else { Fault::Pass }
+            if is_check && number < failing {
+                Fault::Respond(404, String::new())
+            } else {
+                Fault::Pass
+            }
         });
         let (actual, out, err) = run(&refresh);
         assert_eq!(actual, code, "{failing}: {err}");

@@ -45,7 +45,7 @@ fn assert_sanitized(text: &str) {
     assert!(!text.chars().any(hidden), "{text:?}");
 }
 
-/// A callback request: each one gets a complete response that repeats nothing of the request, and
+/// Checks callback requests: each one gets a complete response that repeats nothing of the request, and
 /// only a request for the full URL delivers a code.
 pub fn callback(data: &[u8]) {
     let Some((response, authorization)) = respond_to_bytes(data, HOST, NONCE) else { return };
@@ -87,7 +87,7 @@ fn expose(secret: &impl ExposeSecret<str>) -> &str {
     secret.expose_secret()
 }
 
-/// The response to the code exchange: a complete key is found even if the response is truncated.
+/// Checks responses to the code exchange: a complete key is found even if the response is truncated.
 pub fn exchange(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Some(exchanged) = wire::parse_created_key(&text) {
@@ -115,7 +115,7 @@ pub fn exchange(data: &[u8]) {
     }
 }
 
-/// API responses about keys: every parsed key can be drawn.
+/// Checks API responses about keys: every parsed key can be drawn.
 pub fn responses(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut stored_key = some_key();
@@ -181,7 +181,7 @@ fn with_file(name: &str, data: &[u8], check: impl FnOnce(&StoreLocation) -> Resu
     fs::remove_dir_all(&dir).unwrap();
 }
 
-/// `inventory.json`: read, drawn and written back with all keys, or not changed.
+/// Checks `inventory.json`: it is read, drawn and written back with all keys, or not changed.
 pub fn inventory(data: &[u8]) {
     with_file("inventory.json", data, |location| {
         let keys = match inventory::list_all_keys(location) {
@@ -202,7 +202,7 @@ pub fn inventory(data: &[u8]) {
     });
 }
 
-/// `journal.json`: read and written back with all attempts, or not changed.
+/// Checks `journal.json`: it is read and written back with all attempts, or not changed.
 pub fn journal(data: &[u8]) {
     with_file("journal.json", data, |location| {
         let attempts = match journal::list_all_attempts(location) {
@@ -228,7 +228,7 @@ pub fn journal(data: &[u8]) {
     });
 }
 
-/// A plan: valid requests, or diagnostics that each have a position in the plan and show no key.
+/// Checks plans: each gives valid requests, or diagnostics that each have a position in the plan and show no key.
 pub fn plan(data: &[u8]) {
     match plan::parse(data, &crate::domain::KeyDefaults::default(), now()) {
         Ok(plan::Plan { requests, .. }) => {
@@ -253,7 +253,7 @@ pub fn plan(data: &[u8]) {
     }
 }
 
-/// Foreign text that is shown on a terminal.
+/// Checks foreign text that is shown on a terminal.
 pub fn foreign_text(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for max in [0, 1, 24, 200] {
@@ -266,7 +266,7 @@ pub fn foreign_text(data: &[u8]) {
     }
 }
 
-/// Values typed into a form or given on the command line.
+/// Checks values typed into a form or given on the command line.
 pub fn user_input(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Ok(label) = text.parse::<Label>() {

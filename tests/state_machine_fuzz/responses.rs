@@ -283,8 +283,6 @@ impl Fuzzer {
                     days: rng.option(|rng| rng.days(now)),
                     spent_today: rng.one_in(2).then_some(1.5),
                     keys: Vec::new(),
-                    models: rng.models(),
-                    errors: rng.vec(2, Rng::user_error),
                 });
                 Msg::Response(ticket, Response::AccountLoaded(report))
             }

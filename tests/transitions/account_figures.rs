@@ -59,7 +59,7 @@ fn a_finished_refresh_loads_the_account_and_what_it_refuses_is_missing() {
         credits: Some(Credits { total_credits: 100.0, total_usage: 70.0 }),
         days: Some(days),
         spent_today: Some(2.5),
-        ..AccountReport::default()
+        keys: Vec::new(),
     };
     let ticket = model.account.report_ticket.unwrap();
     // An answer to another request changes nothing.

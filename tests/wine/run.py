@@ -76,8 +76,8 @@ def run_tests(prefix, program):
         print(f"again   {name}: a call of Wine failed with {WINE_ERROR}", flush=True)
         code, out, err = prefix.run(program, "--exact", *arguments, within=900, cwd=ROOT, TERM="xterm")
     took = time.monotonic() - began
-    tally = re.search(r"^test result: \S+ (\d+) passed; (\d+) failed; (\d+) ignored", out, re.M)
-    passed, failed = (int(tally[1]), int(tally[2])) if tally else (0, 1)
+    summary = re.search(r"^test result: \S+ (\d+) passed; (\d+) failed; (\d+) ignored", out, re.M)
+    passed, failed = (int(summary[1]), int(summary[2])) if summary else (0, 1)
     failed = max(failed, code != 0)
     print(f"{'FAILED' if failed else 'ok    '}  {name}: {passed} tests ({took:.1f} s)", flush=True)
     if failed:

@@ -92,9 +92,9 @@ pub fn refresh_all_keys(services: &ServiceContext) -> Result<(), UserError> {
 pub(super) fn refresh_every_key(services: &ServiceContext) -> Result<(), UserError> {
     let keys = inventory::list_keys(&services.location, &services.server)
         .map_err(|error| error.to_user_error())?;
-    let (answers, result) = run_async(refresh_keys(services, &keys))?;
+    let (results, result) = run_async(refresh_keys(services, &keys))?;
     result?;
-    match keys.iter().filter(|key| !answers.contains_key(&key.hash)).count() {
+    match keys.iter().filter(|key| !results.contains_key(&key.hash)).count() {
         0 => Ok(()),
         unchecked => Err(UserError::new(
             ErrorKind::Unreachable,
@@ -120,18 +120,17 @@ async fn refresh_keys(
         keys.iter().find(|key| key.hash == hash).map_or(String::new(), |key| key.label.to_string())
     };
     let done = Arc::new(AtomicUsize::new(0));
-    let (results, mut received) = mpsc::unbounded_channel();
+    let (sender, mut received) = mpsc::unbounded_channel();
     let progress = tokio::spawn(show_progress(total, Arc::clone(&done)));
     let (mut waits, mut unreadable) = (0, None);
     let error = loop {
-        let (results, done) = (results.clone(), Arc::clone(&done));
+        let (sender, done) = (sender.clone(), Arc::clone(&done));
         let report = move |hash: &str, result: &CheckResult, at: Timestamp| {
             done.fetch_add(1, Ordering::Relaxed);
             // The receiver lives until all keys are checked.
-            let _ = results.send((hash.to_owned(), at, result.clone()));
+            let _ = sender.send((hash.to_owned(), at, result.clone()));
         };
-        // Never cancelled: only the end of the program stops it here.
-        let (_sender, stop) = watch::channel(false);
+        let (_never_cancelled, stop) = watch::channel(false);
         let RefreshReport { error, unreadable: first, retry_after, unchecked: remaining, .. } =
             keys::refresh_keys(services, unchecked, Timestamp::now, report, stop).await;
         unreadable = unreadable.or(first);
@@ -147,28 +146,28 @@ async fn refresh_keys(
     progress.abort();
     // The progress line is cleared once the task has ended.
     let _ = progress.await;
-    drop(results);
-    let (mut answers, mut failed) = (CheckResults::new(), None);
+    drop(sender);
+    let (mut results, mut failed) = (CheckResults::new(), None);
     while let Some((hash, at, result)) = received.recv().await {
         if let CheckResult::Failed(reason) = result {
             print_error(&format!("'{}' could not be checked: {reason}", label(&hash)));
             failed = Some(reason);
         } else {
-            answers.insert(hash, (at, result));
+            results.insert(hash, (at, result));
         }
     }
-    if answers.values().any(|(_, result)| *result == CheckResult::InsufficientCredits) {
+    if results.values().any(|(_, result)| *result == CheckResult::InsufficientCredits) {
         print_status("the account has no credit (402): its keys work again once credit is added");
     }
     let result = match (error, failed) {
         (Some(error), _) => {
-            if !answers.is_empty() && !unchecked.is_empty() {
+            if !results.is_empty() && !unchecked.is_empty() {
                 print_error(&format!("{} of {total} keys were not checked", unchecked.len()));
             }
             Err(error)
         }
         // Nothing was sent for keys that cannot be read here.
-        (None, Some(reason)) if answers.is_empty() => Err(unreadable.unwrap_or_else(|| {
+        (None, Some(reason)) if results.is_empty() => Err(unreadable.unwrap_or_else(|| {
             UserError::new(
                 ErrorKind::Unreachable,
                 format!("no key could be checked: {reason}"),
@@ -177,7 +176,7 @@ async fn refresh_keys(
         })),
         _ => Ok(()),
     };
-    (answers, result)
+    (results, result)
 }
 
 /// Shows progress on standard error after one second, where standard error is a terminal.

@@ -1,6 +1,5 @@
 //! `keywright panic`: responds to leaked keys.
 
-use crate::cli::exit_code;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -8,6 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::cli::exit_code;
 use crate::cli::json;
 use crate::cli::losses::print_expected_losses;
 use crate::cli::other_profiles::{CopyEffect, print_other_profiles};
@@ -142,9 +142,7 @@ impl PanicArgs {
             "follow the advice given above for each step marked NOT done",
         ))
     }
-}
 
-impl PanicArgs {
     /// Moves the label to a new key of another account only if that account is confirmed.
     fn confirm_account(&self, services: &ServiceContext, response: LeakResponse) -> LeakResponse {
         let rotation = match response.rotation {

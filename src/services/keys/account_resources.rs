@@ -10,8 +10,8 @@ use super::resource_error::ResourceError;
 use super::{Error, retry_request};
 use crate::api::openrouter::{self, Client, Page};
 use crate::domain::{
-    AccountNames, ActivityRow, ByokCredential, Credits, Guardrail, GuardrailAssignment,
-    GuardrailRef, ManagementKey, Workspace, WorkspaceBudget, sanitize,
+    AccountNames, ActivityRow, Credits, Guardrail, GuardrailAssignment, GuardrailRef,
+    ManagementKey, Workspace, WorkspaceBudget, sanitize,
 };
 use crate::services::provision::ServiceContext;
 use crate::storage::account_names;
@@ -67,23 +67,6 @@ pub async fn list_guardrails(
     .await?;
     remember_guardrails(services, &guardrails);
     Ok(guardrails)
-}
-
-/// Returns the provider keys of all workspaces.
-pub async fn list_byok_credentials(
-    services: &ServiceContext,
-    management: &ManagementKey,
-) -> Result<Vec<ByokCredential>, Error> {
-    let client = build_client(services)?;
-    list_of_all_workspaces(
-        services,
-        &client,
-        management,
-        "provider keys",
-        |credential: &ByokCredential| credential.id.clone(),
-        async |workspace, offset| client.list_byok_credentials(management, workspace, offset).await,
-    )
-    .await
 }
 
 /// Returns the guardrail of each key that has one, by the key's hash. A guardrail whose name is not
@@ -161,18 +144,9 @@ pub async fn get_assigned_guardrail(
     Ok(Some(GuardrailRef { id, name }))
 }
 
-/// Assigns a key to a guardrail in place of the one it had, or to none, and reads back whether it is.
+/// Assigns a key to a guardrail in place of the one it had, or to none, and reads the result back. If
+/// `from` is given, only the assignment to it is removed.
 pub async fn assign_guardrail(
-    services: &ServiceContext,
-    management: &ManagementKey,
-    key_hash: &str,
-    guardrail: Option<&GuardrailRef>,
-) -> Result<(), Error> {
-    replace_guardrail(services, management, key_hash, None, guardrail).await
-}
-
-/// Does what [`assign_guardrail`] does. If `from` is given, only the assignment to it is removed.
-pub(super) async fn replace_guardrail(
     services: &ServiceContext,
     management: &ManagementKey,
     key_hash: &str,
@@ -235,14 +209,6 @@ async fn fetch_assigned_id(
 /// Returns the account's credits.
 pub async fn get_credits(
     services: &ServiceContext,
-    management: &ManagementKey,
-) -> Result<Credits, Error> {
-    get_credits_with(services, &build_client(services)?, management).await
-}
-
-/// Does what [`get_credits`] does with this client, which then knows the server's clock.
-pub async fn get_credits_with(
-    services: &ServiceContext,
     client: &Client,
     management: &ManagementKey,
 ) -> Result<Credits, Error> {
@@ -253,15 +219,6 @@ pub async fn get_credits_with(
 
 /// Returns the activity of the last thirty completed UTC days, of one key or of the account.
 pub async fn list_activity(
-    services: &ServiceContext,
-    management: &ManagementKey,
-    key_hash: Option<&str>,
-) -> Result<Page<ActivityRow>, Error> {
-    list_activity_with(services, &build_client(services)?, management, key_hash).await
-}
-
-/// Does what [`list_activity`] does with this client, which then knows the server's clock.
-pub async fn list_activity_with(
     services: &ServiceContext,
     client: &Client,
     management: &ManagementKey,

@@ -1,7 +1,7 @@
 //! Edits a key: reads it, compares it with what the user saw, and writes.
 
 use super::account_resources::{
-    find_guardrail, get_assigned_guardrail, list_workspaces, replace_guardrail,
+    assign_guardrail, find_guardrail, get_assigned_guardrail, list_workspaces,
 };
 use super::management_key::load_management_key;
 use super::remote_update::{UpdateOutcome, fetch_account_key, update_key};
@@ -145,7 +145,7 @@ async fn change_guardrail(
     guardrail: Option<GuardrailRef>,
 ) -> Result<(), Error> {
     let reserve = services.location.reserve_space()?;
-    replace_guardrail(services, management, hash, from, guardrail.as_ref()).await?;
+    assign_guardrail(services, management, hash, from, guardrail.as_ref()).await?;
     drop(reserve);
     let record = |stored_key: &mut StoredKey| {
         stored_key.requested.guardrail.clone_from(&guardrail);

@@ -203,7 +203,7 @@ impl ServiceContext {
         }
         let known = self.other_stores.iter().find(|store| store.kind() == *kind).cloned();
         let store = known.or_else(|| match kind {
-            // The name of a program says everything about its store.
+            // A store behind a program needs no settings besides its name.
             StoreKind::Exec(program) => Some(SecretStore::exec(program.clone())),
             _ => None,
         });
@@ -228,7 +228,7 @@ impl ServiceContext {
         }
     }
 
-    /// Records which keychain keys are stored in, once in a process. Its failure is not shown.
+    /// Records the keychain in which keys are stored, once per process. A failure is only logged.
     pub(crate) async fn remember_provider(&self) {
         static IS_DONE: AtomicBool = AtomicBool::new(false);
         if self.secret_store.kind() != StoreKind::Keychain || IS_DONE.swap(true, Ordering::Relaxed)

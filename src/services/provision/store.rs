@@ -10,7 +10,9 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
 use super::free_label::store_under_free_label;
-use super::unlisted_keys::{BatchItem, known_accounts, log_error, move_aside, not_listed_error};
+use super::unlisted_keys::{
+    BatchItem, known_accounts, log_error, not_listed_error, use_separate_label,
+};
 use super::{
     ServiceContext, delete_attempt_secrets, shared, shared_entry, unreceived, wait_for_cancel,
 };
@@ -61,7 +63,7 @@ pub(super) async fn store_received_key(
     };
     accounts.mark(&mut stored_key);
     if unlisted.is_some() {
-        move_aside(&mut stored_key);
+        use_separate_label(&mut stored_key);
     }
     // Even if the journal cannot be written, the key must be stored.
     let next = next.zip(naming).map(|(next, naming)| (&mut next.attempt_guard, naming.0));

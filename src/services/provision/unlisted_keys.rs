@@ -48,8 +48,8 @@ impl UnlistedKeys {
         if self.is_empty() {
             return Ok(());
         }
-        let (guards, stored_key): (Vec<_>, Vec<_>) = self.keys.drain(..).unzip();
-        inventory::upsert_keys(&services.location, stored_key)
+        let (guards, stored_keys): (Vec<_>, Vec<_>) = self.keys.drain(..).unzip();
+        inventory::upsert_keys(&services.location, stored_keys)
             .map_err(|error| not_listed_error(&error))?;
         log_error(AttemptGuard::complete_all(guards.into_iter().flatten().collect()));
         Ok(())
@@ -73,7 +73,7 @@ pub(super) fn known_accounts(
 
 /// Gives a planned key of an unconfirmed account another label than the planned one, which programs
 /// may use already.
-pub(super) fn move_aside(stored_key: &mut StoredKey) {
+pub(super) fn use_separate_label(stored_key: &mut StoredKey) {
     if let Some(other) = stored_key.other_account.as_mut().filter(|other| !other.confirmed) {
         let label = stored_key.label.with_suffix("(other account)");
         other.intended_label = Some(std::mem::replace(&mut stored_key.label, label));

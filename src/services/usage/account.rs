@@ -77,7 +77,7 @@ pub async fn fetch_summary(
     };
     let run = ActivityRun::new(services, management)?;
     let mut summary = AccountSummary::default();
-    let credits = keys::get_credits_with(services, run.client(), run.management()).await;
+    let credits = keys::get_credits(services, run.client(), run.management()).await;
     summary.credits = take_part("credits", credits, &mut summary.notes)?;
     let today = crate::domain::utc_date(run.client().server_time());
     match run.fetch_account(today).await {

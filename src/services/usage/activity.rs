@@ -248,8 +248,7 @@ impl ActivityRun {
                 let management = self.management.clone();
                 tasks.spawn(async move {
                     let hash = hash.as_deref();
-                    let rows =
-                        keys::list_activity_with(&services, &client, &management, hash).await;
+                    let rows = keys::list_activity(&services, &client, &management, hash).await;
                     (id, rows)
                 });
             }
@@ -310,8 +309,7 @@ impl ActivityRun {
         if count == 1 {
             return true;
         }
-        let rows =
-            keys::list_activity_with(&self.services, &self.client, &self.management, None).await;
+        let rows = keys::list_activity(&self.services, &self.client, &self.management, None).await;
         matches!(rows, Err(error) if error.is_unavailable())
     }
 }

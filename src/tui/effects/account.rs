@@ -25,11 +25,10 @@ impl EffectRunner {
                     days: summary.days,
                     spent_today: summary.spent_today,
                     keys: summary.account_keys,
-                    models: summary.models,
-                    errors: summary.notes,
                 }),
                 Err(error) => {
-                    Some(AccountReport { errors: vec![error], ..AccountReport::default() })
+                    tracing::warn!(error = %error.message, "the account could not be read");
+                    Some(AccountReport::default())
                 }
             })
         });

@@ -38,8 +38,6 @@ pub enum Safety {
     Harmless,
     /// A question, a dialog or a form comes first.
     Confirmed,
-    /// A question comes first, and `u` reverts it.
-    Undoable,
 }
 
 /// What the user can do, with its keys.

@@ -7,12 +7,11 @@ use jiff::{Timestamp, ToSpan};
 use super::Dashboard;
 use super::ticket::Ticket;
 use crate::domain::{
-    AccountFigures, AccountKey, Credits, DailySpending, KeySpending, ModelSpending, StoredKey,
-    UserError, round_to_cents, utc_date,
+    AccountFigures, AccountKey, Credits, DailySpending, KeySpending, StoredKey, round_to_cents,
+    utc_date,
 };
 
-/// The summary of the account. A part that the server refused is missing, with the reason in
-/// `errors`.
+/// The summary of the account. A part that the server refused is missing.
 #[derive(Clone, Debug, Default)]
 pub struct AccountReport {
     /// The credits.
@@ -23,10 +22,6 @@ pub struct AccountReport {
     pub spent_today: Option<f64>,
     /// The keys of the account, stored here or not.
     pub keys: Vec<AccountKey>,
-    /// By model in the last thirty completed days, highest first.
-    pub models: Vec<ModelSpending>,
-    /// Why parts are missing.
-    pub errors: Vec<UserError>,
 }
 
 /// What is known about the account.

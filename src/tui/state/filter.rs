@@ -1,5 +1,6 @@
-//! The language of the filter: words match labels and states, and `state:low spent>10 expires<7d
-//! workspace:x store:os` narrow the list. A term after `-` must not match.
+//! The syntax of the filter: a word matches labels and states; terms such as `state:low`,
+//! `spent>10`, `expires<7d`, `workspace:x` and `store:os` compare fields. A term after `-` must not
+//! match.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,7 +12,8 @@ pub struct Filter {
     terms: Vec<Term>,
     /// What is wrong with a term, which then matches every key.
     pub problem: Option<String>,
-    /// What stands before a comparison and is not a field, so that the term is compared with labels.
+    /// The text before a comparison that is not a known field. The term is then compared with
+    /// labels.
     pub unknown_field: Option<String>,
 }
 

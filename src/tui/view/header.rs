@@ -59,7 +59,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         Span::styled("SANDBOX: no real keys ", theme.warning())
     } else {
         let host = model.server.split_once("://").map_or(&*model.server, |(_, host)| host);
-        // The default profile needs no name.
+        // The name of the default profile is not shown.
         let profile = if model.profile.is_default() {
             String::new()
         } else {

@@ -6,7 +6,7 @@ use super::*;
 fn a_guardrail_that_was_deleted_before_it_is_assigned_is_reported() {
     let case = Case::new(Assignments { guardrail: true, byok: false, workspace: false });
     let guardrail = case.guardrail.clone();
-    case.account.inject_fault("POST /api/v1/guardrails/", Fault::Say(404, String::new()));
+    case.account.inject_fault("POST /api/v1/guardrails/", Fault::Respond(404, String::new()));
     let rotation = rotate(&case.account, KEY, management(&case.account));
     let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
     assert_eq!(names(&rotated.not_carried, true), ["guardrail"]);
@@ -40,16 +40,16 @@ fn a_guardrail_that_was_deleted_before_it_is_read_again_is_reported() {
     assert_eq!(case.account.stored_key(KEY).guardrail, None);
     let guardrail = format!("GET /api/v1/guardrails/{}", case.guardrail);
     let is_deleted = AtomicBool::new(false);
-    case.account.proxy.rule(move |request| {
+    case.account.proxy.set_rule(move |request| {
         if request.starts_with("POST /api/v1/keys") {
             is_deleted.store(true, Ordering::Relaxed);
         }
         if !is_deleted.load(Ordering::Relaxed) {
             Fault::Pass
         } else if request.starts_with("GET /api/v1/guardrails/assignments") {
-            Fault::Lie(200, r#"{"data":[],"total_count":0}"#.into())
+            Fault::ReplaceResponse(200, r#"{"data":[],"total_count":0}"#.into())
         } else if request.starts_with(&guardrail) {
-            Fault::Say(404, String::new())
+            Fault::Respond(404, String::new())
         } else {
             Fault::Pass
         }
@@ -75,7 +75,7 @@ fn check_changed_limit(body: &'static str, limit: Option<f64>) {
     let (url, hash) = (case.account.sandbox.url().to_owned(), case.old.hash.clone());
     let token = case.account.sandbox.management_key().to_owned();
     let is_changed = AtomicBool::new(false);
-    case.account.proxy.rule(move |request| {
+    case.account.proxy.set_rule(move |request| {
         if request.starts_with("POST /api/v1/keys") && !is_changed.swap(true, Ordering::Relaxed) {
             patch_key(&url, &token, &hash, body);
         }
@@ -99,7 +99,7 @@ fn a_key_that_was_moved_meanwhile_is_followed_to_its_workspace() {
     let token = case.account.sandbox.management_key().to_owned();
     let is_moved = AtomicBool::new(false);
     let is_created = AtomicBool::new(false);
-    case.account.proxy.rule(move |request| {
+    case.account.proxy.set_rule(move |request| {
         if request.starts_with("POST /api/v1/keys") {
             is_created.store(true, Ordering::Relaxed);
         } else if is_created.load(Ordering::Relaxed) && !is_moved.swap(true, Ordering::Relaxed) {
@@ -111,7 +111,7 @@ fn a_key_that_was_moved_meanwhile_is_followed_to_its_workspace() {
     let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
     assert_eq!(rotated.not_carried, []);
     assert_eq!(rotated.new.workspace_id(), Some(&workspaces[1].id));
-    // The provider key of the workspace that it left is of no use to either.
+    // Neither key can use the provider key of the old workspace.
     assert_eq!(case.lacks(&rotated.new.hash), ["allowed_api_key_hashes"]);
 }
 

@@ -54,7 +54,7 @@ const REPLIES: &[&[u8]] = &[
 ];
 
 #[test]
-fn replies_are_swallowed_however_they_are_split() {
+fn replies_are_dropped_however_they_are_split() {
     for reply in REPLIES {
         for split in 1..reply.len() {
             let (first, second) = reply.split_at(split);
@@ -84,7 +84,7 @@ fn unterminated_sequences_end_with_their_time_limit() {
 }
 
 #[test]
-fn reply_whose_first_byte_was_late_is_swallowed() {
+fn reply_whose_first_byte_was_late_is_dropped() {
     let mut parser = InputParser::default();
     let mut events = Vec::new();
     parser.feed(b"\x1b", &mut events);
