@@ -299,17 +299,17 @@ fn the_last_line_says_for_how_many_keys_what_was_done() {
     };
     for (fault, code, expected) in [
         (
-            Fault::Say(401, r#"{"error":{"message":"no"}}"#.into()),
+            Fault::Respond(401, r#"{"error":{"message":"no"}}"#.into()),
             1,
             "2 keys were created and stored, 2 failed, 1 was not started; for 'k2': no key was created",
         ),
-        (Fault::Half, 7, "2 keys were created and stored, 2 failed, 1 was not started"),
-        (Fault::SlowDown(0), 6, "2 keys were created and stored, 1 failed, 2 were not started"),
+        (Fault::TruncateResponse, 7, "2 keys were created and stored, 2 failed, 1 was not started"),
+        (Fault::RateLimit(0), 6, "2 keys were created and stored, 1 failed, 2 were not started"),
     ] {
         let home = SandboxHome::new();
         let proxy = Proxy::before(home.sandbox.url());
         let creates = std::sync::atomic::AtomicUsize::new(0);
-        proxy.rule(move |request| {
+        proxy.set_rule(move |request| {
             let is_create = request.starts_with("POST /api/v1/keys");
             let earlier = usize::from(is_create);
             let earlier = creates.fetch_add(earlier, std::sync::atomic::Ordering::SeqCst);

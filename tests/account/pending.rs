@@ -80,14 +80,14 @@ fn finishes(account: &TestAccount, hash: &str, name: &str) {
     let recovered = block_on(keys::recover_attempts(&account.services)).unwrap();
     assert!(recovered.errors[0].advice.contains("keywright management set"), "{recovered:?}");
 
-    account.proxy.rule(|_| Fault::Pass);
+    account.proxy.set_rule(|_| Fault::Pass);
     assert_eq!(account.recover(), (vec![FinishedStep::Renamed(label(name))], vec![]));
     assert_eq!((account.name_at_server(hash).as_str(), attempts(account)), (name, 0));
     assert_eq!(account.recover(), (vec![], vec![]));
 }
 
 fn refuse_renames(account: &TestAccount) {
-    account.inject_fault(RENAME, Fault::Say(403, r#"{"error":{"message":"no"}}"#.into()));
+    account.inject_fault(RENAME, Fault::Respond(403, r#"{"error":{"message":"no"}}"#.into()));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_removed_key_gets_its_label_at_the_server_too_unless_it_is_deleted_there() {
     keys::restore_key(&account.services, &trashed, &label("other")).unwrap();
     keys::remove_key(&account.services, &account.stored_key("other")).unwrap().unwrap();
     assert_eq!(account.recover().0, []);
-    account.proxy.rule(|_| Fault::Pass);
+    account.proxy.set_rule(|_| Fault::Pass);
     assert_eq!(account.recover(), (vec![FinishedStep::Renamed(label("other"))], vec![]));
     assert_eq!((account.name_at_server(&key.hash).as_str(), attempts(&account)), ("other", 0));
 
@@ -144,7 +144,7 @@ fn a_name_that_somebody_gave_the_key_meanwhile_is_left() {
     let account = TestAccount::new();
     refuse_renames(&account);
     let (key, _) = account.create("tool", None);
-    account.proxy.rule(|_| Fault::Pass);
+    account.proxy.set_rule(|_| Fault::Pass);
     let (services, management) = (&account.services, &account.management);
     let current = block_on(keys::fetch_account_key(services, management, &key.hash)).unwrap();
     let patch = keywright::domain::KeyPatch { name: Some(label("theirs")), ..Default::default() };
@@ -158,19 +158,19 @@ fn a_name_that_somebody_gave_the_key_meanwhile_is_left() {
 fn the_key_of_a_repeated_request_is_deleted_with_a_late_rename() {
     let account = TestAccount::new();
     let is_first = std::sync::atomic::AtomicBool::new(true);
-    account.proxy.rule(move |request| {
+    account.proxy.set_rule(move |request| {
         if request.starts_with(RENAME) {
-            Fault::Say(403, String::new())
+            Fault::Respond(403, String::new())
         } else if request.starts_with(CREATE)
             && is_first.swap(false, std::sync::atomic::Ordering::SeqCst)
         {
-            Fault::Lie(503, String::new())
+            Fault::ReplaceResponse(503, String::new())
         } else {
             Fault::Pass
         }
     });
     let (key, _) = account.create("tool", None);
-    account.proxy.rule(|_| Fault::Pass);
+    account.proxy.set_rule(|_| Fault::Pass);
     account.recover();
     let (services, management) = (&account.services, &account.management);
     let listed = block_on(keys::list_account_keys(services, management)).unwrap();
@@ -192,9 +192,9 @@ fn research(account: &TestAccount) -> GuardrailRef {
 fn a_refused_rename_and_a_refused_guardrail_are_both_said_and_both_finished() {
     let account = TestAccount::new();
     let research = research(&account);
-    account.proxy.rule(|request| {
+    account.proxy.set_rule(|request| {
         if request.starts_with(RENAME) || request.starts_with("POST /api/v1/guardrails/") {
-            Fault::Say(403, String::new())
+            Fault::Respond(403, String::new())
         } else {
             Fault::Pass
         }
@@ -205,7 +205,7 @@ fn a_refused_rename_and_a_refused_guardrail_are_both_said_and_both_finished() {
     assert!(warning.message.contains("could not be renamed"), "{warning:?}");
     let (_, errors) = account.recover();
     assert_eq!(errors.len(), 2, "{errors:?}");
-    account.proxy.rule(|_| Fault::Pass);
+    account.proxy.set_rule(|_| Fault::Pass);
     let expected = vec![
         FinishedStep::GuardrailAssigned(label("tool"), research.clone()),
         FinishedStep::Renamed(label("tool")),

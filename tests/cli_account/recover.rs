@@ -80,8 +80,8 @@ fn a_name_that_is_pending_is_in_the_json_of_new_and_named_by_doctor_until_recove
     let home = SandboxHome::new();
     let proxy = Proxy::before(home.sandbox.url());
     let refused = |request: &str| request.starts_with("PATCH");
-    let refuse = Fault::Say(403, r#"{"error":{"message":"no"}}"#.into());
-    proxy.rule(move |request| if refused(request) { refuse.clone() } else { Fault::Pass });
+    let refuse = Fault::Respond(403, r#"{"error":{"message":"no"}}"#.into());
+    proxy.set_rule(move |request| if refused(request) { refuse.clone() } else { Fault::Pass });
     let run = |arguments: &[&str]| {
         let mut all = vec!["--server", &proxy.url];
         all.extend(arguments);
@@ -101,7 +101,7 @@ fn a_name_that_is_pending_is_in_the_json_of_new_and_named_by_doctor_until_recove
     // A removed key is renamed as well.
     assert_eq!(run(&["rm", "tool", "--yes"]).0, 0);
 
-    proxy.rule(|_| Fault::Pass);
+    proxy.set_rule(|_| Fault::Pass);
     let (code, out, err) = run(&["recover", "--json"]);
     let document: Value = serde_json::from_str(&out).unwrap();
     let finished = json!([{"label": "tool", "step": "renamed"}]);
