@@ -229,7 +229,7 @@ fn a_guardrail_that_somebody_removed_is_not_assigned_again() {
     assert_eq!(account.recover().0, [expected]);
 
     let management: &ManagementKey = &account.management;
-    block_on(keys::assign_guardrail(&services, management, &key.hash, None)).unwrap();
+    block_on(keys::assign_guardrail(&services, management, &key.hash, None, None)).unwrap();
     block_on(keys::join_account_keys(&services, management)).unwrap();
     assert_eq!(account.recover(), (vec![], vec![]));
     assert_eq!(account.stored_key("tool").guardrail, None);
