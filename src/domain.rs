@@ -67,7 +67,7 @@ pub use key_pattern::{KEY_PREFIX, MAX_KEY_BYTES, find_keys, mask_keys, match_key
 pub use key_request::{Cents, DefaultedFields, Expiry, KeyRequest, ResetInterval};
 pub use key_state::KeyState;
 pub use label::Label;
-pub use money::{format_usd, format_usd_short, from_nanodollars, round_to_cents, to_nanodollars};
+pub use money::{format_usd, format_usd_short, from_nanodollars, sum_usd, to_nanodollars};
 pub use monthly_limits::sum_of_monthly_limits;
 pub use other_account::{KnownAccounts, OtherAccount, mark_other_accounts};
 pub use profile_name::ProfileName;
@@ -86,8 +86,9 @@ pub use shared_record::{
 pub use store_kind::{KeyLocation, ParseStoreKindError, StoreKind};
 pub use stored_key::{PendingReplacement, Retirement, StoredKey, deserialize_sanitized};
 pub use text::{
-    format_date, format_duration, format_relative_time, format_short_span, format_timestamp,
-    io_error_text, sanitize, seconds_until_relative_time_changes, truncate, utc_date,
+    format_date, format_duration, format_last_use, format_relative_time, format_short_last_use,
+    format_short_span, format_timestamp, io_error_text, sanitize,
+    seconds_until_relative_time_changes, truncate, utc_date,
 };
 pub use theme::ThemeChoice;
 pub use thresholds::Thresholds;

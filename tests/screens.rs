@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "screens/feedback.rs"]
+mod feedback;
 #[path = "screens/key_actions.rs"]
 mod key_actions;
 #[path = "screens/key_table.rs"]
@@ -312,7 +314,7 @@ fn disabling_and_enabling_name_the_key_in_their_question() {
     let label = model.dashboard.selected_key().unwrap().label.clone();
     let screen = drawn(&model);
     assert!(screen.contains(&format!("Disable {label} at OpenRouter?")), "{screen}");
-    assert!(screen.contains("y disable") && screen.contains("n cancel"), "{screen}");
+    assert!(screen.contains("y disable") && screen.contains("enter cancel"), "{screen}");
 }
 
 #[test]

@@ -238,7 +238,7 @@ impl Fuzzer {
             }
             Msg::Response(_, Response::LeakResponseFinished(leak_responses)) => {
                 for response in leak_responses {
-                    if let RotationOutcome::NotStored { entry, .. } = &response.rotation {
+                    if let Some(RotationOutcome::NotStored { entry, .. }) = &response.rotation {
                         record(entry, "a leak");
                     }
                 }

@@ -33,6 +33,11 @@ pub(super) fn read_key_input(prompt: &'static str) -> Result<SecretString, UserE
     Ok(String::from_utf8_lossy(&bytes).into_owned().into())
 }
 
+/// Whether there is a terminal for a prompt, even if standard input is none.
+pub(super) fn has_terminal() -> bool {
+    echo_guard::open_terminal().is_some()
+}
+
 /// Prompts for a line without echo on the terminal, even if standard input is not a terminal.
 /// Returns `None` at the end of the input.
 pub(super) fn prompt_hidden_line(prompt: &'static str) -> Result<Option<SecretString>, UserError> {

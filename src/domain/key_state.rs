@@ -97,6 +97,12 @@ const LOW_SHARE: f64 = 0.2;
 const STALE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 impl StoredKey {
+    /// Whether the state is a reason to act. A key that another one replaced needs no higher limit and no
+    /// later end.
+    pub fn needs_attention(&self, now: Timestamp) -> bool {
+        self.retirement.is_none() && self.state(now).needs_attention()
+    }
+
     /// Returns whether this key may authorise the creation of another one: it is stored here, it
     /// works, no other key has replaced it, and it belongs to the account of the other keys.
     pub fn can_authorize(&self, now: Timestamp) -> bool {

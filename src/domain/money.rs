@@ -21,9 +21,13 @@ pub fn format_usd_short(amount: f64) -> String {
     }
 }
 
-/// Returns an amount in whole cents, as it is shown, so that a sum is that of the amounts on screen.
-pub fn round_to_cents(usd: f64) -> f64 {
-    (usd * 100.0).round() / 100.0
+/// Returns the exact sum of amounts in USD; `None` if one of them is not known. Only what is shown is rounded,
+/// so that every sum of the same amounts reads the same.
+pub fn sum_usd(amounts: impl IntoIterator<Item = Option<f64>>) -> Option<f64> {
+    let sum = amounts
+        .into_iter()
+        .try_fold(0_i64, |sum, usd| Some(sum.saturating_add(to_nanodollars(usd?)?)));
+    sum.map(from_nanodollars)
 }
 
 /// The highest amount that is added up, in USD.
@@ -49,6 +53,15 @@ fn with_sign(amount: f64, size: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sum_is_exact_and_rounded_once() {
+        let sum = sum_usd([Some(0.004), Some(0.004), Some(0.004)]);
+        assert_eq!(sum.map(format_usd).as_deref(), Some("$0.01"));
+        assert_eq!(sum_usd([Some(0.1), Some(0.2)]), Some(0.3));
+        assert_eq!(sum_usd([Some(1.0), None]), None);
+        assert_eq!(sum_usd([]), Some(0.0));
+    }
 
     #[test]
     fn the_sign_stands_before_the_currency_and_zero_has_none() {

@@ -114,8 +114,8 @@ pub struct LeakResponse {
     pub label: Label,
     /// The result of disabling the leaked key.
     pub disable_result: ActionResult,
-    /// The outcome of its replacement.
-    pub rotation: RotationOutcome,
+    /// The outcome of its replacement; `None` if it was replaced before, so that it needs no new key.
+    pub rotation: Option<RotationOutcome>,
 }
 
 impl LeakResponse {
@@ -126,24 +126,33 @@ impl LeakResponse {
             (false, format!("'{label}' {what}: {}", error.one_line()))
         };
         let (succeeded, message) = match &self.rotation {
-            RotationOutcome::Completed { rotated, .. } => {
+            Some(RotationOutcome::Completed { rotated, .. }) => {
                 let old = rotated.old.as_ref().map_or(String::new(), |old| {
                     format!("; the leaked key is stored as '{}'", old.label)
                 });
                 (true, format!("'{label}' is a new key, {}{old}", rotated.new.masked))
             }
-            RotationOutcome::LabelNotMoved { new, error } => {
+            Some(RotationOutcome::LabelNotMoved { new, error }) => {
                 let what =
                     format!("is still the leaked key; the new key is stored as '{}'", new.label);
                 failed(&what, error)
             }
-            RotationOutcome::NotStored { error, .. } => {
+            Some(RotationOutcome::NotStored { error, .. }) => {
                 failed("has a new key, which is not stored", error)
             }
-            RotationOutcome::Failed(error) => failed("was not replaced", error),
+            Some(RotationOutcome::Failed(error)) => failed("was not replaced", error),
+            None => {
+                let revoke = format_command(&["rm", "--revoke"], &[label.as_str()]);
+                (
+                    true,
+                    format!(
+                        "'{label}' was replaced before, so no new key was created; to delete it: {revoke}"
+                    ),
+                )
+            }
         };
         let mut results = vec![self.disable_result.clone(), ActionResult { succeeded, message }];
-        if let RotationOutcome::Completed { rotated, warning } = &self.rotation {
+        if let Some(RotationOutcome::Completed { rotated, warning }) = &self.rotation {
             results.extend(warning.as_ref().map(|warning| ActionResult {
                 succeeded: false,
                 message: format!("the new key of '{label}': {}", warning.one_line()),
@@ -165,7 +174,7 @@ impl LeakResponse {
     /// Returns what the new key does not have of the leaked one, or could not be compared.
     pub fn not_carried(&self) -> &[NotCarried] {
         match &self.rotation {
-            RotationOutcome::Completed { rotated, .. } => &rotated.not_carried,
+            Some(RotationOutcome::Completed { rotated, .. }) => &rotated.not_carried,
             _ => &[],
         }
     }
@@ -173,6 +182,12 @@ impl LeakResponse {
     /// Returns whether every action succeeded, and the new key has all that the leaked one has.
     pub fn is_complete(&self) -> bool {
         self.disable_result.succeeded
-            && matches!(&self.rotation, RotationOutcome::Completed { rotated, warning: None } if rotated.not_carried.is_empty())
+            && match &self.rotation {
+                None => true,
+                Some(RotationOutcome::Completed { rotated, warning }) => {
+                    warning.is_none() && rotated.not_carried.is_empty()
+                }
+                Some(_) => false,
+            }
     }
 }

@@ -50,15 +50,18 @@ pub fn format_date(at: Timestamp) -> String {
     to_utc(at).strftime("%Y-%m-%d").to_string()
 }
 
-/// Returns a number of seconds in its largest unit, rounded down. Whole days begin after two of them, so
-/// that no text is off by nearly half.
-const fn in_largest_unit(seconds: u64) -> (u64, &'static str) {
-    match seconds {
-        0..60 => (seconds, "second"),
-        60..3_600 => (seconds / 60, "minute"),
-        3_600..172_800 => (seconds / 3_600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    }
+/// The units of a span: name, seconds, and the least number of seconds that is shown in it. Each begins where
+/// the one before it would be rounded to a whole one; days begin after two of them, so that no text is off by
+/// nearly half.
+const UNITS: [(&str, u64, u64); 4] =
+    [("second", 1, 0), ("minute", 60, 60), ("hour", 3_600, 3_570), ("day", 86_400, 171_000)];
+
+/// Returns a number of seconds in its largest unit, rounded to the nearest. All texts about a span have this
+/// number, also the columns and the commands.
+fn in_largest_unit(seconds: u64) -> (u64, &'static str) {
+    let unit = UNITS.iter().rev().find(|(.., first)| seconds >= *first);
+    let (name, size, _) = *unit.unwrap_or(&UNITS[0]);
+    ((seconds + size / 2) / size, name)
 }
 
 /// Formats the time from `from` to `to` in one unit: `in 30 days`, `in 5 hours`,
@@ -77,9 +80,28 @@ pub fn format_relative_time(from: Timestamp, to: Timestamp) -> String {
 pub fn format_short_span(from: Timestamp, to: Timestamp) -> String {
     match in_largest_unit((to.as_second() - from.as_second()).unsigned_abs()) {
         (_, "second") => String::from("<1m"),
-        (days @ 1_000.., "day") => format!("{}y", days / 365),
+        (days @ 1_000.., "day") => format!("{}y", (days + 182) / 365),
         (count, unit) => format!("{count}{}", &unit[..1]),
     }
+}
+
+/// Formats when a key was last used, no finer than an hour, so that it does not wake the program every minute.
+pub fn format_last_use(at: Timestamp, now: Timestamp) -> String {
+    if is_within_an_hour(at, now) {
+        String::from("less than an hour ago")
+    } else {
+        format_relative_time(now, at)
+    }
+}
+
+/// Formats the time since a key was last used for a narrow column: `<1h`, `5h`, `3d`.
+pub fn format_short_last_use(at: Timestamp, now: Timestamp) -> String {
+    if is_within_an_hour(at, now) { String::from("<1h") } else { format_short_span(at, now) }
+}
+
+fn is_within_an_hour(at: Timestamp, now: Timestamp) -> bool {
+    let seconds = now.as_second() - at.as_second();
+    matches!(in_largest_unit(seconds.max(0).unsigned_abs()), (_, "second" | "minute"))
 }
 
 /// Formats as `1 hour`, `20 minutes`, `2 days`.
@@ -91,16 +113,21 @@ pub fn format_duration(span: SignedDuration) -> String {
 /// Returns how many seconds after `from` the text of [`format_relative_time`] changes.
 pub fn seconds_until_relative_time_changes(from: Timestamp, to: Timestamp) -> i64 {
     let seconds = to.as_second() - from.as_second();
-    let unit = match seconds.unsigned_abs() {
-        0..3_600 => 60,
-        3_600..172_800 => 3_600,
-        _ => 86_400,
-    };
-    match seconds {
-        // One second more, because `now` begins below a minute.
-        0.. => seconds % unit + 1,
-        _ => unit + seconds % unit,
+    let size = seconds.unsigned_abs();
+    if size < 60 {
+        return 60 + seconds;
     }
+    let (count, name) = in_largest_unit(size);
+    let at = UNITS.iter().position(|(unit, ..)| *unit == name).unwrap_or(0);
+    let (_, unit, first_of_unit) = UNITS[at];
+    let change = if seconds > 0 {
+        // The span shrinks until it is below the first second of its text.
+        size + 1 - (count * unit - unit / 2).max(first_of_unit)
+    } else {
+        let next_unit = UNITS.get(at + 1).map_or(u64::MAX, |(.., first)| *first);
+        (count * unit + unit / 2).min(next_unit) - size
+    };
+    i64::try_from(change).unwrap_or(i64::MAX)
 }
 
 /// Converts an instant to UTC calendar fields.
@@ -151,7 +178,7 @@ mod tests {
     #[test]
     fn relative_times_have_the_same_number_in_every_form() {
         let now = Timestamp::UNIX_EPOCH;
-        for seconds in [60, 119, 3_599, 3_600, 86_400, 172_799, 172_800, 259_199, 86_399_999] {
+        for seconds in [60, 119, 3_599, 3_600, 86_400, 172_799, 172_800, 259_199, 86_299_999] {
             let at = now + SignedDuration::from_secs(seconds);
             let (long, short) = (format_relative_time(now, at), format_short_span(now, at));
             let number = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
@@ -159,7 +186,58 @@ mod tests {
             assert_eq!(format!("in {}", format_duration(at.duration_since(now))), long);
             assert_eq!(format_relative_time(at, now), long.replace("in ", "") + " ago");
         }
-        assert_eq!(format_short_span(now, now + SignedDuration::from_hours(24 * 1_000)), "2y");
+        assert_eq!(format_short_span(now, now + SignedDuration::from_hours(24 * 1_000)), "3y");
+    }
+
+    #[test]
+    fn spans_are_rounded_to_the_nearest_unit() {
+        let now = Timestamp::UNIX_EPOCH;
+        for (seconds, text) in [
+            (59, "now"),
+            (89, "in 1 minute"),
+            (90, "in 2 minutes"),
+            (3_569, "in 59 minutes"),
+            (3_570, "in 1 hour"),
+            (170_999, "in 47 hours"),
+            (171_000, "in 2 days"),
+            // A second before three days it is not two days.
+            (3 * 86_400 - 1, "in 3 days"),
+            (3 * 86_400, "in 3 days"),
+            (14 * 86_400 - 30, "in 14 days"),
+        ] {
+            assert_eq!(format_relative_time(now, now + SignedDuration::from_secs(seconds)), text);
+        }
+        assert_eq!(format_short_span(now, now + SignedDuration::from_secs(3 * 86_400 - 1)), "3d");
+    }
+
+    #[test]
+    fn a_last_use_has_the_same_number_in_both_forms() {
+        let now = Timestamp::UNIX_EPOCH;
+        for (seconds, short, long) in [
+            (-5, "<1h", "less than an hour ago"),
+            (3_569, "<1h", "less than an hour ago"),
+            (3_570, "1h", "1 hour ago"),
+            (3 * 86_400, "3d", "3 days ago"),
+        ] {
+            let at = now - SignedDuration::from_secs(seconds);
+            assert_eq!(format_short_last_use(at, now), short);
+            assert_eq!(format_last_use(at, now), long);
+        }
+    }
+
+    #[test]
+    fn the_next_change_of_a_relative_time_is_known_to_the_second() {
+        let to = Timestamp::UNIX_EPOCH;
+        let text = |seconds: i64| format_relative_time(to - SignedDuration::from_secs(seconds), to);
+        let mut left = 4 * 86_400;
+        while left > -4 * 86_400 {
+            let from = to - SignedDuration::from_secs(left);
+            let change = seconds_until_relative_time_changes(from, to);
+            assert!(change > 0, "{left}");
+            assert_eq!(text(left), text(left - change + 1), "{left}");
+            assert_ne!(text(left), text(left - change), "{left}");
+            left -= change;
+        }
     }
 
     #[test]

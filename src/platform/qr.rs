@@ -26,6 +26,14 @@ impl QrImage {
         Some(Self { lines, columns })
     }
 
+    /// Returns the columns and rows that the image of `text` needs; more than any terminal has if it is too
+    /// long for a QR code.
+    pub(crate) fn measure(text: &str) -> (u16, u16) {
+        let cells = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
+        Self::encode(text)
+            .map_or((u16::MAX, u16::MAX), |image| (cells(image.columns), cells(image.lines.len())))
+    }
+
     /// Returns whether the image fits into this many columns and rows.
     pub(crate) fn fits(&self, columns: usize, rows: usize) -> bool {
         self.columns <= columns && self.lines.len() <= rows

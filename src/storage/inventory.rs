@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -12,15 +14,68 @@ use crate::storage::json_store::{Error, SchemaVersion, StoreLocation};
 
 const FILE_NAME: &str = "inventory.json";
 
-/// When the inventory was written last, and its length; `None` in memory and if there is no file. Another
-/// value means that it was written since.
-pub type InventoryStamp = Option<(SystemTime, u64)>;
+/// Identifies a written version of the inventory; `None` in memory and if there is no file. Another value
+/// means that it was written since.
+pub type InventoryStamp = Option<FileStamp>;
+
+/// When a file was written, its length, and where the system has one its number, which is another one after
+/// each replacement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileStamp {
+    modified: SystemTime,
+    length: u64,
+    number: u64,
+}
 
 /// Returns the current stamp. Blocks.
 pub fn inventory_stamp(location: &StoreLocation) -> InventoryStamp {
     let StoreLocation::Directory(dir) = location else { return None };
-    let metadata = std::fs::metadata(dir.join(FILE_NAME)).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
+    file_stamp(&dir.join(FILE_NAME))
+}
+
+fn file_stamp(path: &Path) -> Option<FileStamp> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    #[cfg(unix)]
+    let number = std::os::unix::fs::MetadataExt::ino(&metadata);
+    #[cfg(not(unix))]
+    let number = 0;
+    Some(FileStamp { modified: metadata.modified().ok()?, length: metadata.len(), number })
+}
+
+/// The inventory as this process read or wrote it last. A large one takes long to parse, and several parts
+/// of the program need it at the same time.
+static LAST_READ: Mutex<Option<ReadInventory>> = Mutex::new(None);
+
+struct ReadInventory {
+    path: PathBuf,
+    stamp: FileStamp,
+    inventory: Arc<Inventory>,
+}
+
+/// Calls `map` with the inventory. A file is parsed only if it changed since it was parsed last.
+fn read_with<R>(location: &StoreLocation, map: impl FnOnce(&Inventory) -> R) -> Result<R, Error> {
+    let StoreLocation::Directory(dir) = location else {
+        return location.read_with(FILE_NAME, |inventory: Cow<'_, Inventory>| map(&inventory));
+    };
+    let path = dir.join(FILE_NAME);
+    // Held while the file is parsed: others that need it then wait for the result.
+    let mut last_read = LAST_READ.lock().unwrap_or_else(PoisonError::into_inner);
+    let stamp = file_stamp(&path);
+    let known = last_read.as_ref().filter(|last| last.path == path && Some(last.stamp) == stamp);
+    let inventory = if let Some(known) = known {
+        Arc::clone(&known.inventory)
+    } else {
+        // Before the memory for another one is needed.
+        *last_read = None;
+        let inventory: Arc<Inventory> = Arc::new(location.read(FILE_NAME)?);
+        // A file that was replaced meanwhile is read again by the next call.
+        *last_read = stamp
+            .filter(|stamp| file_stamp(&path) == Some(*stamp))
+            .map(|stamp| ReadInventory { path, stamp, inventory: Arc::clone(&inventory) });
+        inventory
+    };
+    drop(last_read);
+    Ok(map(&inventory))
 }
 
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -48,21 +103,15 @@ pub fn filter_keys(
     server: &str,
     predicate: impl Fn(&StoredKey) -> bool,
 ) -> Result<Vec<StoredKey>, Error> {
-    let matches = |key: &StoredKey| key.server == server && predicate(key);
-    location.read_with(FILE_NAME, |inventory: Cow<'_, Inventory>| match inventory {
-        Cow::Borrowed(inventory) => {
-            inventory.keys.iter().filter(|key| matches(key)).cloned().collect()
-        }
-        Cow::Owned(Inventory { mut keys, .. }) => {
-            keys.retain(matches);
-            keys
-        }
+    read_with(location, |inventory| {
+        let of_server = inventory.keys.iter().filter(|key| key.server == server);
+        of_server.filter(|key| predicate(key)).cloned().collect()
     })
 }
 
 /// Returns the stored keys of all servers.
 pub fn list_all_keys(location: &StoreLocation) -> Result<Vec<StoredKey>, Error> {
-    Ok(location.read::<Inventory>(FILE_NAME)?.keys)
+    read_with(location, |inventory| inventory.keys.clone())
 }
 
 /// Returns the key stored under `label` for `server`: the one with exactly this label, else one whose
@@ -82,10 +131,20 @@ fn update<R>(
     location: &StoreLocation,
     change: impl FnOnce(&mut Inventory) -> R,
 ) -> Result<R, Error> {
-    location.update(FILE_NAME, |inventory: &mut Inventory| {
+    let change = |inventory: &mut Inventory| {
         let result = change(inventory);
         mark_other_accounts(&mut inventory.keys);
         result
+    };
+    let lock_last_read = || LAST_READ.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = |path: &Path| {
+        let last = lock_last_read().take_if(|last| last.path == path)?;
+        let is_current = Some(last.stamp) == file_stamp(path);
+        is_current.then(|| Arc::unwrap_or_clone(last.inventory))
+    };
+    location.update_known(FILE_NAME, known, change, |path, inventory| {
+        let (path, inventory) = (path.to_owned(), Arc::new(inventory));
+        *lock_last_read() = file_stamp(&path).map(|stamp| ReadInventory { path, stamp, inventory });
     })
 }
 
@@ -135,7 +194,7 @@ pub fn update_trash<R>(
 
 /// Returns the removed keys of `server`, the last removed first.
 pub fn list_trash(location: &StoreLocation, server: &str) -> Result<Vec<TrashedKey>, Error> {
-    location.read_with(FILE_NAME, |inventory: Cow<'_, Inventory>| {
+    read_with(location, |inventory| {
         inventory
             .trash
             .iter()
@@ -148,7 +207,7 @@ pub fn list_trash(location: &StoreLocation, server: &str) -> Result<Vec<TrashedK
 
 /// Returns the removed keys of all servers.
 pub fn list_whole_trash(location: &StoreLocation) -> Result<Vec<TrashedKey>, Error> {
-    location.read_with(FILE_NAME, |inventory: Cow<'_, Inventory>| inventory.trash.clone())
+    read_with(location, |inventory| inventory.trash.clone())
 }
 
 /// Updates the key with `hash`. Returns the updated key, or `None` if it is no longer stored.
@@ -191,4 +250,62 @@ pub fn remove_key(location: &StoreLocation, server: &str, label: &str) -> Result
         inventory.keys.retain(|key| key.server != server || key.label.as_str() != label);
         inventory.keys.len() < before
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::domain::{ApiKey, StoreKind};
+
+    fn key(label: &str) -> StoredKey {
+        let secret = ApiKey::from(String::from(label));
+        let label = label.parse().unwrap();
+        StoredKey::new(label, &secret, "s".into(), StoreKind::Keychain, Timestamp::UNIX_EPOCH)
+    }
+
+    fn labels(location: &StoreLocation) -> Vec<String> {
+        let keys = list_keys(location, "s").unwrap();
+        keys.into_iter().map(|key| key.label.to_string()).collect()
+    }
+
+    #[test]
+    fn a_change_of_another_process_is_read_and_a_damaged_file_reported() {
+        let dir = tempfile::tempdir().unwrap();
+        let location = StoreLocation::Directory(dir.path().join("data"));
+        upsert_keys(&location, vec![key("one")]).unwrap();
+        assert_eq!(labels(&location), ["one"]);
+        assert_eq!(labels(&location), ["one"]);
+        // Another process replaces the file and does not know the memory of this one.
+        let file = dir.path().join("data").join(FILE_NAME);
+        let other = std::fs::read_to_string(&file).unwrap().replace("\"one\"", "\"two\"");
+        std::fs::write(dir.path().join("new"), other).unwrap();
+        std::fs::rename(dir.path().join("new"), &file).unwrap();
+        assert_eq!(labels(&location), ["two"]);
+        upsert_keys(&location, vec![key("three")]).unwrap();
+        assert_eq!(labels(&location), ["two", "three"]);
+        std::fs::write(&file, "{").unwrap();
+        assert!(matches!(list_keys(&location, "s"), Err(Error::InvalidJson { .. })));
+        let changed = update_keys(&location, |keys| keys.clear());
+        assert!(matches!(changed, Err(Error::InvalidJson { .. })));
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(labels(&location), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_file_that_did_not_change_is_not_parsed_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let location = StoreLocation::Directory(dir.path().join("data"));
+        upsert_keys(&location, vec![key("one")]).unwrap();
+        let address = || read_with(&location, |inventory| inventory.keys.as_ptr()).unwrap();
+        let first = address();
+        assert_eq!(address(), first);
+        let results = [(key("one").hash, (Timestamp::now(), CheckResult::Rejected))].into();
+        record_checks(&location, "s", &results).unwrap();
+        // The written keys are those that were read before.
+        assert_eq!(address(), first);
+        let later = Timestamp::now() + SignedDuration::from_secs(1);
+        assert!(list_keys(&location, "s").unwrap()[0].rejected_at.is_some_and(|at| at < later));
+    }
 }

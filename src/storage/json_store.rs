@@ -238,6 +238,18 @@ impl StoreLocation {
         name: &str,
         change: impl FnOnce(&mut T) -> R,
     ) -> Result<R, Error> {
+        self.update_known(name, |_| None, change, |_, _| ())
+    }
+
+    /// Updates a document like [`Self::update`]. `known` returns what the file at the path contains, if that
+    /// is known, and `keep` takes what was written to it; both are called under the lock, and for a file only.
+    pub fn update_known<T: Document, R>(
+        &self,
+        name: &str,
+        known: impl FnOnce(&Path) -> Option<T>,
+        change: impl FnOnce(&mut T) -> R,
+        keep: impl FnOnce(&Path, T),
+    ) -> Result<R, Error> {
         let dir = match self {
             Self::Directory(dir) => dir,
             Self::Memory(memory) => {
@@ -253,9 +265,13 @@ impl StoreLocation {
             }
         };
         let _lock = self.lock_document(name)?;
-        let mut document: T = self.read(name)?;
+        let mut document: T = match known(&dir.join(name)) {
+            Some(document) => document,
+            None => self.read(name)?,
+        };
         let result = change(&mut document);
         write_document(dir, name, &document)?;
+        keep(&dir.join(name), document);
         Ok(result)
     }
 

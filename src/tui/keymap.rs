@@ -54,6 +54,11 @@ pub fn screen_bindings(model: &Model) -> Vec<Binding> {
     tables.flatten().map(|action| Binding::new(action, model)).collect()
 }
 
+/// Returns the actions of the dashboard, also while a dialog covers it.
+pub fn dashboard_bindings(model: &Model) -> impl Iterator<Item = Binding> {
+    DASHBOARD.iter().map(|action| Binding::new(action, model))
+}
+
 fn screen_tables(model: &Model) -> Vec<&'static [Action]> {
     match &model.screen {
         Screen::Dashboard if model.dashboard.is_filtering => vec![FILTER, TEXT_EDITING],

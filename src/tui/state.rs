@@ -37,7 +37,7 @@ pub use app_context::{AppContext, Background};
 pub use bulk::{BulkAction, UndoableChange};
 pub use columns::{Column, MARK_WIDTH, PlacedColumn, place_columns};
 pub use confirm_dialog::{ConfirmDialog, ConfirmKind, ExpectedLosses, UNUSED_FOR_CHOICES};
-pub use dashboard::{Dashboard, KeyList, KeyScope, RevealedKey};
+pub use dashboard::{Attention, Dashboard, KeyList, KeyScope, RevealedKey};
 pub use effect::{Effect, Request};
 pub use filter::Filter;
 pub(in crate::tui) use form::Submission;

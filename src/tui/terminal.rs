@@ -97,9 +97,9 @@ impl Terminal {
         let mut out = TerminalWriter(Vec::with_capacity(FRAME_BUFFER_SIZE));
         let entered = set_modes(&mut out)
             .and_then(|()| {
-                let viewport = Viewport::Fixed(drawn_area()?);
-                let options = TerminalOptions { viewport };
-                ratatui::Terminal::with_options(FrameBackend::new(out), options)
+                let area = drawn_area()?;
+                let options = TerminalOptions { viewport: Viewport::Fixed(area) };
+                ratatui::Terminal::with_options(FrameBackend::new(out, area.as_size()), options)
             })
             .map(|mut inner| {
                 let area = inner.get_frame().area();
@@ -123,8 +123,7 @@ impl Terminal {
         }
         let area = drawn_area()?;
         if area != self.area {
-            self.area = area;
-            self.inner.resize(area)?;
+            self.resize(area)?;
         }
         self.inner.draw(render).map(|_| ())
     }
@@ -188,12 +187,22 @@ impl Terminal {
         self.mouse_enabled = false;
         // Not `clear`: it queries the cursor position, and the thread that reads events would receive
         // the response.
-        self.area = drawn_area()?;
-        self.inner.resize(self.area)
+        self.resize(drawn_area()?)
     }
 
+    fn resize(&mut self, area: Rect) -> io::Result<()> {
+        self.area = area;
+        // What is replaced may contain a key.
+        self.inner.swap_buffers();
+        self.inner.backend_mut().resize(area.as_size());
+        self.inner.resize(area)
+    }
+
+    /// Resets the terminal and wipes what was on screen, because it may contain a key.
     fn leave(&mut self) {
         reset_modes(self.inner.backend_mut().writer());
+        self.inner.swap_buffers();
+        self.inner.backend_mut().wipe();
     }
 }
 

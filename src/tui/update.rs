@@ -88,26 +88,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Response(ticket, Response::RefreshFinished { error, retry_after, rejected_keys }) => {
-            if model.refresh.is_current_round(ticket) {
-                for account_key in &rejected_keys {
-                    model.dashboard.record_account_key(account_key, now);
-                }
-                // The round added usage samples.
-                model.dashboard.mark_usage_history_stale();
-                model.account.is_spending_stale = true;
-                model.account.is_report_stale = error.is_none();
-                let keys = model.dashboard.stored_keys().iter();
-                let first = keys.filter_map(|key| key.next_reset(now)).min();
-                model.refresh.finish_round(now, error, retry_after, first);
-                model.dashboard.update_order(now);
-                account::update_figures(model);
-                if !model.dashboard.has_acted {
-                    model.dashboard.select_row(0);
-                }
-            }
-            let rerun = model.refresh.current_round.is_none()
-                && std::mem::take(&mut model.refresh.rerun_requested);
-            if rerun { refresh::start(model) } else { Vec::new() }
+            refresh::finish(model, ticket, error, retry_after, &rejected_keys)
         }
         Msg::Resized(columns, rows) => {
             model.terminal_size = (columns, rows);
@@ -179,6 +160,14 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 && sign_in.ticket == ticket
             {
                 sign_in.handle_event(event, now);
+            }
+            Vec::new()
+        }
+        Msg::Response(ticket, Response::QrCodeMeasured(size)) => {
+            if let Screen::SignIn(sign_in) = &mut model.screen
+                && sign_in.ticket == ticket
+            {
+                sign_in.qr_code_size = Some(size);
             }
             Vec::new()
         }
@@ -269,6 +258,9 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::Response(ticket, Response::UsageHistoryLoaded(history)) => {
             if model.dashboard.usage_history_ticket == Some(ticket) {
                 model.dashboard.set_usage_history(history);
+                if !model.dashboard.replaced_keys.is_empty() {
+                    model.dashboard.update_summary(now);
+                }
                 responses::revoke_unused_keys(model)
             } else {
                 Vec::new()

@@ -157,7 +157,7 @@ fn a_leaked_key_is_disabled_even_where_nothing_can_be_written() {
     let [response] = &responses[..] else { panic!("{responses:?}") };
     assert!(response.disable_result.succeeded, "{response:?}");
     assert!(response.disable_result.message.contains("inventory could not be written"));
-    assert!(matches!(response.rotation, RotationOutcome::Failed(_)));
+    assert!(matches!(response.rotation, Some(RotationOutcome::Failed(_))));
     assert_eq!((account.proxy.count("PATCH"), account.proxy.count("POST")), (1, 0));
 }
 

@@ -103,7 +103,7 @@ fn a_refused_rename_is_finished_after_new_rotate_and_panic() {
         refuse_renames(&account);
         let rotation = if is_leak {
             let method = management(&account);
-            respond_to_leak(&account, &["agent"], true, &method).remove(0).rotation
+            respond_to_leak(&account, &["agent"], true, &method).remove(0).rotation.unwrap()
         } else {
             rotate(&account, "agent", management(&account))
         };

@@ -204,7 +204,7 @@ fn a_leaked_key_is_disabled_before_anything_else_whatever_fails() {
             assert!(requests[before].starts_with("PATCH /api/v1/keys/"), "{at}: {requests:?}");
             let response = &responses[0];
             assert!(response.disable_result.succeeded, "{at}: {response:?}");
-            let RotationOutcome::Completed { rotated, .. } = &response.rotation else {
+            let Some(RotationOutcome::Completed { rotated, .. }) = &response.rotation else {
                 panic!("{at}: {response:?}")
             };
             let lacks = case.lacks(&rotated.new.hash);
@@ -218,7 +218,7 @@ fn a_leaked_key_is_disabled_before_anything_else_whatever_fails() {
             );
             let warned = usize::from(matches!(
                 &response.rotation,
-                RotationOutcome::Completed { warning: Some(_), .. }
+                Some(RotationOutcome::Completed { warning: Some(_), .. })
             ));
             assert_eq!(results.len(), 2 + said.len() + warned, "{at}: {results:?}");
         }
@@ -293,7 +293,7 @@ fn without_a_management_key_it_is_said_before_and_after_what_cannot_be_carried()
     );
     let before_it = case.account.proxy.requests().len();
     let responses = respond_to_leak(&case.account, &[KEY], false, &method);
-    let RotationOutcome::Completed { rotated, .. } = &responses[0].rotation else {
+    let Some(RotationOutcome::Completed { rotated, .. }) = &responses[0].rotation else {
         panic!("{responses:?}")
     };
     assert_eq!(rotated.not_carried, before);
@@ -305,6 +305,24 @@ fn without_a_management_key_it_is_said_before_and_after_what_cannot_be_carried()
         "the workspace is requested with the key"
     );
     assert!(!LeakResponse::is_complete(&responses[0]));
+}
+
+#[test]
+fn a_leaked_key_that_was_replaced_before_is_disabled_and_gets_no_new_key() {
+    let account = TestAccount::new();
+    assert!(matches!(
+        rotate(&account, "laptop", management(&account)),
+        RotationOutcome::Completed { .. }
+    ));
+    let keys = account.labels();
+    let responses = respond_to_leak(&account, &["laptop (old)"], true, &management(&account));
+    let [response] = &responses[..] else { panic!("{responses:?}") };
+    assert!(response.rotation.is_none() && response.is_complete(), "{response:?}");
+    let results = response.action_results();
+    assert!(results.iter().all(|result| result.succeeded), "{results:?}");
+    assert!(results[1].message.contains("keywright rm --revoke 'laptop (old)'"), "{results:?}");
+    assert_eq!(account.labels(), keys);
+    assert_eq!(account.stored_key("laptop (old)").disabled, Some(true));
 }
 
 #[test]

@@ -10,6 +10,7 @@ fn panic_lists_its_steps() {
     assert_eq!(out.lines().count(), 4, "{out}");
     assert!(out.lines().all(|line| line.starts_with("done ")), "{out}");
     assert!(out.contains("the leaked key is stored as 'agent (old)'"), "{out}");
+    assert!(!err.contains("is disabled"), "each result is said once: {err}");
 }
 
 #[test]

@@ -210,11 +210,11 @@ fn failed_leak_response_actions_are_highlighted() {
                     disable or delete it now at https://openrouter.ai/keys/6c6170746f70"
                 .into(),
         },
-        rotation: RotationOutcome::Failed(UserError::new(
+        rotation: Some(RotationOutcome::Failed(UserError::new(
             ErrorKind::Unreachable,
             "the server could not be reached",
             "check the network",
-        )),
+        ))),
     }];
     update(&mut model, Msg::Response(ticket, Response::LeakResponseFinished(responses)), now());
     insta::assert_snapshot!(drawn(&model));

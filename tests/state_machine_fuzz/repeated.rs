@@ -19,7 +19,7 @@ pub fn is_applied_once(msg: &Msg) -> bool {
             .any(|(_, outcome)| matches!(outcome, RotationOutcome::NotStored { .. })),
         Msg::Response(_, Response::LeakResponseFinished(leak_responses)) => !leak_responses
             .iter()
-            .any(|response| matches!(response.rotation, RotationOutcome::NotStored { .. })),
+            .any(|response| matches!(response.rotation, Some(RotationOutcome::NotStored { .. }))),
         Msg::Response(
             _,
             Response::KeysLoaded(_)
@@ -48,6 +48,7 @@ pub fn is_applied_once(msg: &Msg) -> bool {
             _,
             Response::KeyChecked { .. }
             | Response::ProvisioningEvent(_)
+            | Response::QrCodeMeasured(_)
             | Response::ItemStarted(_)
             | Response::ItemFinished { .. }
             | Response::ConsentDecided(_),

@@ -353,7 +353,7 @@ impl Rng {
         LeakResponse {
             label: old.label.clone(),
             disable_result: ActionResult { succeeded: self.one_in(2), message: self.text() },
-            rotation: self.rotation_outcome(old, now),
+            rotation: Some(self.rotation_outcome(old, now)),
         }
     }
 

@@ -88,10 +88,10 @@ fn a_key_is_shown_for_ten_seconds_and_hidden_by_moving_on() {
 #[test]
 fn an_idle_dashboard_ticks_only_when_its_text_changes() {
     let mut model = model_with_keys(&["laptop"]);
-    // Resets at midnight: in 12 hours, which becomes 11 a second after noon.
-    assert_eq!(model.next_tick_at(), Some(now() + SignedDuration::from_secs(1)));
-    update(&mut model, Msg::Tick, now() + SignedDuration::from_secs(1));
-    assert_eq!(model.next_tick_at(), Some(now() + SignedDuration::from_secs(3_601)));
+    // Resets at midnight: in 12 hours, which becomes 11 a second after half past twelve.
+    assert_eq!(model.next_tick_at(), Some(now() + SignedDuration::from_secs(1_801)));
+    update(&mut model, Msg::Tick, now() + SignedDuration::from_secs(1_801));
+    assert_eq!(model.next_tick_at(), Some(now() + SignedDuration::from_secs(5_401)));
     let mut model = model_with_keys(&[]);
     assert_eq!(model.next_tick_at(), None);
     send_intent(&mut model, Intent::NewKey);

@@ -1,5 +1,7 @@
 //! Edit, disable, import, removal and revocation.
 
+use keywright::tui::state::Attention;
+
 use super::*;
 
 #[test]
@@ -204,7 +206,7 @@ fn a_raised_limit_ends_the_warning_about_the_key() {
     let mut model = model_with_keys(&["laptop"]);
     let report = |info| AccountKey { info, disabled: Some(false), ..account_key("laptop") };
     model.dashboard.record_account_key(&report(with_limit(10.0, 9.0)), now());
-    assert_eq!(model.dashboard.attention_list, [(0, KeyState::Low)]);
+    assert_eq!(model.dashboard.attention_list, [(0, Attention::State(KeyState::Low))]);
     model.dashboard.record_account_key(&report(with_limit(40.0, 9.0)), now());
     assert_eq!(model.dashboard.attention_list, []);
 }

@@ -5,7 +5,7 @@ use keywright::tui::keymap::{
     Safety, footer_items, intent_for_key, palette_entries, run_entry, screen_bindings,
     selected_entry,
 };
-use keywright::tui::state::{KeyOverrides, MessageView, Overlay, Palette};
+use keywright::tui::state::{Attention, KeyOverrides, MessageView, Overlay, Palette};
 use keywright::tui::view::intent_at;
 
 use super::*;
@@ -305,7 +305,7 @@ fn readme_lists_the_built_in_keys() {
 fn the_footer_of_80_columns_disables_the_selected_key() {
     let mut model = model_with_keys(&["laptop"]);
     assert!(footer(&model, 78).contains("d disable"), "{}", footer(&model, 78));
-    model.dashboard.attention_list = vec![(0, KeyState::Low)];
+    model.dashboard.attention_list = vec![(0, Attention::State(KeyState::Low))];
     assert!(footer(&model, 78).contains("d disable"), "{}", footer(&model, 78));
 }
 

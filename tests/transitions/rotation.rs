@@ -143,7 +143,7 @@ fn a_leak_response_is_confirmed_and_reports_failures() {
             succeeded: done,
             message: format!("{label} is perhaps off"),
         },
-        rotation: replaced,
+        rotation: Some(replaced),
     };
     let responses = vec![
         one(
@@ -177,7 +177,7 @@ fn a_leaked_key_that_was_replaced_is_copied() {
     let responses = vec![LeakResponse {
         label: "laptop".parse().unwrap(),
         disable_result: ActionResult { succeeded: true, message: String::new() },
-        rotation: RotationOutcome::Completed { rotated: rotated("laptop"), warning: None },
+        rotation: Some(RotationOutcome::Completed { rotated: rotated("laptop"), warning: None }),
     }];
     let effects =
         send(&mut model, Msg::Response(ticket, Response::LeakResponseFinished(responses)));

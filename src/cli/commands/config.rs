@@ -67,14 +67,22 @@ impl ConfigCommand {
 struct Row {
     name: String,
     value: Option<String>,
+    /// What decides without a value, in words.
+    rule: Option<&'static str>,
     origin: Origin,
     /// The line of the file that has a value which is not used.
     rejected: Option<usize>,
 }
 
 impl Row {
+    fn describe_value(&self) -> String {
+        let rule = self.rule.map(str::to_owned);
+        self.value.clone().or(rule).unwrap_or_else(|| "–".into())
+    }
+
     fn describe_origin(&self) -> String {
         match self.rejected {
+            None if self.value.is_none() && self.rule.is_none() => "not set".into(),
             Some(line) => format!("{}; line {line} is not valid", self.origin),
             None => self.origin.to_string(),
         }
@@ -90,6 +98,7 @@ fn list_settings(
     let option = |name: &str, value: String| Row {
         name: name.into(),
         value: Some(value),
+        rule: None,
         origin: options.origin(name),
         rejected: None,
     };
@@ -97,6 +106,7 @@ fn list_settings(
     let mut rows = vec![Row {
         name: "profile".into(),
         value: Some(loaded.profile.to_string()),
+        rule: None,
         origin: loaded.profile_origin.clone(),
         rejected: None,
     }];
@@ -135,18 +145,21 @@ fn list_settings(
             None => (value, origin),
         };
         let name = field.dotted_name();
-        Row { rejected: loaded.file.rejected.get(&name).copied(), name, value, origin }
+        let rejected = loaded.file.rejected.get(&name).copied();
+        Row { rejected, name, value, rule: field.default_rule(), origin }
     }));
     rows.extend(loaded.file.bindings.iter().map(|(action, key)| Row {
         name: format!("keys.{action}"),
         value: Some(key.text.clone()),
+        rule: None,
         origin: Origin::File(key.line),
         rejected: None,
     }));
     rows.extend((names.actions)().iter().filter_map(|(action, key)| {
         let name = format!("keys.{action}");
         let rejected = Some(*loaded.file.rejected.get(&name)?);
-        Some(Row { name, value: Some((*key).to_owned()), origin: Origin::BuiltIn, rejected })
+        let value = Some((*key).to_owned());
+        Some(Row { name, value, rule: None, origin: Origin::BuiltIn, rejected })
     }));
     rows.push(option("timeout", options.timeout.to_string()));
     rows.push(option("retries", options.retries.to_string()));
@@ -173,10 +186,7 @@ fn default_data_dir(options: &GlobalArgs, loaded: &LoadedSettings) -> Option<Str
 fn print_table(loaded: &LoadedSettings, rows: &[Row]) -> Result<(), UserError> {
     let cells: Vec<Vec<String>> = rows
         .iter()
-        .map(|row| {
-            let value = row.value.clone().unwrap_or_else(|| "–".into());
-            vec![row.name.clone(), value, row.describe_origin()]
-        })
+        .map(|row| vec![row.name.clone(), row.describe_value(), row.describe_origin()])
         .collect();
     let columns = [Column("SETTING", 0), Column("VALUE", 0), Column("FROM", 0)];
     let table = format_table(&columns, &cells, terminal_width());

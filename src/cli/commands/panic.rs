@@ -77,8 +77,14 @@ impl PanicArgs {
         print_other_profiles(services, hashes, CopyEffect::Leaked);
         if !self.yes {
             let labels: Vec<_> = leaked.iter().map(|key| format!("'{}'", key.label)).collect();
+            // A key that was replaced before needs no other one.
+            let replacement = if leaked.iter().all(|key| key.retirement.is_some()) {
+                ""
+            } else {
+                " and create replacement keys"
+            };
             confirm(&format!(
-                "Disable {} now and create replacement keys? Programs that use the old keys stop working.",
+                "Disable {} now{replacement}? Programs that use the old keys stop working.",
                 labels.join(", ")
             ))?;
         }
@@ -101,7 +107,12 @@ impl PanicArgs {
                 .await;
             let mut stored = Vec::with_capacity(responses.len());
             for response in responses {
-                let rotation = store_replacement(response.rotation, &mut controls, services).await;
+                let rotation = match response.rotation {
+                    Some(rotation) => {
+                        Some(store_replacement(rotation, &mut controls, services).await)
+                    }
+                    None => None,
+                };
                 stored.push(LeakResponse { rotation, ..response });
             }
             stored
@@ -124,7 +135,7 @@ impl PanicArgs {
         }
         let kind = responses
             .into_iter()
-            .filter_map(|response| match response.rotation {
+            .filter_map(|response| match response.rotation? {
                 RotationOutcome::Completed { .. } => None,
                 RotationOutcome::LabelNotMoved { error, .. } | RotationOutcome::Failed(error) => {
                     Some(error.kind)
@@ -146,11 +157,11 @@ impl PanicArgs {
     /// Moves the label to a new key of another account only if that account is confirmed.
     fn confirm_account(&self, services: &ServiceContext, response: LeakResponse) -> LeakResponse {
         let rotation = match response.rotation {
-            RotationOutcome::LabelNotMoved { new, .. } if new.is_of_unconfirmed_account() => {
-                match self.sign_in.other_account.confirm_account(services, &new, !self.yes) {
+            Some(RotationOutcome::LabelNotMoved { new, .. }) if new.is_of_unconfirmed_account() => {
+                Some(match self.sign_in.other_account.confirm_account(services, &new, !self.yes) {
                     Ok(rotated) => RotationOutcome::Completed { rotated, warning: None },
                     Err(error) => RotationOutcome::LabelNotMoved { new, error },
-                }
+                })
             }
             rotation => rotation,
         };
@@ -184,13 +195,16 @@ fn responses_to_json(
         .iter()
         .map(|response| {
             let (key, old, error) = match &response.rotation {
-                RotationOutcome::Completed { rotated, warning } => {
+                Some(RotationOutcome::Completed { rotated, warning }) => {
                     (Some(&rotated.new), rotated.old.as_ref(), warning.as_ref())
                 }
-                RotationOutcome::LabelNotMoved { new, error } => (Some(new), None, Some(error)),
-                RotationOutcome::NotStored { error, .. } | RotationOutcome::Failed(error) => {
+                Some(RotationOutcome::LabelNotMoved { new, error }) => {
+                    (Some(new), None, Some(error))
+                }
+                Some(RotationOutcome::NotStored { error, .. } | RotationOutcome::Failed(error)) => {
                     (None, None, Some(error))
                 }
+                None => (None, None, None),
             };
             json!({
                 "label": response.label,

@@ -30,7 +30,7 @@ impl StatusArgs {
             .map_err(|error| error.to_user_error())?;
         let now = Timestamp::now();
         keys.sort_by_cached_key(|key| key.state(now).urgency_rank());
-        let urgent: Vec<_> = keys.iter().filter(|key| key.state(now).needs_attention()).collect();
+        let urgent: Vec<_> = keys.iter().filter(|key| key.needs_attention(now)).collect();
         if self.json {
             let document = json!({
                 "keys": count_states(&keys, now),
@@ -67,7 +67,7 @@ fn summarize(keys: &[StoredKey], now: Timestamp) -> String {
         1 => String::from("1 key"),
         count => format!("{count} keys"),
     };
-    let mut urgent = keys.iter().map(|key| key.state(now)).filter(|state| state.needs_attention());
+    let mut urgent = keys.iter().filter(|key| key.needs_attention(now)).map(|key| key.state(now));
     let Some(mut state) = urgent.next() else { return text + " ok" };
     let mut count = 1;
     let mut add = |state: crate::domain::KeyState, count: usize| {

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueHint};
 
 use crate::cli::output::{confirm, find_keys, print_result, print_warning, usage_error};
 use crate::cli::passphrase::{prompt_new_passphrase, read_passphrase_file};
+use crate::cli::prompts::has_terminal;
 use crate::cli::run_async;
 use crate::cli::shared_store::check_may_write;
 use crate::domain::{ErrorKind, KeyLocation, StoreKind, StoredKey, UserError, quote_shell_word};
@@ -177,6 +178,13 @@ fn change_passphrase(new_file: Option<&OsString>, config: &Config) -> Result<(),
         return Err(usage_error(
             format!("there is no file store at {}", file_store.display_name()),
             "store a first key in it: keywright new LABEL --store file",
+        )
+        .with_meaning("nothing was changed"));
+    }
+    if new_file.is_none() && !has_terminal() {
+        return Err(usage_error(
+            "there is no terminal to ask for the new passphrase",
+            "write it to the first line of a file: keywright store passphrase --new-file FILE",
         )
         .with_meaning("nothing was changed"));
     }

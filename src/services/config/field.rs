@@ -147,6 +147,17 @@ impl Field {
         }
     }
 
+    /// Returns the rule that decides where nothing is set, in words.
+    pub const fn default_rule(self) -> Option<&'static str> {
+        match self {
+            Self::NewWorkspace => Some("the account's default"),
+            Self::NewGuardrail => Some("none"),
+            Self::Low => Some("20%, or what a day costs"),
+            Self::Expiring => Some("7d, or a quarter of the lifetime"),
+            _ => None,
+        }
+    }
+
     /// Returns whether the dashboard has this field; one without names does not exist.
     pub const fn exists(self, names: &DashboardNames) -> bool {
         match self {

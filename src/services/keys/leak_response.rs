@@ -8,7 +8,8 @@ use crate::domain::{
 };
 use crate::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
 
-/// Disables all `leaked` keys, then replaces each with a new key under the same policy. Without a
+/// Disables all `leaked` keys, then replaces each with a new key under the same policy, unless it was
+/// replaced before. Without a
 /// management key the results say where the account's owner can disable them.
 pub async fn respond_to_leak(
     services: &ServiceContext,
@@ -25,11 +26,18 @@ pub async fn respond_to_leak(
     let policy = RetirePolicy { unused_for: 0, revoke_when_unused: false };
     let mut responses = Vec::with_capacity(leaked.len());
     for (stored_key, disabled) in leaked.iter().zip(disabled) {
-        report(ProvisioningEvent::Notice(disabled.message.clone()));
-        // Boxed, since the future is large.
-        let rotation =
-            rotate_key(services, stored_key, auth_method.clone(), policy, controls, report);
-        let rotation = Box::pin(rotation).await;
+        let rotation = if stored_key.retirement.is_some() {
+            None
+        } else {
+            // Only a sign-in takes so long that this is needed before the results.
+            if !matches!(auth_method, AuthMethod::ManagementKey(_)) {
+                report(ProvisioningEvent::Notice(disabled.message.clone()));
+            }
+            // Boxed, since the future is large.
+            let rotation =
+                rotate_key(services, stored_key, auth_method.clone(), policy, controls, report);
+            Some(Box::pin(rotation).await)
+        };
         responses.push(LeakResponse {
             label: stored_key.label.clone(),
             disable_result: disabled,

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::{ActivityRun, activity, first_day, list_keys, unreadable_note};
 use crate::domain::{
     AccountKey, Credits, DailySpending, ErrorKind, ModelSpending, StoredKey, UserError, Workspace,
-    WorkspaceBudget, round_to_cents, sum_by_model,
+    WorkspaceBudget, sum_by_model, sum_usd,
 };
 use crate::services::keys::{self, Error, management_key};
 use crate::services::provision::ServiceContext;
@@ -102,10 +102,7 @@ pub async fn fetch_summary(
         let is_listed = listed.is_ok();
         if let Ok(list) = listed {
             // Without all workspaces the sum would not be that of the account.
-            let keys = list.keys.iter();
-            summary.spent_today = keys
-                .map(|key| key.info.usage_daily.map(round_to_cents))
-                .sum::<Option<f64>>()
+            summary.spent_today = sum_usd(list.keys.iter().map(|key| key.info.usage_daily))
                 .filter(|_| list.unlisted_workspaces.is_none() && list.skipped_rows == 0);
             summary.account_keys = list.keys;
         }

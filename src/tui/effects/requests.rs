@@ -12,6 +12,7 @@ use super::{EffectRunner, actions, send_message, spawn_task};
 use crate::domain::{
     AuthCode, CheckResult, KeyRequest, Label, ProvisioningEvent, ProvisioningOutcome,
 };
+use crate::platform::qr::QrImage;
 use crate::services::keys::{self, RefreshReport, load_key};
 use crate::services::provision::ServiceContext;
 use crate::storage::{account_names, inventory};
@@ -35,6 +36,9 @@ impl Responder {
     }
 
     pub(super) fn report(&self, event: ProvisioningEvent) {
+        if let ProvisioningEvent::SignInUrl { url, .. } = &event {
+            self.send(Response::QrCodeMeasured(QrImage::measure(url)));
+        }
         self.send(Response::ProvisioningEvent(event));
     }
 }

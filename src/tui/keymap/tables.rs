@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyModifiers};
 use tui_input::InputRequest;
 
 use super::action::Action;
-use crate::tui::state::{Intent, KeyPress, Model, Question, Screen};
+use crate::tui::state::{FormKind, Intent, KeyPress, Model, Question, Screen};
 
 const NONE: KeyModifiers = KeyModifiers::NONE;
 const CTRL: KeyModifiers = KeyModifiers::CONTROL;
@@ -38,6 +38,7 @@ macro_rules! key_bindings {
     };
 }
 
+/// Enter is the safe answer, as at the prompts of the commands.
 pub(super) const QUESTION: &[Action] = key_bindings! {
     [char_key('y'), char_key('Y')] "y" "quit" if |model| matches!(model.question, Some(Question::QuitWithUnstoredKey)) => Intent::Yes;
     [char_key('y'), char_key('Y')] "y" "leave" if |model| matches!(model.question, Some(Question::DiscardUnstoredKey)) => Intent::Yes;
@@ -46,7 +47,7 @@ pub(super) const QUESTION: &[Action] = key_bindings! {
     [char_key('y'), char_key('Y')] "y" "set it again" if |model| matches!(model.question, Some(Question::RestoreLimits(_))) => Intent::Yes;
     [char_key('y'), char_key('Y')] "y" "disable" if |model| matches!(model.question, Some(Question::SetKeysDisabled { disabled: true, .. })) => Intent::Yes;
     [char_key('y'), char_key('Y')] "y" "enable" if |model| matches!(model.question, Some(Question::SetKeysDisabled { disabled: false, .. })) => Intent::Yes;
-    [char_key('n'), char_key('N'), bare_key(KeyCode::Esc)] "n" "cancel" => Intent::No;
+    [bare_key(KeyCode::Enter), char_key('n'), char_key('N'), bare_key(KeyCode::Esc)] "enter" "cancel" => Intent::No;
 };
 
 pub(super) const HELP: &[Action] = key_bindings! {
@@ -68,7 +69,7 @@ pub(super) const FILTER: &[Action] = key_bindings! {
 pub(super) const REMOVE_QUESTION: &[Action] = key_bindings! {
     [char_key('y'), char_key('Y')] "y" "remove here" => Intent::Yes;
     [char_key('r'), char_key('R')] "r" "revoke at OpenRouter too" => Intent::Revoke;
-    [char_key('n'), char_key('N'), bare_key(KeyCode::Esc)] "n" "cancel" => Intent::No;
+    [bare_key(KeyCode::Enter), char_key('n'), char_key('N'), bare_key(KeyCode::Esc)] "enter" "cancel" => Intent::No;
 };
 
 /// Returns whether the dialog has all that it needs, so that its action works.
@@ -137,6 +138,11 @@ pub(super) const PLAN: &[Action] = key_bindings! {
     [bare_key(KeyCode::Esc), char_key('q')] "esc" "back" => Intent::Back;
 };
 
+/// Whether the terminal has room for the QR code. Where it has none, the key says what it needs.
+fn fits_qr_code(model: &Model) -> bool {
+    matches!(&model.screen, Screen::SignIn(sign_in) if sign_in.fits_qr_code(model.terminal_size))
+}
+
 /// While a plan is applied.
 pub(super) const BATCH: &[Action] = key_bindings! {
     [char_key('s')] "s" "skip" => Intent::SkipItem;
@@ -144,7 +150,7 @@ pub(super) const BATCH: &[Action] = key_bindings! {
     [char_key('c')] "c" "copy the address" => Intent::Copy;
     [char_key('b')] "b" "browser again" => Intent::OpenBrowser;
     [char_key('p')] "p" "paste a code" => Intent::ToggleCodeField;
-    [char_key('#')] "#" "QR code" => Intent::ToggleQrCode;
+    [char_key('#')] "#" "QR code" if fits_qr_code => Intent::ToggleQrCode;
     [bare_key(KeyCode::Esc)] "esc" "stop" => Intent::Back;
     #[help_only] [char_key('?'), bare_key(KeyCode::F(1))] "?" "help" => Intent::ToggleHelp;
     #[help_only] [char_key('q')] "q" "stop and quit" => Intent::Quit;
@@ -159,14 +165,40 @@ fn shows_changes(model: &Model) -> bool {
     }
 }
 
-fn shows_fields(model: &Model) -> bool {
-    !shows_changes(model)
+/// Whether the last field of a form has the focus, so that enter does what ctrl-s does.
+fn is_in_last_field(model: &Model) -> bool {
+    match &model.screen {
+        Screen::Form(form) => form.fields().last() == Some(&form.focused_field),
+        Screen::Limits(screen) => screen.is_reset_focused,
+        _ => false,
+    }
+}
+
+fn is_in_earlier_field(model: &Model) -> bool {
+    !shows_changes(model) && !is_in_last_field(model)
+}
+
+/// Whether the form shows the changes before it sends them.
+fn is_reviewed_first(model: &Model) -> bool {
+    let is_edit = match &model.screen {
+        Screen::Form(form) => matches!(form.kind, FormKind::Edit { .. }),
+        _ => true,
+    };
+    is_edit && !shows_changes(model)
+}
+
+fn is_submitted_at_once(model: &Model) -> bool {
+    !is_reviewed_first(model) && !shows_changes(model)
 }
 
 pub(super) const FORM: &[Action] = key_bindings! {
     [bare_key(KeyCode::Enter)] "enter" "send the changes" if shows_changes => Intent::Enter;
-    [bare_key(KeyCode::Enter)] "enter" "next" if shows_fields => Intent::Enter;
-    [ctrl_key('s')] "ctrl-s" "submit" => Intent::Submit;
+    [bare_key(KeyCode::Enter)] "enter" "next" if is_in_earlier_field => Intent::Enter;
+    [bare_key(KeyCode::Enter)] "enter" "review" if |model| is_in_last_field(model) && is_reviewed_first(model) => Intent::Enter;
+    [bare_key(KeyCode::Enter)] "enter" "submit" if |model| is_in_last_field(model) && is_submitted_at_once(model) => Intent::Enter;
+    [ctrl_key('s')] "ctrl-s" "review" if is_reviewed_first => Intent::Submit;
+    [ctrl_key('s')] "ctrl-s" "submit" if is_submitted_at_once => Intent::Submit;
+    #[help_only] [ctrl_key('s')] "ctrl-s" "send the changes" if shows_changes => Intent::Submit;
     [bare_key(KeyCode::Tab), bare_key(KeyCode::Down)] "tab" "next field" => Intent::NextField;
     #[help_only] [ctrl_key('r')] "ctrl-r" "another sign-in method" => Intent::NextAuthChoice;
     #[help_only] [bare_key(KeyCode::BackTab), key(KeyModifiers::SHIFT, KeyCode::Tab), bare_key(KeyCode::Up)] "shift-tab ↑" "previous field" => Intent::PreviousField;
@@ -195,7 +227,7 @@ pub(super) const SIGN_IN: &[Action] = key_bindings! {
     [char_key('c')] "c" "copy the address" => Intent::Copy;
     [char_key('b')] "b" "open the browser again" => Intent::OpenBrowser;
     [char_key('p')] "p" "paste a code" => Intent::ToggleCodeField;
-    [char_key('#')] "#" "QR code" => Intent::ToggleQrCode;
+    [char_key('#')] "#" "QR code" if fits_qr_code => Intent::ToggleQrCode;
     [bare_key(KeyCode::Esc)] "esc" "cancel" => Intent::Back;
     #[help_only] [char_key('?'), bare_key(KeyCode::F(1))] "?" "help" => Intent::ToggleHelp;
     #[help_only] [char_key('q')] "q" "cancel and quit" => Intent::Quit;
@@ -205,7 +237,7 @@ pub(super) const SIGN_IN: &[Action] = key_bindings! {
 pub(super) const SIGN_IN_BY_CODE: &[Action] = key_bindings! {
     [char_key('p')] "p" "paste the code" => Intent::ToggleCodeField;
     [char_key('c')] "c" "copy the address" => Intent::Copy;
-    [char_key('#')] "#" "QR code" => Intent::ToggleQrCode;
+    [char_key('#')] "#" "QR code" if fits_qr_code => Intent::ToggleQrCode;
     [char_key('b')] "b" "open the browser" => Intent::OpenBrowser;
     [bare_key(KeyCode::Esc)] "esc" "cancel" => Intent::Back;
     #[help_only] [char_key('?'), bare_key(KeyCode::F(1))] "?" "help" => Intent::ToggleHelp;

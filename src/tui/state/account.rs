@@ -7,7 +7,7 @@ use jiff::{Timestamp, ToSpan};
 use super::Dashboard;
 use super::ticket::Ticket;
 use crate::domain::{
-    AccountFigures, AccountKey, Credits, DailySpending, KeySpending, StoredKey, round_to_cents,
+    AccountFigures, AccountKey, Credits, DailySpending, KeySpending, StoredKey, sum_usd,
     utc_date,
 };
 
@@ -104,7 +104,7 @@ impl Dashboard {
 /// Returns the sum over the keys; `None` without keys, or if one is not known.
 fn sum(keys: &[StoredKey], amount: impl Fn(&StoredKey) -> Option<f64>) -> Option<f64> {
     (!keys.is_empty()).then_some(())?;
-    keys.iter().map(|key| amount(key).map(round_to_cents)).sum()
+    sum_usd(keys.iter().map(amount))
 }
 
 /// Returns a figure of a key that counts from `first` on, if it was read since then. A key that the

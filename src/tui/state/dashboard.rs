@@ -1,6 +1,7 @@
 //! State of the key table: its keys, rows, selection and details.
 
 mod account;
+mod attention;
 mod selection;
 mod usage;
 
@@ -15,11 +16,11 @@ use super::sort_filter::{SortOrder, sort_and_filter};
 use super::text_field::TextField;
 use super::ticket::Ticket;
 use crate::domain::{
-    AccountNames, ApiKey, CheckResult, KeySpending, KeyState, Label, ProfileCopies, StoredKey,
+    AccountNames, ApiKey, CheckResult, KeySpending, Label, ProfileCopies, StoredKey,
     UnresolvedAttempt, UsageSample, UserError, seconds_until_relative_time_changes,
-    sum_of_monthly_limits,
 };
 pub use account::KeyScope;
+pub use attention::Attention;
 
 /// The keys, or why there are none.
 #[derive(Clone, Debug)]
@@ -98,12 +99,10 @@ pub struct Dashboard {
     pub load_ticket: Option<Ticket>,
     /// The ticket of the secret being read.
     pub secret_ticket: Option<Ticket>,
-    /// Indexes in `keys` of the keys that need attention, most urgent first.
-    pub attention_list: Vec<(usize, KeyState)>,
+    /// Indexes in `keys` of the keys that need attention, most urgent first, and why.
+    pub attention_list: Vec<(usize, Attention)>,
     /// Indexes in `keys` of the stored keys that may belong to another account.
     pub unconfirmed_keys: Vec<usize>,
-    /// Indexes in `keys` of the keys whose text was deleted in the shared store.
-    pub lost_keys: Vec<usize>,
     /// Indexes in `keys` of the stored keys that were replaced.
     pub replaced_keys: Vec<usize>,
     /// What the limits of the stored keys allow in this month, in USD.
@@ -161,7 +160,6 @@ impl Dashboard {
             secret_ticket: None,
             attention_list: Vec::new(),
             unconfirmed_keys: Vec::new(),
-            lost_keys: Vec::new(),
             replaced_keys: Vec::new(),
             monthly_limits: None,
             hash_index: Vec::new(),
@@ -334,24 +332,6 @@ impl Dashboard {
         if self.revealed_key.as_ref().is_some_and(|revealed| Some(&revealed.hash) != selected) {
             self.hide_revealed_key();
         }
-    }
-
-    /// Updates what the screen shows about all keys together, so that a key press reads only the keys on
-    /// screen.
-    pub fn update_summary(&mut self, now: Timestamp) {
-        let keys = self.stored_keys();
-        let find = |has: fn(&StoredKey) -> bool| -> Vec<usize> {
-            keys.iter().enumerate().filter(|(_, key)| has(key)).map(|(index, _)| index).collect()
-        };
-        let unconfirmed = find(StoredKey::is_of_unconfirmed_account);
-        let lost = find(|key| key.secret_loss().is_some());
-        let replaced = find(|key| key.retirement.is_some());
-        let states = keys.iter().map(|key| key.state(now)).enumerate();
-        let mut urgent: Vec<_> = states.filter(|(_, state)| state.needs_attention()).collect();
-        urgent.sort_by_key(|(_, state)| state.urgency_rank());
-        self.monthly_limits = sum_of_monthly_limits(keys, now);
-        (self.attention_list, self.unconfirmed_keys) = (urgent, unconfirmed);
-        (self.lost_keys, self.replaced_keys) = (lost, replaced);
     }
 
     /// Returns the stored keys at these indexes of `keys`.

@@ -99,7 +99,7 @@ impl Condition {
                 let current = key.state(now);
                 current.as_str().starts_with(state.as_str())
                     || "expiring".starts_with(state.as_str()) && key.is_expiring(now)
-                    || "attention".starts_with(state.as_str()) && current.needs_attention()
+                    || "attention".starts_with(state.as_str()) && key.needs_attention(now)
             }
             Self::Workspace(part) => {
                 key.workspace_id().is_some_and(|id| id.to_lowercase().contains(part.as_str()))

@@ -13,8 +13,8 @@ const MAX_LIST_COLUMNS: u16 = 200;
 /// The minimum width at which the keys that need attention stand in rows of their own, with what to
 /// press, and the minimum height.
 const MIN_ATTENTION_SIZE: (u16, u16) = (160, 30);
-/// The most keys in those rows.
-const MAX_ATTENTION_ROWS: u16 = 4;
+/// The most keys in those rows: a part of the height.
+const ATTENTION_SHARE: u16 = 7;
 /// Rows above the body: the header and a rule.
 const ROWS_ABOVE: u16 = 2;
 /// Rows below the body: a rule, the message and the footer.
@@ -132,7 +132,7 @@ impl DashboardLayout {
         let body = ScreenLayout::new(size).body;
         let is_pane_beside = is_pane_open && size.0 >= MIN_COLUMNS_BESIDE;
         let (mut attention, rest) = body.split_rows(1);
-        let urgent = u16::try_from(urgent_count).unwrap_or(u16::MAX).min(MAX_ATTENTION_ROWS);
+        let urgent = u16::try_from(urgent_count).unwrap_or(u16::MAX).min(size.1 / ATTENTION_SHARE);
         let has_rows =
             urgent > 0 && size.0 >= MIN_ATTENTION_SIZE.0 && size.1 >= MIN_ATTENTION_SIZE.1;
         let mut list_heading = None;

@@ -161,6 +161,24 @@ pub enum Intent {
 }
 
 impl Intent {
+    /// Returns whether it needs a key in the list.
+    pub const fn needs_selection(&self) -> bool {
+        matches!(
+            self,
+            Self::Copy
+                | Self::ToggleReveal
+                | Self::ToggleDetails
+                | Self::ToggleMark
+                | Self::OpenKeyPage
+                | Self::EditKey
+                | Self::ToggleDisabled
+                | Self::Rotate
+                | Self::RespondToLeak
+                | Self::Remove
+                | Self::SpendOnKey
+        )
+    }
+
     /// Returns whether it begins an action on keys, before which their present state matters.
     pub const fn acts_on_keys(&self) -> bool {
         matches!(
@@ -304,6 +322,8 @@ pub enum Response {
         /// The rejected keys as the account has them.
         rejected_keys: Vec<AccountKey>,
     },
+    /// The columns and rows that the QR code of the sign-in address needs.
+    QrCodeMeasured((u16, u16)),
     /// A provisioning run reported an event.
     ProvisioningEvent(ProvisioningEvent),
     /// A provisioning run finished.

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::effect::Request;
 use super::form::Form;
+use super::layout::ScreenLayout;
 use super::plan_screen::PlanScreen;
 use super::text_field::TextField;
 use super::ticket::Ticket;
@@ -99,6 +100,8 @@ pub struct SignInScreen {
     pub code_error: Option<&'static str>,
     /// Whether the URL is shown as a QR code.
     pub is_qr_code_shown: bool,
+    /// The columns and rows that the QR code of the URL needs, once they are known.
+    pub qr_code_size: Option<(u16, u16)>,
     /// The error of a failed run.
     pub error: Option<UserError>,
 }
@@ -127,6 +130,7 @@ impl SignInScreen {
             code_field: None,
             code_error: None,
             is_qr_code_shown: false,
+            qr_code_size: None,
             error: None,
         }
     }
@@ -194,6 +198,13 @@ impl SignInScreen {
                 self.notice = Some(notice);
             }
         }
+    }
+
+    /// Returns whether the QR code fits a terminal of `size`, in columns and rows.
+    pub fn fits_qr_code(&self, size: (u16, u16)) -> bool {
+        let body = ScreenLayout::new(size).body;
+        let fits = |(columns, rows): (u16, u16)| columns <= body.width && rows <= body.height;
+        self.qr_code_size.is_none_or(fits)
     }
 
     /// Returns whether the run waits for consent.

@@ -89,9 +89,10 @@ pub fn sort_and_filter(
         SortOrder::Label => rows.sort_by_cached_key(|row| keys[*row].label.as_str().to_lowercase()),
         SortOrder::State => {
             let rank = |key: &StoredKey| match key.state(now) {
-                state if state.needs_attention() => (state.urgency_rank(), 0.0),
+                state if key.needs_attention(now) => (state.urgency_rank(), 0.0),
                 KeyState::Disabled => (u8::MAX, 0.0),
-                _ => (u8::MAX - 1, -spent_share(key, now)),
+                _ if key.retirement.is_some() => (u8::MAX - 1, 0.0),
+                _ => (u8::MAX - 2, -spent_share(key, now)),
             };
             let mut ranked: Vec<_> = rows.iter().map(|row| (rank(&keys[*row]), *row)).collect();
             ranked.sort_by(|((one, share), _), ((other, other_share), _)| {

@@ -11,6 +11,7 @@ use ratatui::backend::{Backend, ClearType, IntoCrossterm, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 use ratatui::style::{Color, Modifier};
+use secrecy::zeroize::Zeroize;
 use unicode_width::UnicodeWidthStr;
 
 /// The codes that turn a modifier on.
@@ -27,8 +28,10 @@ const MODIFIER_CODES: [(Modifier, &str); 6] = [
 pub(super) struct FrameBackend<W> {
     out: W,
     is_cursor_visible: bool,
-    /// The rows on screen. Cells that are not there are blank.
-    shown: Vec<Vec<ShownCell>>,
+    /// The cells on screen, row by row. They may contain a revealed key.
+    shown: Vec<ShownCell>,
+    /// The number of cells in a row.
+    columns: usize,
 }
 
 /// The longest gap between two changed cells that is written rather than skipped; a longer one takes
@@ -44,12 +47,37 @@ struct ShownCell {
     /// `None` for a character of several bytes, which is not shorter than a move.
     ascii: Option<u8>,
     pen: Pen,
+    /// Whether its character also covers the next cell.
+    is_wide: bool,
 }
 
 impl<W: Write> FrameBackend<W> {
     /// Creates a backend for a terminal whose cursor is hidden.
-    pub(super) fn new(out: W) -> Self {
-        Self { out, is_cursor_visible: false, shown: Vec::new() }
+    pub(super) fn new(out: W, size: Size) -> Self {
+        let mut backend = Self { out, is_cursor_visible: false, shown: Vec::new(), columns: 0 };
+        backend.resize(size);
+        backend
+    }
+
+    /// Forgets what is on screen, because the terminal has another size or another program drew on it.
+    pub(super) fn resize(&mut self, size: Size) {
+        self.wipe();
+        self.columns = usize::from(size.width);
+        // The memory never moves between two sizes, which would leave a copy behind.
+        self.shown = vec![ShownCell::BLANK; self.columns * usize::from(size.height)];
+    }
+
+    /// Overwrites what is known of the screen.
+    pub(super) fn wipe(&mut self) {
+        for cell in &mut self.shown {
+            cell.ascii.zeroize();
+            *cell = ShownCell::BLANK;
+        }
+    }
+
+    fn index_of(&self, x: u16, y: u16) -> Option<usize> {
+        let x = usize::from(x);
+        (x < self.columns).then(|| usize::from(y) * self.columns + x)
     }
 
     /// Returns the writer, for sequences between the frames.
@@ -62,8 +90,7 @@ impl<W: Write> FrameBackend<W> {
     fn move_right(&mut self, (column, row): (u16, u16), to: u16, pen: Pen) -> io::Result<()> {
         let gap = to - column;
         let between = |x| {
-            let cell = self.shown.get(usize::from(row)).and_then(|row| row.get(usize::from(x)));
-            let cell = cell.copied().unwrap_or(ShownCell::BLANK);
+            let cell = self.shown.get(self.index_of(x, row)?)?;
             cell.ascii.filter(|ascii| cell.pen.looks_like(pen, *ascii == b' '))
         };
         if gap <= MAX_WRITTEN_GAP && (column..to).all(|x| between(x).is_some()) {
@@ -77,16 +104,43 @@ impl<W: Write> FrameBackend<W> {
         if gap == 1 { self.out.write_all(b"\x1b[C") } else { queue!(self.out, MoveRight(gap)) }
     }
 
+    /// Returns up to which cell, counted from (`x`, `y`), a character of this width leaves half of a wide
+    /// one; 0 if it leaves none.
+    fn count_halves(&self, (x, y): (u16, u16), width: usize) -> usize {
+        let shown = |x: u16| self.index_of(x, y).and_then(|index| self.shown.get(index));
+        let last = x.saturating_add(u16::try_from(width).unwrap_or(1).saturating_sub(1));
+        let is_halved = shown(last).is_some_and(|cell| cell.is_wide);
+        if is_halved { usize::from(last - x) + 2 } else { 0 }
+    }
+
+    /// Overwrites what a character would leave of a wide one. Terminals show the rest in the style of that
+    /// character, and ratatui writes a blank only where its own style changes.
+    fn clear_halves(&mut self, (x, y): (u16, u16), count: usize, pen: &mut Pen) -> io::Result<()> {
+        if *pen != Pen::default() {
+            pen.change_to(Pen::default(), &mut self.out)?;
+        }
+        self.out.write_all(&b"   "[..count.min(3)])?;
+        // A relative move would miscount after the last column.
+        queue!(self.out, MoveTo(x, y))?;
+        for column in (x..).take(count) {
+            self.remember((column, y), ShownCell::BLANK);
+        }
+        Ok(())
+    }
+
     fn remember(&mut self, (x, y): (u16, u16), cell: ShownCell) {
-        let (x, y) = (usize::from(x), usize::from(y));
-        if self.shown.len() <= y {
-            self.shown.resize(y + 1, Vec::new());
+        let index = self.index_of(x, y);
+        if let Some(shown) = index.and_then(|index| self.shown.get_mut(index)) {
+            *shown = cell;
         }
-        let row = &mut self.shown[y];
-        if row.len() <= x {
-            row.resize(x + 1, ShownCell::BLANK);
+    }
+}
+
+impl<W> Drop for FrameBackend<W> {
+    fn drop(&mut self) {
+        for cell in &mut self.shown {
+            cell.ascii.zeroize();
         }
-        row[x] = cell;
     }
 }
 
@@ -94,6 +148,7 @@ impl ShownCell {
     const BLANK: Self = Self {
         ascii: Some(b' '),
         pen: Pen { fg: Color::Reset, bg: Color::Reset, modifiers: Modifier::empty() },
+        is_wide: false,
     };
 }
 
@@ -175,14 +230,23 @@ impl<W: Write> Backend for FrameBackend<W> {
             }
             let next = Pen::of(cell);
             let symbol = cell.symbol();
+            let width = symbol.width();
+            let halves = self.count_halves((x, y), width);
+            if halves > 0 && !next.looks_like(Pen::default(), true) {
+                self.clear_halves((x, y), halves, &mut pen)?;
+            }
             if !pen.looks_like(next, symbol == " ") {
                 pen.change_to(next, &mut self.out)?;
             }
             self.out.write_all(symbol.as_bytes())?;
             let ascii = <[u8; 1]>::try_from(symbol.as_bytes()).ok().map(|[byte]| byte);
-            self.remember((x, y), ShownCell { ascii, pen: next });
-            // Terminals do not agree about the width of some characters.
-            place = (symbol.width() == 1).then_some((x + 1, y));
+            self.remember((x, y), ShownCell { ascii, pen: next, is_wide: width > 1 });
+            // Terminals do not agree about the width of some characters. What such a character may cover is
+            // not written again.
+            if width != 1 {
+                self.remember((x + 1, y), ShownCell { ascii: None, pen: next, is_wide: false });
+            }
+            place = (width == 1).then_some((x + 1, y));
         }
         if pen == Pen::default() { Ok(()) } else { self.out.write_all(b"\x1b[0m") }
     }
@@ -214,7 +278,7 @@ impl<W: Write> Backend for FrameBackend<W> {
 
     fn clear_region(&mut self, region: ClearType) -> io::Result<()> {
         // ratatui clears from the first cell of the screen, or each row of it.
-        self.shown.clear();
+        self.wipe();
         let region = match region {
             ClearType::All => CrosstermClearType::All,
             ClearType::AfterCursor => CrosstermClearType::FromCursorDown,
@@ -243,107 +307,4 @@ impl<W: Write> Backend for FrameBackend<W> {
 }
 
 #[cfg(test)]
-mod tests {
-    use ratatui::Terminal;
-    use ratatui::layout::Rect;
-    use ratatui::style::{Style, Stylize};
-    use ratatui::text::{Line, Span};
-    use ratatui::{TerminalOptions, Viewport};
-
-    use super::*;
-
-    /// Draws each frame and returns what was written for each.
-    fn write_frames(frames: &[Vec<Line<'_>>]) -> Vec<String> {
-        crossterm::style::force_color_output(true);
-        let area = Rect::new(0, 0, 20, 4);
-        let options = TerminalOptions { viewport: Viewport::Fixed(area) };
-        let mut terminal = Terminal::with_options(FrameBackend::new(Vec::new()), options).unwrap();
-        let write = |lines: &Vec<Line<'_>>| {
-            terminal
-                .draw(|frame| frame.render_widget(ratatui::text::Text::from(lines.clone()), area))
-                .unwrap();
-            String::from_utf8(std::mem::take(terminal.backend_mut().writer())).unwrap()
-        };
-        frames.iter().map(write).collect()
-    }
-
-    #[test]
-    fn a_frame_without_changes_writes_nothing() {
-        let frame = vec![Line::from("one".red())];
-        assert_eq!(write_frames(&[frame.clone(), frame])[1], "");
-    }
-
-    #[test]
-    fn a_change_of_style_is_one_sequence_and_the_frame_ends_without_style() {
-        let spans = vec![Span::styled("a", Style::new().bold().red()), "b".blue(), "c".into()];
-        let written = write_frames(&[vec![Line::from(spans)]]);
-        assert_eq!(written[0], "\x1b[1;1H\x1b[1;38;5;1ma\x1b[0;38;5;4mb\x1b[0mc");
-    }
-
-    #[test]
-    fn a_short_gap_is_written_again_where_it_looks_the_same() {
-        let before = vec![Line::from("abcd efghij"), Line::from(vec!["a".red(), "b".blue()])];
-        let after = vec![Line::from("AbcD EfghiJ"), Line::from(vec!["A".red(), "b".blue()])];
-        let written = write_frames(&[before, after]);
-        assert_eq!(written[1], "\x1b[1;1HAbcD E\x1b[4CJ\r\n\x1b[38;5;1mA\x1b[0m");
-    }
-
-    #[test]
-    fn a_blank_keeps_the_colour_of_the_text_but_not_another_background() {
-        let spans = vec!["a".red(), " ".into(), "b".red(), " ".on_blue(), "c".red()];
-        let written = write_frames(&[vec![Line::from(spans)]]);
-        assert_eq!(written[0], "\x1b[1;1H\x1b[38;5;1ma b\x1b[39;48;5;4m \x1b[38;5;1;49mc\x1b[0m");
-    }
-
-    #[test]
-    fn changes_lead_to_the_same_screen_as_a_whole_frame() {
-        let mut seed: u32 = 7;
-        let mut next = |below: usize| {
-            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            usize::try_from(seed >> 16).unwrap() % below
-        };
-        let texts = ["a", "b", " ", " ", "█", "é"];
-        let styles = [
-            Style::new(),
-            Style::new().red(),
-            Style::new().on_blue(),
-            Style::new().bold().red(),
-            Style::new().reversed(),
-            Style::new().underlined(),
-        ];
-        let mut row = || {
-            let spans = (0..10).map(|_| Span::styled(texts[next(6)], styles[next(6)]));
-            Line::from(spans.collect::<Vec<_>>())
-        };
-        let frames: Vec<Vec<Line<'_>>> = (0..200).map(|_| vec![row(), row()]).collect();
-        let parser = || {
-            let some = |size| std::num::NonZero::new(size).unwrap();
-            vt100::Parser::new(some(4), some(20), 0)
-        };
-        let mut screen = parser();
-        for (written, frame) in write_frames(&frames).iter().zip(&frames) {
-            screen.process(written.as_bytes());
-            let mut whole = parser();
-            whole.process(write_frames(std::slice::from_ref(frame))[0].as_bytes());
-            let look = |parser: &vt100::Parser| {
-                let cells = (0..80).filter_map(|at| parser.screen().cell(at / 20, at % 20));
-                let looks = cells.map(|cell| {
-                    let text = if cell.has_contents() { cell.contents() } else { " " };
-                    let hides_ink = text == " " && !cell.inverse() && !cell.underline();
-                    let ink = (!hides_ink).then(|| (cell.fgcolor(), cell.bold()));
-                    (text.to_owned(), ink, cell.bgcolor(), cell.inverse(), cell.underline())
-                });
-                looks.collect::<Vec<_>>()
-            };
-            assert_eq!(look(&screen), look(&whole));
-        }
-    }
-
-    #[test]
-    fn gaps_in_a_row_are_relative_and_absolute_after_a_wide_character() {
-        let before = vec![Line::from("a–b    c"), Line::from("日 x")];
-        let after = vec![Line::from("A–B    C"), Line::from("月 y")];
-        let written = write_frames(&[before, after]);
-        assert_eq!(written[1], "\x1b[1;1HA\x1b[CB\x1b[4CC\r\n月\x1b[2;4Hy");
-    }
-}
+mod tests;

@@ -69,6 +69,10 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         model.notify(Err(error));
         return Vec::new();
     }
+    if label.is_none() && intent.needs_selection() {
+        model.notify(Ok(model.dashboard.no_selection_reason().into()));
+        return Vec::new();
+    }
     match intent {
         // While the filter is edited, letters go to the filter; arrow keys still move the
         // selection.
@@ -101,7 +105,10 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         }
         Intent::SortBy(sort_order) => model.dashboard.set_sort_order(sort_order, model.now),
         Intent::ReverseSort => {
-            model.dashboard.set_sort_order(model.dashboard.sort_order, model.now);
+            let sort = model.dashboard.sort_order;
+            model.dashboard.set_sort_order(sort, model.now);
+            let order = if model.dashboard.is_reversed { ", reversed" } else { "" };
+            model.notify(Ok(format!("sorted by {}{order}", sort.description())));
         }
         Intent::ToggleMark => model.dashboard.toggle_mark(),
         Intent::ClickRow(screen_row) => {
@@ -120,7 +127,7 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::MoveToBottom if model.dashboard.are_details_shown => {
             model.dashboard.scroll_details(isize::MAX);
         }
-        Intent::TogglePane => model.dashboard.is_pane_open = !model.dashboard.is_pane_open,
+        Intent::TogglePane => toggle_pane(model),
         Intent::NextTheme => choose_next_theme(model),
         Intent::SelectKey(hash) => {
             select_key(model, &hash);
@@ -170,6 +177,8 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         }
         Intent::Reload => {
             model.refresh.refresh_after_load = true;
+            model.refresh.reports_result = true;
+            model.notice = Some(Ok("checking the keys".into()));
             let mut effects = super::load_keys(model);
             if model.dashboard.scope != KeyScope::Stored {
                 let ticket = model.next_ticket();
@@ -202,10 +211,10 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             return vec![Effect::SpendOnKey { hash: key.hash.clone(), usd }];
         }
         Intent::SkipDay if model.is_sandbox => return vec![Effect::SkipDay],
-        Intent::DismissAttempt => {
-            model.question =
-                model.dashboard.unresolved_attempts.first().cloned().map(Question::DismissAttempt);
-        }
+        Intent::DismissAttempt => match model.dashboard.unresolved_attempts.first() {
+            Some(attempt) => model.question = Some(Question::DismissAttempt(attempt.clone())),
+            None => model.notify(Ok("no attempt is unresolved".into())),
+        },
         other => return actions::handle_intent(model, other),
     }
     Vec::new()
@@ -223,6 +232,15 @@ fn select_key(model: &mut Model, hash: &str) -> bool {
     }
     let row = dashboard.rows.iter().position(|row| *row == index);
     row.inspect(|row| dashboard.select_row(*row)).is_some()
+}
+
+/// Opens or closes the pane, and says why a terminal has none.
+fn toggle_pane(model: &mut Model) {
+    let is_open = !model.dashboard.is_pane_open;
+    model.dashboard.is_pane_open = is_open;
+    if is_open && model.layout().pane.is_none() {
+        model.notify(Ok("the pane needs more rows; enter opens the details".into()));
+    }
 }
 
 /// Uses the next theme that looks different.
@@ -267,7 +285,16 @@ fn select_next_attention(model: &mut Model) {
 fn handle_question_intent(model: &mut Model, question: Question, answer: &Intent) -> Vec<Effect> {
     let is_yes = match answer {
         Intent::Yes => true,
-        Intent::No | Intent::Back => return Vec::new(),
+        Intent::No | Intent::Back => {
+            if let Question::RemoveKeys(_)
+            | Question::RestoreLimits(_)
+            | Question::SetKeysDisabled { .. }
+            | Question::DismissAttempt(_) = question
+            {
+                model.notify(Ok("nothing was changed".into()));
+            }
+            return Vec::new();
+        }
         // Quitting answers only the question whether to quit.
         Intent::Interrupt if question == Question::QuitWithUnstoredKey => true,
         Intent::Interrupt => return request_quit(model),

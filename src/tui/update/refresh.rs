@@ -1,8 +1,10 @@
-//! Starts a refresh round.
+//! Starts and ends refresh rounds.
 
-use super::inventory_change;
-use crate::domain::StoredKey;
-use crate::tui::state::{Effect, Model, Request};
+use jiff::SignedDuration;
+
+use super::{account, inventory_change};
+use crate::domain::{AccountKey, StoredKey, UserError};
+use crate::tui::state::{Effect, Model, Request, Ticket};
 
 /// Starts a round that is due. The keys of a shared store are read first, since others change them.
 pub(super) fn start_due(model: &mut Model) -> Vec<Effect> {
@@ -23,6 +25,9 @@ pub(super) fn start(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     }
     if model.dashboard.stored_keys().is_empty() {
+        if std::mem::take(&mut model.refresh.reports_result) {
+            model.notify(Ok("no key is stored here, so there is none to check".into()));
+        }
         model.refresh.postpone(model.now);
         return Vec::new();
     }
@@ -41,4 +46,47 @@ pub(super) fn start(model: &mut Model) -> Vec<Effect> {
         .collect();
     model.refresh.start_round(ticket, keys.len());
     vec![Effect::Request(ticket, Request::RefreshKeys(keys))]
+}
+
+/// Handles the end of a round.
+pub(super) fn finish(
+    model: &mut Model,
+    ticket: Ticket,
+    error: Option<UserError>,
+    retry_after: Option<SignedDuration>,
+    rejected_keys: &[AccountKey],
+) -> Vec<Effect> {
+    let now = model.now;
+    if model.refresh.is_current_round(ticket) {
+        for account_key in rejected_keys {
+            model.dashboard.record_account_key(account_key, now);
+        }
+        // The round added usage samples.
+        model.dashboard.mark_usage_history_stale();
+        model.account.is_spending_stale = true;
+        model.account.is_report_stale = error.is_none();
+        let keys = model.dashboard.stored_keys().iter();
+        let first = keys.filter_map(|key| key.next_reset(now)).min();
+        let checked = model.refresh.current_round.as_ref().map_or(0, |round| round.checked_count);
+        model.refresh.finish_round(now, error, retry_after, first);
+        report_result(model, checked);
+        model.dashboard.update_order(now);
+        account::update_figures(model);
+        if !model.dashboard.has_acted {
+            model.dashboard.select_row(0);
+        }
+    }
+    let rerun =
+        model.refresh.current_round.is_none() && std::mem::take(&mut model.refresh.rerun_requested);
+    if rerun { start(model) } else { Vec::new() }
+}
+
+/// Says how a round ended that a person asked for. An error is shown until a round succeeds.
+fn report_result(model: &mut Model, checked: usize) {
+    if !std::mem::take(&mut model.refresh.reports_result) {
+        return;
+    }
+    let keys = if checked == 1 { "key" } else { "keys" };
+    let is_ok = model.refresh.last_error.is_none();
+    model.notice = is_ok.then(|| Ok(format!("checked {checked} {keys}")));
 }

@@ -209,22 +209,22 @@ pub(super) fn finish_leak_response(
     responses: Vec<LeakResponse>,
 ) -> Vec<Effect> {
     let Some(is_shown) = finish_run(model, ticket) else {
-        for response in responses {
-            keep_unstored_key(model, response.rotation);
+        for rotation in responses.into_iter().filter_map(|response| response.rotation) {
+            keep_unstored_key(model, rotation);
         }
         return Vec::new();
     };
     let results: Vec<_> = responses.iter().flat_map(LeakResponse::action_results).collect();
     let mut effects = Vec::new();
     if let [response] = &responses[..]
-        && let RotationOutcome::Completed { rotated, .. } = &response.rotation
+        && let Some(RotationOutcome::Completed { rotated, .. }) = &response.rotation
         && is_shown
     {
         effects.push(Effect::CopyStoredKey(rotated.new.label.clone()));
     }
-    for response in responses {
+    for rotation in responses.into_iter().filter_map(|response| response.rotation) {
         // The result list already contains each outcome.
-        let _ = apply_rotation_outcome(model, response.rotation);
+        let _ = apply_rotation_outcome(model, rotation);
     }
     if is_shown {
         bulk::show_results(model, ResultsScreen::new(results, false), true);

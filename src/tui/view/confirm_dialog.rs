@@ -55,17 +55,19 @@ pub fn dialog<'a>(
             add_losses(&mut dialog, state, theme);
         }
         ConfirmKind::RespondToLeak => {
-            dialog.add_text(
-                "The key is disabled at OpenRouter at once: programs that use it stop working. A \
-                 new key with the same policy takes its label.",
-                Style::new(),
-            );
-            dialog.add_explanation(
-                "To disable it needs a management key; without one you see the page where you can \
-                 do it. The old key stays stored, disabled, until you delete it. One new key is \
-                 copied to the clipboard.",
-                theme.dim(),
-            );
+            let is_replaced = state.keys.iter().all(|key| key.retirement.is_some());
+            let replacement = if is_replaced {
+                "It was replaced before, so no new key is created."
+            } else {
+                "A new key with the same policy takes its label."
+            };
+            let disabling =
+                "The key is disabled at OpenRouter at once: programs that use it stop working.";
+            dialog.add_text(&format!("{disabling} {replacement}"), Style::new());
+            let copying = if is_replaced { "" } else { " One new key is copied to the clipboard." };
+            let page = "To disable it needs a management key; without one you see the page where \
+                        you can do it. The old key stays stored, disabled, until you delete it.";
+            dialog.add_explanation(&format!("{page}{copying}"), theme.dim());
             dialog.add_lines(list_keys(&state.keys, model, theme, width));
             add_copies(
                 &mut dialog,

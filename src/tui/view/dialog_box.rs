@@ -2,6 +2,7 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
+use ratatui::style::Color;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear};
 
@@ -131,7 +132,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> u16 {
     for (at, binding) in placed.buttons {
         let key_text = binding.key_text();
         let description = binding.action.description;
-        let line = if binding.is_triggered_by_enter() && !is_cancel(&binding) {
+        let line = if binding.is_triggered_by_enter() {
             Line::styled(format!(" {key_text} {description} "), theme.selected())
         } else {
             Line::from(vec![
@@ -164,11 +165,16 @@ pub fn clear_below(area: Rect, theme: Theme, frame: &mut Frame<'_>) {
 /// Dims all above the footer.
 pub fn dim(screen: ScreenLayout, theme: Theme, frame: &mut Frame<'_>) {
     let area = Rect { height: screen.footer.y, ..screen.header.into() };
+    // The empty part of a gauge is a background, which goes.
+    for at in area.positions() {
+        if let Some(cell) = frame.buffer_mut().cell_mut(at)
+            && cell.fg == cell.bg
+            && cell.bg != Color::Reset
+        {
+            cell.set_symbol(" ");
+        }
+    }
     frame.buffer_mut().set_style(area, theme.backdrop());
-}
-
-fn is_cancel(binding: &Binding) -> bool {
-    matches!(binding.intent(), Intent::No | Intent::Back)
 }
 
 /// Returns what a click requests while a dialog is open: the action of a button, or to close it outside.

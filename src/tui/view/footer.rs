@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph, Wrap};
 use secrecy::ExposeSecret;
+use secrecy::zeroize::Zeroizing;
 use unicode_width::UnicodeWidthStr;
 
 use super::text::{to_sentence, truncate};
@@ -73,14 +74,15 @@ fn draw_revealed_key(
         _ => None,
     };
     let Some(key) = revealed else { return 2 };
-    let text = sanitize(key.expose_secret(), 512);
+    let text = Zeroizing::new(sanitize(key.expose_secret(), 512));
     frame.render_widget(Clear, above);
     if text.width() <= usize::from(area.width) {
-        frame.render_widget(Line::styled(text, theme.warning()), text::inset(above));
+        frame.render_widget(Line::styled(text.as_str(), theme.warning()), text::inset(above));
         return 1;
     }
     frame.render_widget(Clear, Rect { height: 2, ..above });
-    let rows = Paragraph::new(Line::styled(text, theme.warning())).wrap(Wrap { trim: true });
+    let rows =
+        Paragraph::new(Line::styled(text.as_str(), theme.warning())).wrap(Wrap { trim: true });
     frame.render_widget(rows, Rect { height: 2, ..above });
     0
 }

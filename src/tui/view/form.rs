@@ -25,18 +25,11 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
         None => format_notes(form, model, theme),
     };
     let (area, notes_area) = split_area(form, &notes, area);
-    // Three rows for each field if they fit, otherwise two.
-    let fields = form.fields();
-    let step = if usize::from(area.height) >= 3 * fields.len() + 3 { 3 } else { 2 };
-    let top = area.y + u16::from(area.height > 13);
-    // The focused field stays on screen where not all fit.
-    let focused = fields.iter().position(|field| *field == form.focused_field).unwrap_or(0);
-    let first = (focused + 1).saturating_sub(usize::from(area.bottom().saturating_sub(top)) / step);
-    let fields = fields.get(first..).unwrap_or_default();
-    for (field, y) in fields.iter().copied().zip((top..).step_by(step)) {
-        if y + 1 >= area.bottom() {
-            break;
-        }
+    let fields = place_fields(form, model, theme, area);
+    let last_row = fields.last().map_or(area.y, |field| field.rows.bottom());
+    draw_more_marks(form, &fields, theme, frame, area);
+    for PlacedField { field, rows, hint } in fields {
+        let y = rows.y;
         let focused = form.focused_field == field;
         let (marker, style) = if focused {
             ("▸", theme.strong().patch(theme.accent()))
@@ -90,33 +83,110 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
                 text::draw_text_field(field, &masked, focused, theme, frame, at);
             }
         }
-        let (hint, style) = match form.field_hint(field, model.now) {
+        let below = Rect { y: y + 1, height: rows.height - 1, ..at };
+        text::draw_paragraph(frame, below, hint);
+    }
+    let y = (last_row + 1).min(notes_area.y);
+    if y < notes_area.bottom() {
+        let rows = Rect { y, height: notes_area.bottom() - y, ..notes_area };
+        let notes = if is_needed(form) { notes } else { keep_whole(notes, rows) };
+        text::draw_paragraph(frame, rows, notes);
+    }
+}
+
+/// Returns the first notes that fit `area` in full.
+fn keep_whole(notes: Vec<Line<'_>>, area: Rect) -> Vec<Line<'_>> {
+    let mut rows = 0;
+    let fits = |note: &Line<'_>| {
+        rows += text::wrap(&note.to_string(), area.width.into()).len().max(1);
+        rows <= area.height.into()
+    };
+    notes.into_iter().take_while(fits).collect()
+}
+
+/// Whether the notes are an error, the changes that will be sent or a request under way.
+fn is_needed(form: &Form) -> bool {
+    form.error.is_some() || !form.diff.is_empty() || form.submit_ticket.is_some()
+}
+
+/// A field on screen.
+struct PlacedField {
+    field: FormField,
+    /// The rows of the field and of its hint.
+    rows: Rect,
+    hint: Vec<Line<'static>>,
+}
+
+/// Returns the fields that fit, with their hints in full. An empty row is between them where all fit;
+/// otherwise the form scrolls to the focused field.
+fn place_fields(form: &Form, model: &Model, theme: Theme, area: Rect) -> Vec<PlacedField> {
+    let width = usize::from(area.width.saturating_sub(FIELD_COLUMN + 1));
+    let fields = form.fields();
+    let hints = fields.iter().map(|field| {
+        let (hint, style) = match form.field_hint(*field, model.now) {
             FieldHint::Description(text) => (text, theme.dim()),
             FieldHint::Error(text) => (format!("✗ {text}"), theme.error()),
         };
-        // A long error may also use the empty row below.
-        let height = u16::try_from(step - 1).unwrap_or(1).min(area.bottom() - y - 1);
-        text::draw_paragraph(
-            frame,
-            Rect { y: y + 1, height, ..at },
-            vec![Line::styled(hint, style)],
-        );
+        let rows = text::wrap(&hint, width).into_iter();
+        rows.map(|row| Line::styled(row, style)).collect::<Vec<_>>()
+    });
+    let hints: Vec<Vec<Line<'static>>> = hints.collect();
+    let heights: Vec<usize> = hints.iter().map(|hint| 1 + hint.len()).collect();
+    let room = usize::from(area.height);
+    let needed = |gap: usize| heights.iter().sum::<usize>() + gap * (heights.len() - 1);
+    let gap = usize::from(needed(1) + 1 <= room);
+    let margin = usize::from(needed(gap) < room);
+    let focused = fields.iter().position(|field| *field == form.focused_field).unwrap_or(0);
+    // The first field from which on the focused one fits.
+    let mut first = 0;
+    while first < focused && heights[first..=focused].iter().sum::<usize>() > room {
+        first += 1;
     }
-    let fields_height = u16::try_from(step * fields.len()).unwrap_or(0);
-    let y = (top + fields_height).min(notes_area.y);
-    if y < notes_area.bottom() {
-        let rows = Rect { y, height: notes_area.bottom() - y, ..notes_area };
-        text::draw_paragraph(frame, rows, notes);
+    let mut y = margin;
+    let mut placed = Vec::new();
+    for ((field, hint), height) in fields.iter().zip(hints).zip(&heights).skip(first) {
+        // The focused field is shown also where its hint has too many rows.
+        let height = if *field == form.focused_field { (*height).min(room) } else { *height };
+        if y + height > room {
+            break;
+        }
+        let rows = Rect {
+            y: area.y + u16::try_from(y).unwrap_or(0),
+            height: u16::try_from(height).unwrap_or(1),
+            ..area
+        };
+        placed.push(PlacedField { field: *field, rows, hint });
+        y += height + gap;
+    }
+    placed
+}
+
+/// Marks at the left edge that there are fields above or below those on screen.
+fn draw_more_marks(
+    form: &Form,
+    placed: &[PlacedField],
+    theme: Theme,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
+    let fields = form.fields();
+    let at = |y: u16| Rect { y, width: 1.min(area.width), height: 1.min(area.height), ..area };
+    let (Some(first), Some(last)) = (placed.first(), placed.last()) else { return };
+    if fields.first() != Some(&first.field) {
+        frame.render_widget(Span::styled("↑", theme.accent()), at(area.y));
+    }
+    if fields.last() != Some(&last.field) {
+        frame.render_widget(Span::styled("↓", theme.accent()), at(area.bottom() - 1));
     }
 }
 
 /// Returns the area of the fields and the one of the notes. An error, the changes that will be sent and
 /// a request under way stay on screen where not all fields fit; other notes have what is left.
 fn split_area(form: &Form, notes: &[Line<'_>], area: Rect) -> (Rect, Rect) {
-    let is_needed = form.error.is_some() || !form.diff.is_empty() || form.submit_ticket.is_some();
     let (x, width) = (area.x + 3, area.width.saturating_sub(4));
     let rows = notes.iter().map(|line| text::wrap(&line.to_string(), width.into()).len().max(1));
-    let needed = if is_needed { u16::try_from(rows.sum::<usize>()).unwrap_or(u16::MAX) } else { 0 };
+    let needed =
+        if is_needed(form) { u16::try_from(rows.sum::<usize>()).unwrap_or(u16::MAX) } else { 0 };
     // The field with the focus has two rows and the margin one.
     let height = area.height.saturating_sub(needed).max(3.min(area.height));
     let y = area.y + height;

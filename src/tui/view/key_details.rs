@@ -11,7 +11,7 @@ use super::text::{format_property, quote_shell_word, wrap_property};
 use super::{Theme, text};
 use crate::domain::{
     Cents, GrantedPolicy, Reported, ResetInterval, StoreKind, StoredKey, format_command,
-    format_date, format_relative_time, format_usd, format_usd_short, sanitize,
+    format_date, format_last_use, format_relative_time, format_usd, format_usd_short, sanitize,
 };
 use crate::tui::state::Model;
 
@@ -42,7 +42,7 @@ pub fn format_facts(
         lines.extend(wrap_property("resets", Span::raw(text), width, theme));
     }
     lines.extend(format_end(key, now, theme, width));
-    lines.extend(format_last_use(key, now, theme, width));
+    lines.extend(format_use(key, now, theme, width));
     if with_periods && let Some(info) = &key.info {
         let periods = [
             ("today", info.usage_daily),
@@ -83,7 +83,7 @@ pub fn format_details(
     let created =
         format!("{}, {}", format_date(key.created_at), format_relative_time(now, key.created_at));
     lines.extend(wrap_property("created", Span::raw(created), width, theme));
-    lines.extend(format_last_use(key, now, theme, width));
+    lines.extend(format_use(key, now, theme, width));
     if let Some(guardrail) = &key.guardrail {
         lines.extend(wrap_property("guardrail", Span::raw(guardrail.name.clone()), width, theme));
     }
@@ -129,15 +129,10 @@ fn format_end(key: &StoredKey, now: Timestamp, theme: Theme, width: usize) -> Ve
     wrap_property("ends", Span::raw(text), width, theme)
 }
 
-fn format_last_use(
-    key: &StoredKey,
-    now: Timestamp,
-    theme: Theme,
-    width: usize,
-) -> Vec<Line<'static>> {
+fn format_use(key: &StoredKey, now: Timestamp, theme: Theme, width: usize) -> Vec<Line<'static>> {
     let Some(at) = key.last_used_at() else { return Vec::new() };
     let dormant = if key.is_dormant(now) == Some(true) { ", dormant" } else { "" };
-    let used = format!("{}{dormant}", format_relative_time(now, at));
+    let used = format!("{}{dormant}", format_last_use(at, now));
     wrap_property("last used", Span::raw(used), width, theme)
 }
 

@@ -9,8 +9,8 @@ use ratatui::text::{Line, Span};
 use super::text::truncate;
 use super::{Theme, bars, text};
 use crate::domain::{
-    KeyState, Reported, ResetInterval, ServerValue, StoredKey, format_short_span, format_usd_short,
-    utc_date,
+    KeyState, Reported, ResetInterval, ServerValue, StoredKey, format_short_last_use,
+    format_short_span, format_usd_short, utc_date,
 };
 use crate::tui::state::{
     Column, DashboardLayout, KeyScope, Model, PlacedColumn, SortOrder, place_columns, spent_share,
@@ -164,7 +164,7 @@ fn format_cell(
         },
         Column::Expiry => Line::from(format_expiry(key, now, theme)),
         Column::LastUsed => match key.last_used_at() {
-            Some(at) => Line::raw(format_last_use(at, now)),
+            Some(at) => Line::raw(format_short_last_use(at, now)),
             None => Line::styled("–", theme.dim()),
         },
         Column::MaskedKey => Line::styled(truncate(&key.masked, width), theme.dim()),
@@ -270,15 +270,6 @@ fn format_expiry(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'
         hours if hours < 24 => Span::styled(left, theme.error()),
         hours if hours <= 7 * 24 => Span::styled(left, theme.warning()),
         _ => Span::raw(left),
-    }
-}
-
-/// Returns the time since the last use, no finer than an hour, so that it does not wake the program
-/// every minute.
-fn format_last_use(at: Timestamp, now: Timestamp) -> String {
-    match now.duration_since(at).as_hours() {
-        ..1 => "<1h".to_owned(),
-        _ => format_short_span(at, now),
     }
 }
 

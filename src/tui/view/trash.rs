@@ -4,6 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Rect};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::{Row, Table, TableState};
+use unicode_width::UnicodeWidthStr;
 
 use super::Theme;
 use super::text::{self, truncate};
@@ -28,7 +29,9 @@ pub fn draw(screen: &TrashScreen, model: &Model, theme: Theme, frame: &mut Frame
     }
     // Where there is little room, the label matters more than the masked key.
     let masked_width = if area.width < 76 { 0 } else { 19 };
-    let label_width = area.width.saturating_sub(masked_width + 14 + 10 + 3 * 2);
+    let longest = keys.iter().map(|trashed| trashed.key.label.as_str().width()).max().unwrap_or(0);
+    let longest = u16::try_from(longest).unwrap_or(u16::MAX).max(12);
+    let label_width = area.width.saturating_sub(masked_width + 14 + 10 + 3 * 2).min(longest);
     let header = Row::new(["LABEL", "KEY", "REMOVED", "UNTIL"]).style(theme.dim());
     let format_row = |trashed: &TrashedKey| {
         Row::new([

@@ -10,9 +10,9 @@ use unicode_width::UnicodeWidthStr;
 
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
-use crate::domain::{KeyState, RetirementStatus, StoredKey, format_relative_time};
-use crate::tui::keymap::screen_bindings;
-use crate::tui::state::{DashboardLayout, Intent, KeyList, Model, spent_share};
+use crate::domain::{KeyState, RetirementStatus, SecretLoss, StoredKey, format_relative_time};
+use crate::tui::keymap::dashboard_bindings;
+use crate::tui::state::{Attention, DashboardLayout, Intent, KeyList, Model, spent_share};
 
 /// Draws what needs attention: in one row, or on a large terminal in a row for each of the worst keys.
 pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut Frame<'_>) {
@@ -20,7 +20,7 @@ pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut F
     let Some(list_heading) = layout.list_heading.map(Rect::from) else {
         return draw_row(model, theme, frame, area);
     };
-    let urgent = list_urgent_keys(model);
+    let urgent = &model.dashboard.attention_list;
     let heading = Line::from(vec![
         Span::styled("Attention", theme.strong()),
         Span::styled(format!("  {}", urgent.len()), theme.dim()),
@@ -32,13 +32,14 @@ pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut F
     }
     let count = usize::from(rows.height);
     let keys = model.dashboard.stored_keys();
-    let shown = urgent.iter().take(count).filter_map(|index| keys.get(*index));
+    let shown = urgent.iter().take(count).filter_map(|(index, _)| keys.get(*index));
     let widest = shown.map(|key| key.label.as_str().width()).max().unwrap_or(0);
     let label_width = widest.min(usize::from(rows.width) / 3);
-    for (y, (position, index)) in (rows.y..).zip(urgent.iter().enumerate().take(count)) {
+    for (y, (position, (index, attention))) in (rows.y..).zip(urgent.iter().enumerate().take(count))
+    {
         let row = Rect { y, height: 1, ..rows };
         let Some(key) = keys.get(*index) else { continue };
-        let Some(reason) = Reason::of(*index, key, model, theme) else { continue };
+        let reason = Reason::of(*attention, key, model, theme);
         let hidden = if position + 1 == count { urgent.len() - count } else { 0 };
         let (action, _) = format_action(&reason, hidden, model, theme);
         let action_width = u16::try_from(action.width()).unwrap_or(row.width).min(row.width);
@@ -91,7 +92,7 @@ pub fn intent_at(
     layout: &DashboardLayout,
     (column, row): (u16, u16),
 ) -> Option<Intent> {
-    let (area, urgent) = (Rect::from(layout.attention), list_urgent_keys(model));
+    let (area, urgent) = (Rect::from(layout.attention), &model.dashboard.attention_list);
     if !area.contains(Position { x: column, y: row }) || urgent.is_empty() {
         return None;
     }
@@ -99,9 +100,10 @@ pub fn intent_at(
         return Some(Intent::NextAttention);
     }
     let position = usize::from(row.checked_sub(area.y + 1)?);
-    let (index, count) = (*urgent.get(position)?, usize::from(area.height.saturating_sub(1)));
+    let ((index, attention), count) =
+        (*urgent.get(position)?, usize::from(area.height.saturating_sub(1)));
     let key = model.dashboard.stored_keys().get(index)?;
-    let reason = Reason::of(index, key, model, Theme::NoColor)?;
+    let reason = Reason::of(attention, key, model, Theme::NoColor);
     let hidden = if position + 1 == count { urgent.len() - count } else { 0 };
     let (action, intent) = format_action(&reason, hidden, model, Theme::NoColor);
     let action_start = usize::from(area.right()).saturating_sub(action.width());
@@ -114,8 +116,7 @@ pub fn intent_at(
 
 /// Returns the key that triggers an action of the dashboard.
 fn key_text(model: &Model, intent: &Intent) -> String {
-    let bindings = screen_bindings(model);
-    let binding = bindings.iter().find(|binding| binding.intent() == *intent);
+    let binding = dashboard_bindings(model).find(|binding| binding.intent() == *intent);
     binding.map_or_else(String::new, |binding| binding.key_text().into_owned())
 }
 
@@ -163,42 +164,23 @@ fn first_that_fits<const N: usize>(texts: [&str; N], width: usize) -> String {
 /// More reasons than these fit no screen.
 const MAX_REASONS: usize = 20;
 
-/// Returns the keys that need attention by their index in the inventory, the most important first.
-fn list_urgent_keys(model: &Model) -> Vec<usize> {
-    let dashboard = &model.dashboard;
-    let others = &dashboard.unconfirmed_keys;
-    let urgent = dashboard.attention_list.iter().map(|(index, _)| *index);
-    let mut all = others.clone();
-    for index in dashboard.lost_keys.iter().copied().chain(urgent) {
-        if !all.contains(&index) {
-            all.push(index);
-        }
-    }
-    for (index, key) in dashboard.stored_keys_at(&dashboard.replaced_keys) {
-        if is_unused_replacement(key, model) && !all.contains(&index) {
-            all.push(index);
-        }
-    }
-    all
-}
-
 /// Returns how many keys need attention, and as many reasons as fit. Each key counts once, and has its
 /// most important reason.
 fn format_attention(model: &Model, theme: Theme, width: usize) -> Line<'static> {
     let keys = model.dashboard.stored_keys();
-    let all = list_urgent_keys(model);
+    let all = &model.dashboard.attention_list;
     if all.is_empty() {
         return Line::default();
     }
     let mut line = Line::raw(" ");
     let text = format!("Attention {}  ", all.len());
     line.push_span(Span::styled(text, theme.strong()));
-    for (position, index) in all.iter().enumerate() {
+    for (position, (index, attention)) in all.iter().enumerate() {
         let key = keys.get(*index).filter(|_| position < MAX_REASONS);
-        let reason = key.and_then(|key| {
-            let reason = Reason::of(*index, key, model, theme)?;
+        let reason = key.map(|key| {
+            let reason = Reason::of(*attention, key, model, theme);
             let label = truncate(key.label.as_str(), 20);
-            Some((format!("{label} {}", reason.text), reason.style))
+            (format!("{label} {}", reason.text), reason.style)
         });
         let (text, style) = reason.unwrap_or_default();
         let separator = if position == 0 { "" } else { " · " };
@@ -226,8 +208,7 @@ struct Reason {
 }
 
 impl Reason {
-    /// Returns the most important reason of the key at an index of the inventory.
-    fn of(index: usize, key: &StoredKey, model: &Model, theme: Theme) -> Option<Self> {
+    fn of(attention: Attention, key: &StoredKey, model: &Model, theme: Theme) -> Self {
         let other = |text: String, action, intent| Self {
             symbol: "!",
             style: theme.warning(),
@@ -235,24 +216,20 @@ impl Reason {
             action,
             intent,
         };
-        if key.is_of_unconfirmed_account() {
-            let text = "belongs to another account".to_owned();
-            return Some(other(text, "remove", Intent::Remove));
-        }
-        if let Some(loss) = key.secret_loss() {
-            let text = format!("text {} in the shared store", loss.as_str());
-            return Some(Self {
-                style: theme.error(),
-                ..other(text, "open", Intent::ToggleDetails)
-            });
-        }
-        let urgent = model.dashboard.attention_list.iter();
-        let state = urgent.clone().find(|(urgent, _)| *urgent == index).map(|(_, state)| *state);
-        let Some(state) = state else {
-            let text = format_unused_replaced_key(key, model)?;
-            return Some(other(text, "remove", Intent::Remove));
+        let state = match attention {
+            Attention::OtherAccount => {
+                return other("belongs to another account".to_owned(), "remove", Intent::Remove);
+            }
+            Attention::Lost => {
+                let loss = key.secret_loss().map_or("lost", SecretLoss::as_str);
+                let text = format!("text {loss} in the shared store");
+                return Self { style: theme.error(), ..other(text, "open", Intent::ToggleDetails) };
+            }
+            Attention::Replaced => {
+                return other(format_unused_replaced_key(key, model), "remove", Intent::Remove);
+            }
+            Attention::State(state) => state,
         };
-        let text = format_key_warning(key, state, model)?;
         let (action, intent) = match state {
             KeyState::LimitReached | KeyState::Low => ("raise the limit", Intent::EditKey),
             KeyState::Expiring | KeyState::Expired | KeyState::Rejected => {
@@ -263,7 +240,8 @@ impl Reason {
             }
         };
         let (symbol, style) = theme.state_marker(state);
-        Some(Self { symbol, style, text, action, intent })
+        let text = format_key_warning(key, state, model).unwrap_or_default();
+        Self { symbol, style, text, action, intent }
     }
 }
 
@@ -297,20 +275,15 @@ fn format_end(key: &StoredKey, now: Timestamp) -> Option<String> {
     Some(format!("ends {}", format_relative_time(now, key.expires_at().value()?)))
 }
 
-fn is_unused_replacement(stored_key: &StoredKey, model: &Model) -> bool {
-    stored_key.retirement.is_some() && format_unused_replaced_key(stored_key, model).is_some()
-}
-
-/// Returns a warning about a replaced key that is no longer used.
-fn format_unused_replaced_key(stored_key: &StoredKey, model: &Model) -> Option<String> {
-    match model.dashboard.retirement_status(stored_key, model.now) {
-        RetirementStatus::Unused(status) | RetirementStatus::Inactive(status) => {
-            Some(format!("{status}: press x, then r to revoke it"))
-        }
+/// Returns what is said about a replaced key that is no longer used.
+fn format_unused_replaced_key(stored_key: &StoredKey, model: &Model) -> String {
+    let status = match model.dashboard.retirement_status(stored_key, model.now) {
+        RetirementStatus::Unused(status) | RetirementStatus::Inactive(status) => status,
         RetirementStatus::NotReplaced
         | RetirementStatus::InUse(_)
-        | RetirementStatus::Observing(_) => None,
-    }
+        | RetirementStatus::Observing(_) => "replaced".to_owned(),
+    };
+    format!("{status}: press x, then r to revoke it")
 }
 
 /// Returns a warning about attempts whose key may exist but was not received.

@@ -20,10 +20,14 @@ impl Dashboard {
     }
 
     /// Returns what a key spent on each of the last days, oldest first; `None` is an unknown day.
-    /// If nothing is known about a key, the last check still gives the present day.
+    /// If nothing is known about a key, the last check still gives the present day. The days before its creation are unknown.
     pub fn recent_days(&self, key: &StoredKey, last: Date, count: u16) -> Vec<Option<f64>> {
         let spending = &self.key_spending(key).days;
-        let mut days: Vec<_> = spending.last_days(last, count).map(|(_, spent)| spent).collect();
+        // Zero of a day before the key existed is no figure. An imported key may be older than its entry.
+        let created = utc_date(key.created_at);
+        let days = spending.last_days(last, count);
+        let mut days: Vec<_> =
+            days.map(|(date, spent)| spent.filter(|usd| date >= created || *usd > 0.0)).collect();
         let checked_today = key.checked_at.is_some_and(|at| utc_date(at) == last);
         if let (Some(today @ None), Some(info), true) = (days.last_mut(), &key.info, checked_today)
         {

@@ -1,0 +1,63 @@
+//! Which keys need attention, and what the screen shows about all keys together.
+
+use jiff::Timestamp;
+
+use super::Dashboard;
+use crate::domain::{KeyState, RetirementStatus, StoredKey, sum_of_monthly_limits};
+
+/// Why a key needs attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attention {
+    /// It may belong to another account.
+    OtherAccount,
+    /// Its text was deleted in the shared store.
+    Lost,
+    /// It is in this state.
+    State(KeyState),
+    /// Another key replaced it, and it is no longer used.
+    Replaced,
+}
+
+impl Attention {
+    /// Returns the position among the reasons: the most urgent is first.
+    const fn rank(self) -> (u8, u8) {
+        match self {
+            Self::OtherAccount => (0, 0),
+            Self::Lost => (1, 0),
+            Self::State(state) => (2, state.urgency_rank()),
+            Self::Replaced => (3, 0),
+        }
+    }
+}
+
+impl Dashboard {
+    /// Updates what the screen shows about all keys together, so that a key press reads only the keys on
+    /// screen.
+    pub fn update_summary(&mut self, now: Timestamp) {
+        let keys = self.stored_keys();
+        let unused = |key: &StoredKey| {
+            let status = self.retirement_status(key, now);
+            matches!(status, RetirementStatus::Unused(_) | RetirementStatus::Inactive(_))
+        };
+        let reason = |key: &StoredKey| match key.state(now) {
+            _ if key.is_of_unconfirmed_account() => Some(Attention::OtherAccount),
+            _ if key.secret_loss().is_some() => Some(Attention::Lost),
+            state if key.needs_attention(now) => Some(Attention::State(state)),
+            _ if key.retirement.is_some() && unused(key) => Some(Attention::Replaced),
+            _ => None,
+        };
+        let urgent = keys.iter().enumerate();
+        let mut urgent: Vec<_> =
+            urgent.filter_map(|(index, key)| Some((index, reason(key)?))).collect();
+        urgent.sort_by_key(|(_, attention)| attention.rank());
+        let find = |has: fn(&StoredKey) -> bool| -> Vec<usize> {
+            keys.iter().enumerate().filter(|(_, key)| has(key)).map(|(index, _)| index).collect()
+        };
+        let unconfirmed = find(StoredKey::is_of_unconfirmed_account);
+        let replaced = find(|key| key.retirement.is_some());
+        self.monthly_limits = sum_of_monthly_limits(keys, now);
+        self.attention_list = urgent;
+        self.unconfirmed_keys = unconfirmed;
+        self.replaced_keys = replaced;
+    }
+}

@@ -1,0 +1,213 @@
+//! What each key press shows, and that no text of a form or a dialog is lost.
+
+use keywright::domain::{AccountKey, Retirement, Workspace};
+use keywright::tui::keymap::footer_items;
+
+use super::*;
+
+/// A key that another one replaced and that no longer works.
+fn replaced_key() -> StoredKey {
+    let mut old = read(key("ci (old)", Some("10"), None, None), Some(0.5), 9.5);
+    old.disabled = Some(true);
+    old.retirement =
+        Some(Retirement { replaced_at: now(), unused_for: 60, revoke_when_unused: false });
+    old
+}
+
+fn loaded(size: (u16, u16), keys: Vec<StoredKey>) -> Model {
+    let mut model = model(size);
+    update(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Ok(keys))), now());
+    model
+}
+
+fn footer(model: &Model) -> String {
+    let items = footer_items(model, model.terminal_size.0);
+    let items = items
+        .iter()
+        .map(|item| format!("{} {}", item.binding.key_text(), item.binding.action.description));
+    items.collect::<Vec<_>>().join("  ")
+}
+
+#[test]
+fn a_replaced_key_is_to_be_removed_and_has_a_row_of_its_own() {
+    let low = read(key("ci", Some("10"), None, None), Some(0.5), 9.5);
+    let mut used = replaced_key();
+    (used.label, used.disabled) = ("web (old)".parse().unwrap(), None);
+    used.hash = "77".repeat(32);
+    let model = loaded((160, 50), vec![replaced_key(), low, used]);
+    let shown = drawn(&model);
+    assert!(shown.contains("Attention  2"), "{shown}");
+    assert!(shown.contains("no longer works: press x, then r to revoke it"), "{shown}");
+    // A higher limit is no advice for a key that is not needed any more.
+    assert_eq!(shown.matches("e raise the limit").count(), 1, "{shown}");
+    assert!(shown.contains("x remove") && !shown.contains(" more  !"), "{shown}");
+    let order: Vec<_> = model
+        .dashboard
+        .rows
+        .iter()
+        .map(|row| model.dashboard.all_keys()[*row].label.as_str())
+        .collect();
+    assert_eq!(order, ["ci", "web (old)", "ci (old)"]);
+}
+
+#[test]
+fn a_leaked_key_that_was_replaced_gets_no_new_key() {
+    let mut model = loaded((80, 24), vec![replaced_key()]);
+    want(&mut model, &[Intent::RespondToLeak]);
+    let shown = drawn(&model);
+    assert!(shown.contains("so no new key is created"), "{shown}");
+    assert!(!shown.contains("takes its label"), "{shown}");
+}
+
+#[test]
+fn a_dialog_leaves_the_keys_of_the_rows_below_it() {
+    let mut model = in_every_state((160, 50));
+    want(&mut model, &[Intent::Rotate]);
+    let shown = drawn(&model);
+    assert!(shown.contains("e raise the limit"), "{shown}");
+}
+
+#[test]
+fn the_days_before_a_key_existed_are_not_days_without_spending() {
+    let mut new = read(key("new", Some("10"), None, None), Some(10.0), 0.0);
+    new.created_at = now();
+    let mut model = loaded((120, 40), vec![new.clone()]);
+    let days = (0..14).map(|ago| {
+        let day = keywright::domain::utc_date(now() - SignedDuration::from_hours(24 * ago));
+        (day, 0.0)
+    });
+    let spending = keywright::domain::KeySpending { days: days.collect(), models: Vec::new() };
+    let ticket = model.account.spending_ticket.unwrap();
+    let loaded = Response::SpendingLoaded([(new.hash.clone(), spending)].into());
+    update(&mut model, Msg::Response(ticket, loaded), now());
+    let days = model.dashboard.recent_days(&new, keywright::domain::utc_date(now()), 14);
+    assert_eq!((days[12], days[13]), (None, Some(0.0)));
+}
+
+#[test]
+fn the_hints_and_errors_of_a_form_are_never_cut() {
+    for size in [(60, 16), (80, 24), (120, 40)] {
+        let mut model = loaded_model(size);
+        want(&mut model, &[Intent::NewKey]);
+        let Screen::Form(form) = &mut model.screen else { panic!() };
+        let ticket = form.choices_ticket.unwrap();
+        let workspace = |name: &str| Workspace {
+            id: name.to_owned(),
+            name: name.to_owned(),
+            ..Workspace::default()
+        };
+        let choices = FormChoices {
+            workspaces: Ok(vec![workspace("research"), workspace("tools")]),
+            guardrails: Ok(Vec::new()),
+            assigned_guardrail: None,
+        };
+        update(
+            &mut model,
+            Msg::Response(ticket, Response::FormChoicesLoaded(Some(choices))),
+            now(),
+        );
+        for _ in 0..3 {
+            want(&mut model, &[Intent::NextField]);
+        }
+        type_text(&mut model, "xyz");
+        for step in 0..6 {
+            let shown = drawn(&model);
+            assert!(!shown.contains('…'), "{size:?}, field {step}: {shown}");
+            let Screen::Form(form) = &model.screen else { panic!() };
+            assert!(shown.contains(&format!("▸ {}", form.focused_field.title())), "{shown}");
+            want(&mut model, &[Intent::NextField]);
+        }
+    }
+}
+
+#[test]
+fn enter_answers_a_question_with_the_button_that_is_highlighted() {
+    for intent in [Intent::ToggleDisabled, Intent::Remove] {
+        let mut model = loaded_model((80, 24));
+        want(&mut model, &[intent]);
+        assert!(drawn(&model).contains("enter cancel"), "{}", drawn(&model));
+        let enter = crossterm::event::KeyCode::Enter.into();
+        let answer = intent_for_key(&model, &enter).unwrap();
+        assert_eq!(answer, Intent::No);
+        want(&mut model, &[answer]);
+        assert!(model.question.is_none());
+        assert!(drawn(&model).contains("Nothing was changed."), "{}", drawn(&model));
+    }
+}
+
+#[test]
+fn a_key_press_without_effect_says_why() {
+    let mut empty = loaded((80, 24), Vec::new());
+    for intent in [Intent::Copy, Intent::ToggleDetails, Intent::Rotate, Intent::ToggleMark] {
+        want(&mut empty, &[intent]);
+        assert!(
+            drawn(&empty).contains("No key is stored yet; n creates one."),
+            "{}",
+            drawn(&empty)
+        );
+    }
+    want(&mut empty, &[Intent::DismissAttempt]);
+    assert!(drawn(&empty).contains("No attempt is unresolved."), "{}", drawn(&empty));
+    let mut small = loaded_model((60, 16));
+    want(&mut small, &[Intent::TogglePane, Intent::TogglePane]);
+    assert!(drawn(&small).contains("The pane needs more rows"), "{}", drawn(&small));
+}
+
+#[test]
+fn a_refresh_that_a_person_asked_for_says_how_it_ended() {
+    let mut model = loaded_model((80, 24));
+    want(&mut model, &[Intent::Reload]);
+    assert!(drawn(&model).contains("Checking the keys."), "{}", drawn(&model));
+    let ticket = model.dashboard.load_ticket.unwrap();
+    update(&mut model, Msg::Response(ticket, Response::KeysLoaded(Ok(keys()))), now());
+    let round = model.refresh.current_round.clone().unwrap();
+    let result = CheckResult::Failed("500".into());
+    for key in keys() {
+        let checked =
+            Response::KeyChecked { hash: key.hash, result: result.clone(), checked_at: now() };
+        update(&mut model, Msg::Response(round.ticket, checked), now());
+    }
+    let finished =
+        Response::RefreshFinished { error: None, retry_after: None, rejected_keys: Vec::new() };
+    update(&mut model, Msg::Response(round.ticket, finished), now());
+    assert!(drawn(&model).contains("3 of 3 keys could not be checked"), "{}", drawn(&model));
+}
+
+#[test]
+fn the_footer_of_an_edit_says_that_the_changes_are_shown_first() {
+    let mut model = loaded_model((80, 24));
+    want(&mut model, &[Intent::EditKey]);
+    let ticket = model.edit_request.as_ref().unwrap().ticket;
+    let stored = model.dashboard.selected_key().unwrap();
+    let account_key = AccountKey { hash: stored.hash.clone(), ..AccountKey::default() };
+    let fetched = Response::AccountKeyFetched(Ok(Some(account_key)));
+    update(&mut model, Msg::Response(ticket, fetched), now());
+    assert!(footer(&model).contains("ctrl-s review"), "{}", footer(&model));
+    want(&mut model, &[Intent::NewKey]);
+    let mut new = loaded_model((80, 24));
+    want(&mut new, &[Intent::NewKey]);
+    assert!(footer(&new).contains("ctrl-s submit"), "{}", footer(&new));
+}
+
+#[test]
+fn a_qr_code_is_offered_only_where_it_fits() {
+    let mut model = waiting((110, 24), false);
+    assert!(footer(&model).contains("# QR code"), "{}", footer(&model));
+    let measured = Response::QrCodeMeasured((61, 31));
+    let ticket = ticket(&model);
+    update(&mut model, Msg::Response(ticket, measured), now());
+    assert!(!footer(&model).contains('#'), "{}", footer(&model));
+    update(&mut model, Msg::Resized(120, 40), now());
+    assert!(footer(&model).contains("# QR code"), "{}", footer(&model));
+}
+
+#[test]
+fn a_dialog_hides_the_empty_part_of_a_gauge() {
+    let mut model = in_every_state((120, 40));
+    want(&mut model, &[Intent::ToggleDisabled]);
+    let terminal = screen(&model, Theme::Dark);
+    let buffer = terminal.backend().buffer();
+    let rows = model.layout().rows;
+    let tracks = (rows.x..rows.right()).filter(|x| buffer[(*x, rows.y + 1)].symbol() == "░");
+    assert_eq!(tracks.count(), 0);
+}
