@@ -7,8 +7,7 @@ use jiff::{Timestamp, ToSpan};
 use super::Dashboard;
 use super::ticket::Ticket;
 use crate::domain::{
-    AccountFigures, AccountKey, Credits, DailySpending, KeySpending, StoredKey, sum_usd,
-    utc_date,
+    AccountFigures, AccountKey, Credits, DailySpending, KeySpending, StoredKey, sum_usd, utc_date,
 };
 
 /// The summary of the account. A part that the server refused is missing.
