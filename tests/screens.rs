@@ -229,6 +229,19 @@ fn empty_inventory_shows_the_first_steps() {
 }
 
 #[test]
+fn a_shared_store_that_is_not_read_yet_is_not_called_empty() {
+    let mut model = model((80, 24));
+    model.shared_store.is_in_use = true;
+    update(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Ok(Vec::new()))), now());
+    assert!(drawn(&model).contains("Reading the shared store."));
+    let ticket = model.dashboard.load_ticket.unwrap();
+    let (keys, error, is_read_only) = (Ok(Vec::new()), None, false);
+    let read = Response::SharedKeysRead { keys, error, is_read_only };
+    update(&mut model, Msg::Response(ticket, read), now());
+    assert!(drawn(&model).contains("No keys are stored yet."));
+}
+
+#[test]
 fn unreadable_inventory_shows_the_error_and_the_advice() {
     let mut model = model((80, 24));
     let error = UserError::new(

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 
+from engine import Engine
 from rig import (
     Pane, consent, contains, descendants, equal, fetch, files, leaks, query, shows, test, until,
 )
@@ -140,7 +141,7 @@ def run_all_commands(world, store):
     traced = Traced(world)
     server, management = world.sandbox()
     wire = Wire(server)
-    data = world.path("data") if store == "file" else world.mkdir("data")
+    data = world.mkdir("data") if store == "os" else world.path("data")
     world.env.update(KEYWRIGHT_LOG="trace", KEYWRIGHT_DATA_DIR=data, KEYWRIGHT_SERVER=wire.url)
     world.be_browser()
     traced.consented("new", "first")
@@ -163,12 +164,13 @@ def run_all_commands(world, store):
     contains(traced.run("recover", code=7), "lost")
     traced.run("recover", "--dismiss", "lost")
     on_screen(world, traced, wire)
-    other = {"os": "file", "file": "os"}[store]
+    other = {"os": "file", "file": "os", "bao": "os"}[store]
     world.env["KEYWRIGHT_PASSPHRASE_FILE"] = world.write("passphrase", f"{PASSPHRASE}\n")
-    traced.run("store", "move", "--to", other)
+    traced.run("store", "move", "--to", other, "--yes")
     traced.run("get", "on screen", "--store", other)
     sent = {name: secret for name, secret in wire.secrets().items() if secret != management}
-    return {**sent, **traced.nonces, "management": management, "passphrase": PASSPHRASE}, traced
+    sent = {**sent, **traced.nonces, "management": management, "passphrase": PASSPHRASE}
+    return sent, traced
 
 
 def on_screen(world, traced, wire):
@@ -237,25 +239,43 @@ ALLOWED = {
 }
 
 
+# With a shared store the engine receives its token from every command, and a removed key as well.
+ALLOWED_WITH_OPENBAO = ALLOWED | {
+    *((command, "writev", "loopback", "token") for command in (
+        "new", "get", "show", "list", "env", "run", "rotate", "apply", "panic", "rm", "import", "dashboard", "store",
+    )),
+    ("rm", "writev", "loopback", "key"),
+}
+
+
 def check_secrets(world, store):
     world.keyring()
     world.display()
-    if store == "file":
+    if store != "os":
         file_store(world)
+    tokens = {}
+    if store == "bao":
+        # The engine's storage is in memory.
+        tokens = {"token": Engine(world).token}
+        world.write("home/.vault-token", world.env.pop("BAO_TOKEN"))
+        world.env["KEYWRIGHT_STORE"] = "bao"
+    allowed = ALLOWED_WITH_OPENBAO if tokens else ALLOWED
     watcher = world.spawn(["dbus-monitor", "--pcap"], "bus.pcap")
     until("the watcher", lambda: os.path.getsize(world.path("bus.pcap")) > 0)
     secrets, traced = run_all_commands(world, store)
+    secrets.update(tokens)
     watcher.terminate()
     watcher.wait(timeout=10)
     kinds = {name.split()[0] for name in secrets}
     # Finding the expected secrets shows that the search works.
-    equal(kinds, {"key", "code", "verifier", "nonce", "management", "passphrase"})
+    equal(kinds, {"key", "code", "verifier", "nonce", "management", "passphrase", *tokens})
     assert all(len(secret) >= 12 for secret in secrets.values()), secrets
     went = found(traced, secrets)
-    equal(went - ALLOWED, set())
-    equal(ALLOWED - went, set())
+    equal(went - allowed, set())
+    equal(allowed - went, set())
     # The files of all programs of this test, including the keychain and the display.
-    expected = {"opened", "consented.log", "passphrase", "tmux0.typed", "sandbox.log", *map(os.path.basename, traced.traces)}
+    expected = {"opened", "consented.log", "passphrase", "tmux0.typed", "sandbox.log", ".vault-token",
+                *map(os.path.basename, traced.traces)}
     for path, content in files(world.dir):
         if os.path.basename(path) not in expected:
             equal((path, leaks(content, secrets)), (path, []))
@@ -273,6 +293,11 @@ def secrets_are_sent_only_where_allowed_with_the_keychain(world):
 @test
 def secrets_are_sent_only_where_allowed_with_the_file_store(world):
     check_secrets(world, "file")
+
+
+@test
+def secrets_are_sent_only_where_allowed_with_openbao(world):
+    check_secrets(world, "bao")
 
 
 def ended(process, kill):

@@ -318,6 +318,13 @@ pub fn draw_empty_state(
 ) {
     let lines = match keys {
         KeyList::Loading => vec![Line::styled("Loading keys.", theme.dim())],
+        KeyList::Loaded(keys)
+            if keys.is_empty()
+                && model.shared_store.is_in_use
+                && model.dashboard.load_ticket.is_some() =>
+        {
+            vec![Line::styled("Reading the shared store.", theme.dim())]
+        }
         KeyList::Failed(error) => {
             let mut lines = text::format_error(error, theme);
             lines.push(Line::default());
