@@ -295,7 +295,8 @@ fn a_key_whose_creation_ended_before_its_guardrail_gets_it_when_the_plan_is_appl
 #[test]
 fn the_last_line_says_for_how_many_keys_what_was_done() {
     let numbered = |count: usize| {
-        (0..count).map(|n| format!("[[key]]\nlabel = \"k{n}\"\n")).collect::<String>()
+        let keys: Vec<_> = (0..count).map(|n| format!("[[key]]\nlabel = \"k{n}\"\n")).collect();
+        keys.concat()
     };
     for (fault, code, expected) in [
         (

@@ -270,7 +270,7 @@ fn concurrent_runs_with_one_label_keep_all_keys() {
     let dir = tempfile::tempdir().unwrap();
     let secret_store = SecretStore::memory_with_entries(Vec::new());
     let barrier = Arc::new(std::sync::Barrier::new(4));
-    let stored_key: Vec<_> = std::thread::scope(|scope| {
+    let stored_keys: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
             .map(|number| {
                 let (secret_store, location) =
@@ -292,7 +292,7 @@ fn concurrent_runs_with_one_label_keep_all_keys() {
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    for (stored_key, key) in stored_key {
+    for (stored_key, key) in stored_keys {
         let entry =
             EntryId { service: "keywright/test".into(), account: stored_key.label.to_string() };
         assert_eq!(secret_store.get(&entry, TIMEOUT).unwrap().expose_secret(), key.expose_secret());

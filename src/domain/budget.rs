@@ -174,7 +174,7 @@ impl StoredKey {
             if limit > 0.0 { ((limit - remaining) / limit).clamp(0.0, 1.0) } else { 1.0 }
         };
         let layer = self.binding_layer(now)?;
-        // Of a budget only the rest may be known.
+        // Of a budget, only the remaining amount may be known.
         let own = || Some(share(self.limit().value()?, self.remaining(now)?));
         layer.limit.map(|limit| share(limit, layer.remaining)).or_else(own)
     }
@@ -222,7 +222,8 @@ impl StoredKey {
         let info = self.info.as_ref()?;
         let since = match info.last_used_at {
             Some(at) => at,
-            // A key that never spent anything was never used, whoever says so.
+            // A key that never spent anything was never used, even if the account does not report
+            // its last use.
             None if info.usage == Some(0.0) => self.created_at,
             None => return None,
         };

@@ -21,16 +21,16 @@ pub fn show_consent_page(query: &str) -> HttpResponse {
 pub fn handle_decision(
     query: &str,
     form: &[u8],
-    ledger: &mut Account,
+    account: &mut Account,
     now: Timestamp,
 ) -> HttpResponse {
-    try_handle_decision(query, form, ledger, now).unwrap_or_else(|error| error_page(&error))
+    try_handle_decision(query, form, account, now).unwrap_or_else(|error| error_page(&error))
 }
 
 fn try_handle_decision(
     query: &str,
     form: &[u8],
-    ledger: &mut Account,
+    account: &mut Account,
     now: Timestamp,
 ) -> Result<HttpResponse, ApiError> {
     let (fields, request) = parse_authorization_query(query)?;
@@ -41,7 +41,7 @@ fn try_handle_decision(
         "approve" => {
             let code = secrets::generate_code()?;
             let AuthorizationRequest { code_challenge: challenge, policy, .. } = request;
-            ledger
+            account
                 .store_code(code.clone(), AuthorizationCode { policy, challenge, issued_at: now });
             vec![("code", code)]
         }

@@ -28,7 +28,7 @@ const APP_ID: u32 = 1;
 /// Handles a request.
 pub fn handle_request(
     http_request: &HttpRequest,
-    ledger: &mut Account,
+    account: &mut Account,
     now: Timestamp,
 ) -> HttpResponse {
     let (path, query) = http_request.target.split_once('?').unwrap_or((&http_request.target, ""));
@@ -46,18 +46,18 @@ pub fn handle_request(
     }
     let response = match (http_request.method.as_str(), path.as_slice()) {
         ("GET", ["auth"]) => Ok(consent::show_consent_page(query)),
-        ("POST", ["auth"]) => Ok(consent::handle_decision(query, &http_request.body, ledger, now)),
-        ("GET", ["keys", hash]) => Ok(render_key_page(ledger.find_key(hash), false, now)),
+        ("POST", ["auth"]) => Ok(consent::handle_decision(query, &http_request.body, account, now)),
+        ("GET", ["keys", hash]) => Ok(render_key_page(account.find_key(hash), false, now)),
         ("GET", ["logs"]) => {
             let fields = request::parse_query(query);
             let hash = fields.get("api_key_hash").and_then(|hash| hash.as_str());
-            Ok(render_key_page(hash.and_then(|hash| ledger.find_key(hash)), true, now))
+            Ok(render_key_page(hash.and_then(|hash| account.find_key(hash)), true, now))
         }
-        ("POST", ["sandbox", action]) => handle_control(action, &http_request.body, ledger, now),
-        (_, ["api", "v1", "key"]) => get_current_key(http_request, ledger, now),
-        (_, ["api", "v1", "auth", "keys"]) => exchange_code(http_request, ledger, now),
-        (_, ["api", "v1", "auth", "keys", "code"]) => create_code(http_request, ledger, now),
-        (_, ["api", "v1", rest @ ..]) => handle_management(http_request, rest, query, ledger, now),
+        ("POST", ["sandbox", action]) => handle_control(action, &http_request.body, account, now),
+        (_, ["api", "v1", "key"]) => get_current_key(http_request, account, now),
+        (_, ["api", "v1", "auth", "keys"]) => exchange_code(http_request, account, now),
+        (_, ["api", "v1", "auth", "keys", "code"]) => create_code(http_request, account, now),
+        (_, ["api", "v1", rest @ ..]) => handle_management(http_request, rest, query, account, now),
         _ => Err(not_found()),
     };
     response.unwrap_or_else(HttpResponse::from)
@@ -80,7 +80,7 @@ fn allowed_methods(path: &[&str]) -> &'static [&'static str] {
 fn handle_control(
     action: &str,
     body: &[u8],
-    ledger: &mut Account,
+    account: &mut Account,
     now: Timestamp,
 ) -> Result<HttpResponse, ApiError> {
     let fields = request::parse_body(body)?;
@@ -90,8 +90,8 @@ fn handle_control(
         let usd = number("usd")
             .and_then(MicroUsd::from_dollars)
             .ok_or_else(|| ApiError::bad_request("usd must be an amount"))?;
-        check_usable(ledger, ledger.find_key(hash).ok_or_else(key_not_found)?, now)?;
-        if !ledger.record_spending(hash, usd, now) {
+        check_usable(account, account.find_key(hash).ok_or_else(key_not_found)?, now)?;
+        if !account.record_spending(hash, usd, now) {
             return Err(key_not_found());
         }
     } else {
@@ -100,20 +100,20 @@ fn handle_control(
         let hours = hours.filter(|hours| (0..=24 * 366).contains(hours));
         let hours =
             hours.ok_or_else(|| ApiError::bad_request("hours must be a number from 0 to 8784"))?;
-        ledger.advance_clock(SignedDuration::from_hours(hours));
+        account.advance_clock(SignedDuration::from_hours(hours));
     }
     Ok(HttpResponse::json(200, &json!({ "done": true })))
 }
 
 /// Rejects a request made with a key, as the server does.
-fn check_usable(ledger: &Account, key: &Key, now: Timestamp) -> Result<(), ApiError> {
+fn check_usable(account: &Account, key: &Key, now: Timestamp) -> Result<(), ApiError> {
     if key.disabled {
         return Err(ApiError::new(401, "the key is disabled"));
     }
     if key.is_expired(now) {
         return Err(ApiError::new(401, "the key has expired"));
     }
-    let layers = ledger.layers(key, now);
+    let layers = account.layers(key, now);
     match layers.iter().find(|layer| layer.remaining() <= MicroUsd::default()) {
         Some(layer) if layer.scope == "key_limit" => {
             Err(ApiError::new(403, "the limit of the key is reached"))
@@ -135,23 +135,23 @@ fn render_key_page(key: Option<&Key>, activity: bool, now: Timestamp) -> HttpRes
 
 fn authenticate<'a>(
     http_request: &HttpRequest,
-    ledger: &'a Account,
+    account: &'a Account,
     now: Timestamp,
 ) -> Result<TokenOwner<'a>, ApiError> {
     let missing = || ApiError::new(401, "Missing Authentication header");
     let token = http_request.bearer_token.as_deref().ok_or_else(missing)?;
-    ledger.authenticate(token, now).ok_or_else(|| ApiError::new(401, "User not found."))
+    account.authenticate(token, now).ok_or_else(|| ApiError::new(401, "User not found."))
 }
 
 fn get_current_key(
     http_request: &HttpRequest,
-    ledger: &Account,
+    account: &Account,
     now: Timestamp,
 ) -> Result<HttpResponse, ApiError> {
-    let data = match authenticate(http_request, ledger, now)? {
+    let data = match authenticate(http_request, account, now)? {
         TokenOwner::ApiKey(key) => {
             let mut data = response::current_key_to_json(key, now);
-            account_json::add_budgets(&mut data, &ledger.layers(key, now), now);
+            account_json::add_budgets(&mut data, &account.layers(key, now), now);
             data
         }
         TokenOwner::ManagementKey(masked) => response::management_key_to_json(masked, now),
@@ -161,13 +161,13 @@ fn get_current_key(
 
 fn exchange_code(
     http_request: &HttpRequest,
-    ledger: &mut Account,
+    account: &mut Account,
     now: Timestamp,
 ) -> Result<HttpResponse, ApiError> {
     let fields = request::parse_body(&http_request.body)?;
     let parsed = request::parse_exchange_request(&fields)?;
     let secret = secrets::generate_key()?;
-    let key = ledger.exchange_code(
+    let key = account.exchange_code(
         parsed.code,
         parsed.code_verifier,
         parsed.code_challenge_method,
@@ -180,10 +180,10 @@ fn exchange_code(
 /// Allows every active key; OpenRouter does not document further conditions.
 fn create_code(
     http_request: &HttpRequest,
-    ledger: &mut Account,
+    account: &mut Account,
     now: Timestamp,
 ) -> Result<HttpResponse, ApiError> {
-    authenticate(http_request, ledger, now)?;
+    authenticate(http_request, account, now)?;
     let parsed = request::parse_authorization_request(&request::parse_body(&http_request.body)?)?;
     if parsed.callback_url.is_none() {
         return Err(ApiError::bad_request("callback_url is required"));
@@ -194,7 +194,7 @@ fn create_code(
         challenge: parsed.code_challenge,
         issued_at: now,
     };
-    ledger.store_code(code.clone(), authorization);
+    account.store_code(code.clone(), authorization);
     let created_at = response::format_seconds(now);
     let data = json!({ "id": code, "app_id": APP_ID, "created_at": created_at });
     Ok(HttpResponse::json(200, &json!({ "data": data })))
@@ -205,22 +205,22 @@ fn handle_management(
     http_request: &HttpRequest,
     rest: &[&str],
     query: &str,
-    ledger: &mut Account,
+    account: &mut Account,
     now: Timestamp,
 ) -> Result<HttpResponse, ApiError> {
-    if let TokenOwner::ApiKey(_) = authenticate(http_request, ledger, now)? {
+    if let TokenOwner::ApiKey(_) = authenticate(http_request, account, now)? {
         return Err(ApiError::new(403, "Only management keys can perform this operation"));
     }
     if rest.first() != Some(&"keys") {
         let HttpRequest { method, body, .. } = http_request;
-        return account_routes::handle_request(method, rest, query, body, ledger, now);
+        return account_routes::handle_request(method, rest, query, body, account, now);
     }
     let key_response =
         |key: &Key| HttpResponse::json(200, &json!({ "data": response::key_to_json(key, now) }));
     match (http_request.method.as_str(), rest) {
         ("GET", ["keys"]) => {
             let filter = request::parse_list_filter(&request::parse_query(query))?;
-            let page = ledger.list_keys(&filter, now);
+            let page = account.list_keys(&filter, now);
             let rows: Vec<_> =
                 page.into_iter().map(|key| response::key_to_json(key, now)).collect();
             Ok(HttpResponse::json(200, &json!({ "data": rows })))
@@ -228,18 +228,18 @@ fn handle_management(
         ("POST", ["keys"]) => {
             let policy = request::parse_create_request(&request::parse_body(&http_request.body)?)?;
             let secret = secrets::generate_key()?;
-            let key = ledger.create_key(policy, &secret, now);
+            let key = account.create_key(policy, &secret, now);
             let created = json!({ "data": response::key_to_json(key, now), "key": secret });
             Ok(HttpResponse::json(201, &created))
         }
         ("GET", ["keys", hash]) => {
-            ledger.find_key(hash).map(key_response).ok_or_else(key_not_found)
+            account.find_key(hash).map(key_response).ok_or_else(key_not_found)
         }
         ("PATCH", ["keys", hash]) => {
             let patch = request::parse_patch(&request::parse_body(&http_request.body)?)?;
-            ledger.update_key(hash, patch, now).map(key_response).ok_or_else(key_not_found)
+            account.update_key(hash, patch, now).map(key_response).ok_or_else(key_not_found)
         }
-        ("DELETE", ["keys", hash]) if ledger.delete_key(hash) => {
+        ("DELETE", ["keys", hash]) if account.delete_key(hash) => {
             Ok(HttpResponse::json(200, &json!({ "deleted": true })))
         }
         ("DELETE", ["keys", _]) => Err(key_not_found()),

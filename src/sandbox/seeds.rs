@@ -63,25 +63,25 @@ const PAST_SHARE_OF_WINDOW: f64 = 0.85;
 
 /// Creates a key with a history for each secret.
 pub fn create_seed_keys(
-    ledger: &mut Account,
+    account: &mut Account,
     secrets: Vec<String>,
     now: Timestamp,
 ) -> Vec<SeedKey> {
-    ledger.reserve_keys(secrets.len());
+    account.reserve_keys(secrets.len());
     let seed_keys = secrets
         .into_iter()
         .enumerate()
-        .map(|(index, key)| create_seed_key(ledger, build_seed_spec(index), index, key, now))
+        .map(|(index, key)| create_seed_key(account, build_seed_spec(index), index, key, now))
         .collect();
     let used: MicroUsd =
-        ledger.keys().iter().map(|key| key.spending.spent_in_window(None, now)).sum();
+        account.keys().iter().map(|key| key.spending.spent_in_window(None, now)).sum();
     let bought = (used.to_dollars() / CREDIT_STEP + 1.0).ceil() * CREDIT_STEP;
-    ledger.total_credits = MicroUsd::from_dollars(bought.max(MIN_CREDITS)).unwrap_or_default();
+    account.total_credits = MicroUsd::from_dollars(bought.max(MIN_CREDITS)).unwrap_or_default();
     seed_keys
 }
 
 fn create_seed_key(
-    ledger: &mut Account,
+    account: &mut Account,
     spec: SeedSpec,
     index: usize,
     secret: String,
@@ -93,7 +93,7 @@ fn create_seed_key(
     policy.reset = spec.reset;
     policy.expires_at = spec.expires_in_days.map(|days| add_days(now, days));
     let expires_at = policy.expires_at;
-    let key = ledger.create_key(policy, &secret, created_at);
+    let key = account.create_key(policy, &secret, created_at);
     for (ago, amount) in spec.old_spending.iter().copied().chain(spec.past(index, now)) {
         add_spending(key, amount, add_days(now, -ago));
     }

@@ -29,17 +29,17 @@ fn attempt(world: &TestAccount, name: &str, minutes_ago: i64, stage: AttemptStag
     attempt
 }
 
-fn look(world: &TestAccount) -> RecoveryReport {
+fn recover(world: &TestAccount) -> RecoveryReport {
     block_on(recover_and_reconcile(&world.services, Timestamp::now())).unwrap()
 }
 
 fn advice(left: &RecoveryReport, name: &str) -> String {
-    let named = left.unresolved.iter().find(|(one, _)| one.label.as_str() == name);
-    named.unwrap_or_else(|| panic!("{name} is not listed: {left:?}")).1.clone()
+    let found = left.unresolved.iter().find(|(attempt, _)| attempt.label.as_str() == name);
+    found.unwrap_or_else(|| panic!("{name} is not listed: {left:?}")).1.clone()
 }
 
-/// The management key belongs to the account of the stored keys.
-fn is_ours(world: &TestAccount) {
+/// Records the account of the management key as that of every stored key.
+fn assign_account_to_stored_keys(world: &TestAccount) {
     let client = world.services.build_client().unwrap();
     let account = block_on(
         client.get_current_key(&ApiKey::from(world.management.expose_secret().to_owned())),
@@ -60,7 +60,7 @@ fn without_a_management_key_every_attempt_stays_unresolved() {
     let lost = attempt(&world, "lost", 60, AttemptStage::Unresolved);
     attempt(&world, "sent", 60, AttemptStage::RequestSent);
     attempt(&world, "waiting", 60, AttemptStage::Prepared);
-    let left = look(&world);
+    let left = recover(&world);
     for name in ["lost", "sent"] {
         assert!(advice(&left, name).contains(&format!("{}/keys", world.services.server)));
     }
@@ -71,14 +71,14 @@ fn without_a_management_key_every_attempt_stays_unresolved() {
         "no key without a code"
     );
     keywright::services::provision::dismiss_attempt(&world.services, &lost.id).unwrap();
-    assert_eq!(look(&world).unresolved.len(), 1);
+    assert_eq!(recover(&world).unresolved.len(), 1);
 }
 
 #[test]
 fn account_keys_show_whether_an_attempt_created_a_key() {
     let mut world = TestAccount::new();
     world.services.management_key = Some(world.management.clone());
-    is_ours(&world);
+    assign_account_to_stored_keys(&world);
     let request = keywright::domain::KeyRequest {
         guardrail: None,
         store: None,
@@ -98,11 +98,11 @@ fn account_keys_show_whether_an_attempt_created_a_key() {
     attempt(&world, "exists", 90, AttemptStage::Unresolved);
     // A stored key is never a match, whatever its name and time.
     attempt(&world, "laptop", 40, AttemptStage::Unresolved);
-    let left = look(&world);
+    let left = recover(&world);
     assert!(advice(&left, "exists").contains("it exists at OpenRouter"), "{left:?}");
     assert!(advice(&left, "exists").contains(&format!("{}/keys/", world.services.server)));
     assert!(advice(&left, "just now").contains("one may still be created"), "{left:?}");
-    let dismissed: Vec<_> = left.dismissed.iter().map(|one| one.label.as_str()).collect();
+    let dismissed: Vec<_> = left.dismissed.iter().map(|attempt| attempt.label.as_str()).collect();
     assert_eq!((dismissed, left.unresolved.len()), (vec!["never", "exists", "laptop"], 2));
     let still = journal::list_all_attempts(&world.services.location).unwrap();
     assert!(still.iter().all(|attempt| attempt.id != never.id));
@@ -114,22 +114,22 @@ fn another_account_or_a_failing_server_dismisses_no_attempt() {
     world.services.management_key = Some(world.management.clone());
     attempt(&world, "never", 60, AttemptStage::Unresolved);
     assert!(
-        advice(&look(&world), "never").contains("If you signed in to that account"),
+        advice(&recover(&world), "never").contains("If you signed in to that account"),
         "no stored key names the account"
     );
-    is_ours(&world);
+    assign_account_to_stored_keys(&world);
     let other = |stored_key: &mut StoredKey| stored_key.user_id = Some("someone else".into());
     let hash = world.stored_key("ci").hash;
     inventory::update_key(&world.services.location, &world.services.server, &hash, other).unwrap();
-    assert!(advice(&look(&world), "never").contains("If you signed in to that account"));
-    is_ours(&world);
-    is_ours(&world);
+    assert!(advice(&recover(&world), "never").contains("If you signed in to that account"));
+    assign_account_to_stored_keys(&world);
+    assign_account_to_stored_keys(&world);
     world.inject_fault("GET /api/v1/keys", Fault::Respond(500, String::new()));
-    let left = look(&world);
+    let left = recover(&world);
     assert_eq!((left.unresolved.len(), left.dismissed.len(), left.errors.len()), (1, 0, 1));
     // The key may be in a workspace that this management key may not see.
     world.inject_fault("GET /api/v1/workspaces", Fault::Respond(403, String::new()));
-    assert!(advice(&look(&world), "never").contains("the others could not be listed"));
+    assert!(advice(&recover(&world), "never").contains("the others could not be listed"));
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn attempts_of_running_processes_and_other_stores_are_not_recovered() {
     let elsewhere =
         Attempt { stage: AttemptStage::RequestSent, store: Some(StoreKind::Keychain), ..elsewhere };
     drop(AttemptGuard::begin_all(&world.services.location, vec![elsewhere]).unwrap());
-    let left = look(&world);
+    let left = recover(&world);
     assert!(left.unresolved.is_empty(), "{left:?}");
     assert_eq!(
         left.attempts_elsewhere,
@@ -154,17 +154,18 @@ fn attempts_of_running_processes_and_other_stores_are_not_recovered() {
     );
     assert_eq!(journal::list_all_attempts(&world.services.location).unwrap().len(), 2);
     drop(open);
-    assert_eq!(look(&world).unresolved.len(), 1, "its program is gone now");
+    assert_eq!(recover(&world).unresolved.len(), 1, "its program is gone now");
 }
 
-fn move_all(world: &TestAccount, to: &SecretStore) -> Result<Vec<MigratedEntry>, Error> {
+fn migrate(world: &TestAccount, to: &SecretStore) -> Result<Vec<MigratedEntry>, Error> {
     migrate_all(&world.services, &world.services.secret_store, to)
 }
 
-fn moved(world: &TestAccount, to: &SecretStore) -> (usize, usize) {
-    let moved = move_all(world, to).unwrap();
-    let failed = moved.iter().filter(|moved| moved.result.is_err()).count();
-    (moved.len() - failed, failed)
+/// Returns how many entries were moved and how many failed.
+fn count_migrated(world: &TestAccount, to: &SecretStore) -> (usize, usize) {
+    let entries = migrate(world, to).unwrap();
+    let failed = entries.iter().filter(|entry| entry.result.is_err()).count();
+    (entries.len() - failed, failed)
 }
 
 #[test]
@@ -179,7 +180,7 @@ fn migration_moves_all_entries_also_those_not_in_the_inventory() {
     let kept = EntryId { service: "keywright-attempts".into(), account: lost.id };
     world.services.secret_store.set(&kept, &SecretString::from("answer"), TIMEOUT).unwrap();
     let before: Vec<_> = world.entries().iter().map(|name| world.get(name)).collect();
-    assert_eq!(moved(&world, &to), (7, 0));
+    assert_eq!(count_migrated(&world, &to), (7, 0));
     let after = to.list_accounts("keywright/test", TIMEOUT).unwrap();
     let secrets: Vec<_> = after
         .iter()
@@ -191,8 +192,8 @@ fn migration_moves_all_entries_also_those_not_in_the_inventory() {
     assert_eq!(to.get(&management, TIMEOUT).unwrap().expose_secret(), "m");
     assert_eq!(to.get(&kept, TIMEOUT).unwrap().expose_secret(), "answer");
     assert!(world.services.secret_store.get(&kept, TIMEOUT).is_err());
-    // A second recovery finds the key in the inventory and does nothing.
-    assert_eq!(moved(&world, &to), (6, 0));
+    // A second migration finds them in the new store; the unlisted key is in no list any more.
+    assert_eq!(count_migrated(&world, &to), (6, 0));
 }
 
 #[test]
@@ -205,22 +206,22 @@ fn interrupted_migration_continues_and_overwrites_no_other_secret() {
     to.set(&entry_id("ci"), &SecretString::from(world.get("ci").unwrap()), TIMEOUT).unwrap();
     world.services.secret_store.delete(&entry_id("ci"), TIMEOUT).unwrap();
     to.set(&entry_id("agent"), &SecretString::from("another"), TIMEOUT).unwrap();
-    assert_eq!(moved(&world, &to), (3, 1));
+    assert_eq!(count_migrated(&world, &to), (3, 1));
     assert_eq!(world.entries(), ["agent"]);
     assert_eq!(to.get(&entry_id("agent"), TIMEOUT).unwrap().expose_secret(), "another");
     to.delete(&entry_id("agent"), TIMEOUT).unwrap();
-    assert_eq!(moved(&world, &to), (4, 0));
+    assert_eq!(count_migrated(&world, &to), (4, 0));
     assert_eq!(to.list_accounts("keywright/test", TIMEOUT).unwrap().len(), 4);
     // A key that is in neither store is reported.
     to.delete(&entry_id("agent"), TIMEOUT).unwrap();
-    assert_eq!(moved(&world, &to), (3, 1));
+    assert_eq!(count_migrated(&world, &to), (3, 1));
 }
 
 #[test]
 fn an_attempt_stays_unresolved_while_a_row_of_the_account_cannot_be_read() {
     let mut world = TestAccount::new();
     world.services.management_key = Some(world.management.clone());
-    is_ours(&world);
+    assign_account_to_stored_keys(&world);
     attempt(&world, "never", 31, AttemptStage::Unresolved);
     let mut managed = attempt(&world, "managed", 31, AttemptStage::Unresolved);
     journal::dismiss_attempt(&world.services.location, &managed.id).unwrap();
@@ -234,11 +235,11 @@ fn an_attempt_stays_unresolved_while_a_row_of_the_account_cannot_be_read() {
             Fault::Pass
         }
     });
-    let left = look(&world);
+    let left = recover(&world);
     assert_eq!((left.unresolved.len(), left.dismissed.len()), (2, 0), "{left:?}");
     assert!(advice(&left, "never").contains("2 rows of it could not be read"), "{left:?}");
     world.proxy.set_rule(|_| Fault::Pass);
-    let left = look(&world);
+    let left = recover(&world);
     assert_eq!((left.unresolved.len(), left.dismissed.len()), (0, 1), "{left:?}");
 }
 
@@ -247,7 +248,7 @@ fn migration_fails_while_an_attempt_is_open() {
     let world = TestAccount::new();
     attempt(&world, "x", 1, AttemptStage::RequestSent);
     let to = SecretStore::memory_with_entries(Vec::new());
-    assert!(matches!(move_all(&world, &to), Err(Error::AttemptPending(_))));
+    assert!(matches!(migrate(&world, &to), Err(Error::AttemptPending(_))));
     assert_eq!(
         (world.entries().len(), to.list_accounts("keywright/test", TIMEOUT).unwrap().len()),
         (4, 0)
@@ -273,7 +274,7 @@ fn attempt_is_kept_while_the_secret_store_fails() {
         let received = StoredKey { hash: "0".repeat(64), ..world.stored_key("ci") };
         attempt.received_key = (stage == AttemptStage::KeyReceived).then_some(received);
         drop(AttemptGuard::begin_all(&world.services.location, vec![attempt.clone()]).unwrap());
-        let left = look(&world);
+        let left = recover(&world);
         assert_eq!((left.unresolved.len(), left.errors.len()), (1, 1), "{stage:?}: {left:?}");
         assert_eq!(
             journal::list_all_attempts(&world.services.location).unwrap(),

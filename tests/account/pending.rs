@@ -71,7 +71,7 @@ fn attempts(account: &TestAccount) -> usize {
 fn finishes(account: &TestAccount, hash: &str, name: &str) {
     let at_server = account.name_at_server(hash);
     assert!(at_server.contains(" [kw:") && at_server.starts_with(name), "{at_server}");
-    assert_eq!(account.pending_names(), [at_server.clone()]);
+    assert_eq!(account.pending_names(), [&*at_server]);
     let (finished, errors) = account.recover();
     assert_eq!(finished, []);
     assert!(errors[0].meaning.contains(&at_server), "{errors:?}");

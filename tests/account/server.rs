@@ -137,8 +137,8 @@ fn fields_that_the_server_did_not_apply_are_named() {
     let client = world.services.build_client().unwrap();
     let hash = world.stored_key("laptop").hash;
     let seen = block_on(client.get_key(&world.management, &hash)).unwrap();
-    let answer = json!({"data": {"hash": hash, "name": "laptop", "limit": 5}}).to_string();
-    world.inject_fault("PATCH", Fault::ReplaceResponse(200, answer));
+    let response = json!({"data": {"hash": hash, "name": "laptop", "limit": 5}}).to_string();
+    world.inject_fault("PATCH", Fault::ReplaceResponse(200, response));
     let patch = KeyPatch { limit: FieldChange::Set("50".parse().unwrap()), ..KeyPatch::default() };
     let edited =
         block_on(keys::update_key(&world.services, &world.management, &seen, &patch)).unwrap();
@@ -236,7 +236,7 @@ fn failed_check_of_one_key_does_not_affect_the_others() {
 #[test]
 fn invalid_responses_never_change_the_stored_values() {
     let world = TestAccount::new();
-    let reading = |over: serde_json::Value| {
+    let key_info = |over: serde_json::Value| {
         let mut data = json!({"limit": 10, "limit_remaining": 9, "usage": 1});
         data.as_object_mut().unwrap().extend(over.as_object().unwrap().clone());
         Fault::Respond(200, json!({ "data": data }).to_string())
@@ -253,7 +253,7 @@ fn invalid_responses_never_change_the_stored_values() {
             block_on(keys::refresh_keys(&world.services, keys, Timestamp::now, record, stop));
         (results.lock().unwrap().pop(), ended)
     };
-    world.inject_fault("", reading(json!({})));
+    world.inject_fault("", key_info(json!({})));
     refresh();
     let before = world.stored_key("laptop");
     assert_eq!(before.info.as_ref().unwrap().limit_remaining, Some(9.0));
@@ -265,7 +265,7 @@ fn invalid_responses_never_change_the_stored_values() {
         (Fault::Respond(200, json!({"data": []}).to_string()), "instead of a description of a key"),
         (Fault::TruncateResponse, "incomplete"),
         (Fault::LoseResponse, "closed the connection"),
-        (reading(json!({"label": other, "limit_remaining": 0})), "another key"),
+        (key_info(json!({"label": other, "limit_remaining": 0})), "another key"),
     ] {
         let case = format!("{fault:?}");
         world.inject_fault("", fault);
@@ -284,7 +284,7 @@ fn invalid_responses_never_change_the_stored_values() {
         (json!({"limit": "lots", "expires_at": "2027-01-01"}), "lots unknown 2027-01-01"),
         (json!({"limit_reset": null, "expires_at": ""}), "10 never unknown"),
     ] {
-        world.inject_fault("", reading(over));
+        world.inject_fault("", key_info(over));
         refresh();
         let stored_key = world.stored_key("laptop");
         let shown = format!(
@@ -295,7 +295,7 @@ fn invalid_responses_never_change_the_stored_values() {
         );
         assert_eq!(shown, expected);
     }
-    // Odd, and still about this key: taken as it is, and made safe.
+    // Unusual values of this key are recorded as they are, sanitized.
     let long = "é\u{202e}\u{1b}[31m".repeat(3_000);
     for (over, limit, remaining) in [
         (json!({"limit": null, "limit_remaining": null}), None, None),
@@ -305,7 +305,7 @@ fn invalid_responses_never_change_the_stored_values() {
         (json!({"expires_at": "2027-01-01T00:00:00.123456+02:00"}), Some(10.0), Some(9.0)),
         (json!({"label": "sk-or-v1-000...0000"}), Some(10.0), Some(9.0)),
     ] {
-        world.inject_fault("", reading(over.clone()));
+        world.inject_fault("", key_info(over.clone()));
         let (result, _) = refresh();
         assert!(matches!(result, Some(CheckResult::Valid(_))), "{over}");
         let read = world.stored_key("laptop").info.unwrap();

@@ -204,9 +204,9 @@ class World:
         argv = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1024x768x24", "-noreset"]
         self.spawn([*argv, "-nolisten", "tcp"], "display.log", pass_fds=(write,))
         os.close(write)
-        with os.fdopen(read, encoding="ascii") as said:
+        with os.fdopen(read, encoding="ascii") as number_file:
             # The number is written once the server accepts connections.
-            number = said.readline().strip()
+            number = number_file.readline().strip()
         assert number, f"no X server: {self.read('display.log')}"
         self.env["DISPLAY"] = f":{number}"
 
@@ -227,10 +227,10 @@ class World:
         """Starts a browser, and sets a `$BROWSER` that presses a button on the consent page in it."""
         self.browser = Browser(self)
         driver = [sys.executable, os.path.join(HERE, "browser.py"), self.browser.session]
-        self.be_browser(f'exec {shlex.join(driver)} "$1" {shlex.quote(click)}')
+        self.set_browser(f'exec {shlex.join(driver)} "$1" {shlex.quote(click)}')
         return self.browser
 
-    def be_browser(self, command=":"):
+    def set_browser(self, command=":"):
         """Sets a `$BROWSER` that records the address it is given, and then runs `command`."""
         note = f"printf '%s\\n' \"$1\" >>{shlex.quote(self.path('opened'))}"
         script = f"#!/bin/sh\n{note}\nexec >>{self.path('browser.log')} 2>&1\n{command}\n"
@@ -273,7 +273,7 @@ class World:
 
     # --- the end
 
-    def evidence(self):
+    def screens_and_logs(self):
         """The screens and logs, for the report of a failure."""
         parts = [f"--- the screen\n{pane.screen()}" for pane in self.panes]
         for name in ("new.err", "browser.log", "sandbox.log", "keyring.log", "display.log"):

@@ -41,7 +41,7 @@ def run(function):
     try:
         function(world)
     except Exception:  # The summary must be printed whatever a test raises.
-        failure = f"{traceback.format_exc()}{world.evidence()}"
+        failure = f"{traceback.format_exc()}{world.screens_and_logs()}"
     finally:
         world.close()
     took = time.monotonic() - began

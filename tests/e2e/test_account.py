@@ -43,7 +43,7 @@ def piped(world, text, *arguments):
     return ended.returncode, ended.stdout, ended.stderr
 
 
-def bare(server, management, name, **policy):
+def create_outside(server, management, name, **policy):
     """Creates a key outside Keywright; returns the secret."""
     return post(f"{server}/api/v1/keys", management, {"name": name, **policy})["key"]
 
@@ -51,13 +51,13 @@ def bare(server, management, name, **policy):
 @test
 def a_key_is_imported_renamed_rotated_disabled_and_deleted(world):
     server, management = set_up(world)
-    key = bare(server, management, "found", limit=5, limit_reset="weekly")
+    key = create_outside(server, management, "found", limit=5, limit_reset="weekly")
 
     equal(piped(world, f"{key}\n", "import", "found")[0], 0)
     equal(world.lookup(server, "found"), key)
     # The same key under another label is refused, and so is another under the same.
     equal(piped(world, key, "import", "twice")[0], 2)
-    equal(piped(world, bare(server, management, "other"), "import", "found")[0], 2)
+    equal(piped(world, create_outside(server, management, "other"), "import", "found")[0], 2)
     equal((world.lookup(server, "twice"), world.lookup(server, "found")), ("", key))
 
     equal(world.keywright("rename", "found", "editor")[0], 0)
@@ -91,7 +91,7 @@ def a_key_is_imported_renamed_rotated_disabled_and_deleted(world):
 @test
 def a_leaked_key_is_disabled_and_replaced_before_panic_returns(world):
     server, management = set_up(world)
-    key = bare(server, management, "leaked", limit=3)
+    key = create_outside(server, management, "leaked", limit=3)
     equal(piped(world, key, "import", "leaked")[0], 0)
     world.write("home/.env", f"OPENROUTER_API_KEY={key}\n")
     code, out, err = world.keywright("panic", "leaked", "--yes")
@@ -107,8 +107,8 @@ def a_leaked_key_is_disabled_and_replaced_before_panic_returns(world):
 @test
 def the_dashboard_rotates_disables_edits_and_deletes(world):
     server, management = set_up(world)
-    world.be_browser()
-    key = bare(server, management, "tool", limit=5, limit_reset="monthly")
+    world.set_browser()
+    key = create_outside(server, management, "tool", limit=5, limit_reset="monthly")
     equal(piped(world, key, "import", "tool")[0], 0)
     pane = Pane(world, size=(120, 40))
     pane.dashboard()
@@ -169,7 +169,7 @@ with OpenRouter(api_key=sys.argv[2], server_url=sys.argv[1] + "/api/v1") as clie
 @test
 def a_replacement_under_a_guardrail_is_under_it_too(world):
     server, management = set_up(world)
-    key = bare(server, management, "found", limit=5, limit_reset="weekly")
+    key = create_outside(server, management, "found", limit=5, limit_reset="weekly")
     equal(piped(world, key, "import", "found")[0], 0)
     equal(world.keywright("edit", "found", "--guardrail", "research", "--yes")[0], 0)
 
@@ -189,7 +189,7 @@ def a_replacement_under_a_guardrail_is_under_it_too(world):
         shown = json.loads(world.keywright("show", "found", "--json")[1])
         equal((command, shown["guardrail"]), (command, "research"))
         assert "not carried" not in out + err, out + err
-    # Without the management key nothing of that can be carried, which is said before anything is done.
+    # Without the management key none of that can be carried over; this is reported before anything changes.
     old = world.lookup(server, "found")
     equal(world.keywright("management", "forget")[0], 0)
     code, _, err = world.keywright("rotate", "found")
@@ -201,7 +201,7 @@ def a_replacement_under_a_guardrail_is_under_it_too(world):
 @test
 def a_key_is_edited_and_put_under_a_guardrail(world):
     server, management = set_up(world)
-    key = bare(server, management, "found", limit=5, limit_reset="weekly")
+    key = create_outside(server, management, "found", limit=5, limit_reset="weekly")
     equal(piped(world, key, "import", "found")[0], 0)
 
     def run(*arguments):

@@ -43,13 +43,13 @@ def stores_a_key(world, pane):
     """Waits until a key can be stored and read back."""
     server, management = world.sandbox()
     script = world.write("store.sh", f"printf %s {management} | keywright --server {server} management set\n")
-    said = []
+    screens = []
 
     def stored():
         pane.command(f"clear; sh {script}; echo code $?")
         pane.wait(r"^code \d")
-        said.append(pane.words())
-        return "code 0" in said[-1]
+        screens.append(pane.words())
+        return "code 0" in screens[-1]
 
     until("a stored key", stored)
     host = server.split("//")[1]

@@ -137,7 +137,7 @@ def the_dashboard_applies_a_plan_with_one_consent_per_key(world):
     world.keyring()
     server, management = world.sandbox()
     world.env["KEYWRIGHT_SERVER"] = server
-    world.be_browser()
+    world.set_browser()
     before = names(server, management)
     world.write("home/team.toml", "[defaults]\nlimit = 3\n\n[[key]]\nlabel = 'one'\n\n"
                 "[[key]]\nlabel = 'two'\n\n[[key]]\nlabel = 'three'\n\n[[key]]\nlabel = 'four'\n")

@@ -102,7 +102,7 @@ def callback_listens_only_on_loopback_and_closes_after_the_key_or_on_sigterm(wor
 def esc_cancels_the_sign_in_and_closes_the_callback(world):
     world.keyring()
     server, _ = world.sandbox()
-    world.be_browser()
+    world.set_browser()
     pane = Pane(world)
     pane.dashboard("--server", server)
     pane.fill("cancelled")

@@ -12,7 +12,7 @@ def with_new_key(world, **options):
     """Returns a pane that shows a newly created key, and the key."""
     world.keyring()
     server, _ = world.sandbox()
-    world.be_browser()
+    world.set_browser()
     pane = Pane(world, **options)
     pane.dashboard("--server", server)
     pane.fill("copied")

@@ -97,7 +97,7 @@ def the_hidden_prompt_asks_twice_for_a_new_store_and_once_per_run(world):
     file_store(world, cheap=False)
     del world.env["KEYWRIGHT_PASSPHRASE_FILE"]
     server, _ = world.sandbox()
-    world.be_browser()
+    world.set_browser()
     code, out, err = world.keywright("new", "x", "--no-open", "--server", server)
     equal((code, out), (4, ""))
     contains(err, "there is no terminal to ask for the passphrase of vault.age")

@@ -13,7 +13,7 @@ NOTHING = "No key was created and nothing was spent"
 
 def expect_error(world, sentence):
     """Expects the error in the dashboard and on the command line, and no opened browser."""
-    world.be_browser()
+    world.set_browser()
     server, management = world.sandbox()
     before = names(server, management)
     pane = Pane(world)
@@ -72,7 +72,7 @@ def a_frozen_keychain_times_out_after_five_seconds(world):
 def the_dashboard_quits_at_once_while_the_keychain_is_frozen(world):
     daemon = world.keyring()
     server, _ = world.sandbox()
-    world.be_browser()
+    world.set_browser()
     os.kill(daemon.pid, signal.SIGSTOP)
     pane = Pane(world)
     pane.dashboard("--server", server)
@@ -94,7 +94,7 @@ def the_dashboard_quits_at_once_while_the_keychain_is_frozen(world):
 def the_dashboard_stores_keys_after_a_keychain_restart(world):
     daemon = world.keyring()
     server, _ = world.sandbox()
-    world.be_browser()
+    world.set_browser()
     pane = Pane(world)
     pane.dashboard("--server", server)
     keys = []
@@ -130,7 +130,7 @@ def a_key_the_keychain_refuses_can_be_stored_in_the_file_store(world):
     before = set(names(server, management))
     gate = KeychainKiller(server)
     gate.daemon, server = daemon, gate.url
-    world.be_browser()
+    world.set_browser()
     pane = Pane(world)
     pane.dashboard("--server", server)
     pane.fill("refused")

@@ -160,7 +160,7 @@ class Harness:
     def dashboard(self, label, prefix=(), meanwhile=lambda _: None):
         master, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        self.world.be_browser()
+        self.world.set_browser()
         opened = len(self.world.opened())
         process = self.world.spawn(
             [*prefix, KEYWRIGHT], "run.err", stdin=terminal, stdout=terminal,

@@ -47,7 +47,7 @@ def names(found):
 
 def expect_wiped(world, attempts, look_up):
     server, _ = world.sandbox()
-    world.be_browser()
+    world.set_browser()
     pane = Pane(world)
     pane.dashboard("--server", server)
     pane.fill("fresh")

@@ -69,7 +69,7 @@ def a_server_with_an_untrusted_certificate_is_sent_nothing(world):
     equal(made[0], 0)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    heard = []
+    received = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve():
@@ -80,12 +80,12 @@ def a_server_with_an_untrusted_certificate_is_sent_nothing(world):
                     return
                 try:
                     with context.wrap_socket(caller, server_side=True) as tunnel:
-                        heard.append(tunnel.recv(4096))
+                        received.append(tunnel.recv(4096))
                 except OSError as error:
-                    heard.append(error)
+                    received.append(error)
 
         threading.Thread(target=serve, daemon=True).start()
         equal(exit_code_after_callback(world, f"https://127.0.0.1:{listener.getsockname()[1]}"), 6)
         listener.shutdown(socket.SHUT_RDWR)
     contains(world.read("new.err"), "no key was created and nothing was spent")
-    assert heard and all(isinstance(one, OSError) or not one for one in heard), heard
+    assert received and all(isinstance(one, OSError) or not one for one in received), received

@@ -5,7 +5,7 @@ import json
 import os
 
 from rig import Pane, contains, equal, test, whoami
-from test_account import bare, piped
+from test_account import create_outside, piped
 
 
 def secret(world, service, label):
@@ -32,7 +32,7 @@ def two_profiles_have_the_same_label_and_each_its_own_keychain_service(world):
     for profile, server, management in (("default", home, home_management), ("work", work, work_management)):
         code, out, err = piped(world, management, "--profile", profile, "management", "set")
         equal((profile, code), (profile, 0))
-        keys[profile] = bare(server, management, f"ci of {profile}", limit=5)
+        keys[profile] = create_outside(server, management, f"ci of {profile}", limit=5)
         equal(piped(world, keys[profile], "--profile", profile, "import", "ci")[0], 0)
     services = [f"keywright/{home.split('//')[1]}", f"keywright/work/{work.split('//')[1]}"]
     equal([secret(world, service, "ci") for service in services], [keys["default"], keys["work"]])
@@ -64,7 +64,7 @@ def a_key_in_two_profiles_of_one_account_is_noticed_by_its_hash(world):
     config = os.path.join(world.home, ".config", "keywright", "config.toml")
     with open(config, "w", encoding="utf-8") as file:
         file.write(f'[profiles.default]\nserver = "{server}"\n[profiles.work]\nserver = "{server}"\n')
-    key = bare(server, management, "ci")
+    key = create_outside(server, management, "ci")
     equal(piped(world, key, "import", "ci")[0], 0)
     code, _, err = piped(world, key, "--profile", "work", "import", "nightly")
     equal(code, 0)
@@ -83,7 +83,7 @@ def the_dashboard_switches_to_another_profile_and_says_which_one_it_shows(world)
     for profile, server, management, label in (
         ("default", home, home_management, "of-home"), ("work", work, work_management, "of-work"),
     ):
-        key = bare(server, management, label)
+        key = create_outside(server, management, label)
         equal(piped(world, key, "--profile", profile, "import", label)[0], 0)
     pane = Pane(world, size=(120, 40))
     pane.dashboard()
@@ -101,7 +101,7 @@ def the_dashboard_switches_to_another_profile_and_says_which_one_it_shows(world)
 @test
 def the_key_of_another_account_is_handed_out_with_a_warning(world):
     (server, management), _ = two_profiles(world)
-    key = bare(server, management, "ci")
+    key = create_outside(server, management, "ci")
     equal(piped(world, key, "import", "ci")[0], 0)
     path = os.path.join(world.home, ".local", "share", "keywright", "inventory.json")
     with open(path, encoding="utf-8") as file:

@@ -36,7 +36,7 @@ def a_key_created_in_the_dashboard_is_in_the_keychain_with_the_requested_limits(
     assert expires.date() in days, expires
     equal(world.keywright("get", "tool one", "--server", server), (0, f"{key}\n", ""))
 
-    # The screen is ahead of the record of it.
+    # The record is written after the screen.
     until("the reveal screen in the record", lambda: b"granted" in pane.written())
     assert not shows(pane.written(), key), "the key was on the screen before it was asked for"
     pane.press("v")
@@ -157,7 +157,7 @@ def nothing_secret_is_in_the_log_the_data_directory_or_on_standard_error(world):
     secrets["key of new"] = world.lookup(server, "loud")
 
     world.env.update(loud)
-    world.be_browser()
+    world.set_browser()
     pane = Pane(world)
     pane.dashboard("--server", server)
     pane.fill("on screen")
@@ -176,7 +176,7 @@ def nothing_secret_is_in_the_log_the_data_directory_or_on_standard_error(world):
     log = next(content for path, content in files(data) if path.endswith("keywright.log"))
     assert log.count(b"started") >= 2, log
     assert any(path.endswith("inventory.json") for path, _ in files(data))
-    said = world.read("new.err").replace(new.address, "")
-    equal(leaks(said.encode() + printed, secrets), [])
+    stderr = world.read("new.err").replace(new.address, "")
+    equal(leaks(stderr.encode() + printed, secrets), [])
     # Finding the address proves that the search works.
     equal(leaks(new.address.encode(), secrets), ["nonce of new"])

@@ -113,8 +113,8 @@ def two_people_who_create_one_label_at_once_get_one_key(world):
         winner = people[codes.index(0)].env["USER"]
         for person, code in zip(people, codes):
             if code != 0:
-                said = world.read(f"{person.env['USER']}{round_}.log")
-                contains(said, f"'{label}' was created by {winner}@")
+                log = world.read(f"{person.env['USER']}{round_}.log")
+                contains(log, f"'{label}' was created by {winner}@")
         equal(len({person.run("get", label)[0] for person in people}), 1)
 
 

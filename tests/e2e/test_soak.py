@@ -95,7 +95,7 @@ class Dashboard:
         self.keyring = world.keyring()
         server, self.management = world.sandbox()
         self.gate = Gate(server)
-        world.be_browser()
+        world.set_browser()
         world.env["KEYWRIGHT_RETRIES"] = "0"
         self.pane = Pane(world, size=(120, 40), OPENROUTER_MANAGEMENT_KEY=self.management)
         self.pane.dashboard("--server", self.gate.url, "--every", "1")
@@ -146,7 +146,7 @@ class Dashboard:
 
     def lose_the_network(self):
         self.gate.close()
-        # The first takes away what was said last.
+        # The first key removes the last message.
         self.pane.press("g", "r")
         self.pane.wait_words("could not be reached", within=15)
         self.gate.open()

@@ -232,7 +232,7 @@ def a_lost_ssh_connection_ends_the_program_and_closes_its_port(world):
     server, management = world.sandbox()
     before = names(server, management)
     port, options = sshd(world)
-    world.be_browser()
+    world.set_browser()
     dashboard = remote_command(world, "keywright", "--server", server)
     pane = Pane(world, size=(100, 40))
     connected = ["ssh", "-t", "-p", str(port), *options, "root@127.0.0.1", dashboard]
@@ -322,7 +322,7 @@ def a_stopped_program_is_terminated_without_using_the_terminal(world):
 def a_closed_terminal_ends_the_program_and_closes_its_port(world):
     world.keyring()
     server, _ = world.sandbox()
-    world.be_browser()
+    world.set_browser()
     pane = Pane(world)
     pane.dashboard("--server", server)
     pane.fill("closed")

@@ -113,7 +113,7 @@ def calls(path):
                 yield call[1].decode(), target, content
 
 
-def found(traced, secrets):
+def find_secrets(traced, secrets):
     """Where secrets were sent: command, call, target, name of the secret without its number."""
     known = {}
     for path, name in traced.traces.items():
@@ -143,7 +143,7 @@ def run_all_commands(world, store):
     wire = Wire(server)
     data = world.mkdir("data") if store == "os" else world.path("data")
     world.env.update(KEYWRIGHT_LOG="trace", KEYWRIGHT_DATA_DIR=data, KEYWRIGHT_SERVER=wire.url)
-    world.be_browser()
+    world.set_browser()
     traced.consented("new", "first")
     foreign = traced.run("get", "first")
     traced.run("show", "first", "--json")
@@ -163,7 +163,7 @@ def run_all_commands(world, store):
     traced.consented("new", "lost", "--retries", "0", code=7)
     contains(traced.run("recover", code=7), "lost")
     traced.run("recover", "--dismiss", "lost")
-    on_screen(world, traced, wire)
+    use_dashboard(world, traced, wire)
     other = {"os": "file", "file": "os", "bao": "os"}[store]
     world.env["KEYWRIGHT_PASSPHRASE_FILE"] = world.write("passphrase", f"{PASSPHRASE}\n")
     traced.run("store", "move", "--to", other, "--yes")
@@ -173,7 +173,7 @@ def run_all_commands(world, store):
     return sent, traced
 
 
-def on_screen(world, traced, wire):
+def use_dashboard(world, traced, wire):
     """Creates, reveals, hides and copies a key in the dashboard."""
     before = wire.secrets()
     pane = Pane(world, size=(120, 40))
@@ -185,7 +185,7 @@ def on_screen(world, traced, wire):
     pane.type("on screen")
     pane.press("C-s")
     until("the address", lambda: world.opened()[opened:])
-    others_know(wire.secrets())
+    check_programs(wire.secrets())
     traced.consent()
     pane.wait_words("on screen was created and stored")
     [key] = [secret for secret in set(wire.secrets().values()) - set(before.values())
@@ -193,7 +193,7 @@ def on_screen(world, traced, wire):
     assert not shows(pane.written(), key), "on the screen before it was asked for"
     pane.press("v")
     until("the key on the screen", lambda: key in "".join(pane.screen().split()))
-    others_know(wire.secrets())
+    check_programs(wire.secrets())
     pane.press("v")
     pane.wait_gone("shown below for")
     pane.press("c")
@@ -203,7 +203,7 @@ def on_screen(world, traced, wire):
     pane.wait_shell()
 
 
-def others_know(secrets):
+def check_programs(secrets):
     """Checks that no running program has a secret in its arguments or environment."""
     for pid in descendants(os.getpid()):
         for name in ("cmdline", "environ"):
@@ -270,9 +270,9 @@ def check_secrets(world, store):
     # Finding the expected secrets shows that the search works.
     equal(kinds, {"key", "code", "verifier", "nonce", "management", "passphrase", *tokens})
     assert all(len(secret) >= 12 for secret in secrets.values()), secrets
-    went = found(traced, secrets)
-    equal(went - allowed, set())
-    equal(allowed - went, set())
+    found = find_secrets(traced, secrets)
+    equal(found - allowed, set())
+    equal(allowed - found, set())
     # The files of all programs of this test, including the keychain and the display.
     expected = {"opened", "consented.log", "passphrase", "tmux0.typed", "sandbox.log", ".vault-token",
                 *map(os.path.basename, traced.traces)}
@@ -300,7 +300,7 @@ def secrets_are_sent_only_where_allowed_with_openbao(world):
     check_secrets(world, "bao")
 
 
-def ended(process, kill):
+def send_signal(process, kill):
     """Sends a signal; returns the status once the process has ended. Rust may take the first SIGSEGV
     for a stack overflow."""
     os.kill(process.pid, kill)
@@ -325,6 +325,6 @@ def a_killed_program_leaves_no_core_file(world):
             preexec_fn=enable_core_files,
         )
         until("the address", lambda: b"http" in process.stderr.readline())
-        status = until("its end", lambda: ended(process, kill))
+        status = until("its end", lambda: send_signal(process, kill))
         assert not os.WCOREDUMP(status), kill
         equal([path for path, _ in files(world.home) if "core" in os.path.basename(path)], [])

@@ -123,12 +123,12 @@ fn refreshing_model(labels: &[&str]) -> (Model, Ticket, Vec<String>) {
 }
 
 fn key_checked(ticket: Ticket, label: &str, remaining: f64) -> Msg {
-    let reading = KeyInfo {
+    let info = KeyInfo {
         limit: Some(10.0).into(),
         limit_remaining: Some(remaining),
         ..KeyInfo::default()
     };
-    let read = CheckResult::Valid(Arc::new(reading));
+    let read = CheckResult::Valid(Arc::new(info));
     Msg::Response(
         ticket,
         Response::KeyChecked { hash: key(label).hash, result: read, checked_at: now() },
@@ -328,10 +328,8 @@ fn each_deleted_and_each_foreign_key_of_a_recovery_is_reported() {
 #[test]
 fn a_change_by_another_program_is_looked_for_on_focus_and_never_drops_what_is_under_way() {
     let mut model = model_with_keys(&["laptop"]);
-    let unresolved = model.open_requests.clone();
-    model.open_requests.clear();
     model.refresh.current_round = None;
-    assert!(unresolved.is_empty());
+    assert!(model.open_requests.is_empty());
     let effects = send(&mut model, Msg::FocusGained);
     let is_check =
         |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::CheckInventory));
@@ -384,7 +382,7 @@ fn the_order_is_the_one_that_the_title_names_after_every_change_of_a_key() {
     send_intent(&mut model, Intent::MoveToBottom);
     send_intent(&mut model, Intent::ToggleDisabled);
     send_intent(&mut model, Intent::Yes);
-    // An edit raises what was spent to the limit.
+    // The account reports the whole limit as spent.
     let spent =
         KeyInfo { limit: Some(5.0).into(), limit_remaining: Some(0.0), ..KeyInfo::default() };
     let account_key = AccountKey { info: spent, ..account_key("c") };

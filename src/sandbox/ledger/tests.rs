@@ -14,13 +14,13 @@ fn usd(dollars: f64) -> MicroUsd {
     MicroUsd::from_dollars(dollars).unwrap()
 }
 
-fn account(names: &[&str]) -> (Account, Vec<String>) {
-    let mut ledger = Account::new("management");
+fn account_with_keys(names: &[&str]) -> (Account, Vec<String>) {
+    let mut account = Account::new("management");
     let hashes = names
         .iter()
-        .map(|n| ledger.create_key(KeyPolicy::unrestricted(*n), n, at(NOON)).hash.clone())
+        .map(|n| account.create_key(KeyPolicy::unrestricted(*n), n, at(NOON)).hash.clone())
         .collect();
-    (ledger, hashes)
+    (account, hashes)
 }
 
 fn names(keys: Vec<&Key>) -> Vec<&str> {
@@ -35,7 +35,7 @@ fn authorization(method: Option<ChallengeMethod>, value: &str) -> AuthorizationC
 #[test]
 fn windows_start_at_midnight_utc_and_weeks_on_monday() {
     // 2026-03-04 is a Wednesday.
-    let (mut ledger, hashes) = account(&["laptop"]);
+    let (mut account, hashes) = account_with_keys(&["laptop"]);
     let spent = [
         ("2025-12-31T23:59:59Z", 32.0),
         ("2026-02-28T23:59:59Z", 16.0),
@@ -45,7 +45,7 @@ fn windows_start_at_midnight_utc_and_weeks_on_monday() {
         ("2026-03-04T00:00:00Z", 1.0),
     ];
     for (when, amount) in spent {
-        assert!(ledger.record_spending(&hashes[0], usd(amount), at(when)));
+        assert!(account.record_spending(&hashes[0], usd(amount), at(when)));
     }
     let cases = [
         (None, NOON, 63.0, None),
@@ -64,7 +64,7 @@ fn windows_start_at_midnight_utc_and_weeks_on_monday() {
             reset: reset.map_or(Change::Clear, Change::Set),
             ..KeyPatch::default()
         };
-        let key = ledger.update_key(&hashes[0], patch, at(now)).unwrap();
+        let key = account.update_key(&hashes[0], patch, at(now)).unwrap();
         assert_eq!(key.spending.spent_in_window(reset, at(now)), usd(spent), "{reset:?} {now}");
         assert_eq!(key.remaining(at(now)), Some(usd(100.0 - spent)), "{reset:?} {now}");
         assert_eq!(
@@ -77,17 +77,17 @@ fn windows_start_at_midnight_utc_and_weeks_on_monday() {
 
 #[test]
 fn amounts_add_up_and_can_be_negative() {
-    let (mut ledger, hashes) = account(&["laptop"]);
+    let (mut account, hashes) = account_with_keys(&["laptop"]);
     for _ in 0..10 {
-        ledger.record_spending(&hashes[0], usd(0.1), at(NOON));
+        account.record_spending(&hashes[0], usd(0.1), at(NOON));
     }
-    let key = ledger.find_key(&hashes[0]).unwrap();
+    let key = account.find_key(&hashes[0]).unwrap();
     assert_eq!(key.spending.spent_in_window(None, at(NOON)).to_whole_dollars(), Some(1));
     assert!((usd(0.25).minus(usd(1.0)).to_dollars() + 0.75).abs() < f64::EPSILON);
     for invalid in [-0.01, f64::NAN, f64::INFINITY, 1e10] {
         assert_eq!(MicroUsd::from_dollars(invalid), None);
     }
-    assert!(!ledger.record_spending("unknown", usd(1.0), at(NOON)));
+    assert!(!account.record_spending("unknown", usd(1.0), at(NOON)));
 }
 
 #[test]
@@ -117,26 +117,26 @@ fn only_the_matching_verifier_is_accepted() {
 
 #[test]
 fn code_is_exchanged_once_for_a_key_with_the_agreed_policy() {
-    let (mut ledger, _) = account(&[]);
+    let (mut account, _) = account_with_keys(&[]);
     let mut code = authorization(Some(ChallengeMethod::S256), CHALLENGE);
     code.policy.limit = MicroUsd::from_dollars(5.0);
-    ledger.store_code("code".into(), code.clone());
+    account.store_code("code".into(), code.clone());
     let s256 = Some(ChallengeMethod::S256);
     let mut exchange = |verifier, secret| {
-        let result = ledger.exchange_code("code", Some(verifier), s256, secret, at(NOON));
+        let result = account.exchange_code("code", Some(verifier), s256, secret, at(NOON));
         result.map(|key| key.policy)
     };
     assert_eq!(exchange("wrong", "first"), Err(ExchangeError::InvalidGrant));
     assert_eq!(exchange(VERIFIER, "second"), Ok(code.policy));
     assert_eq!(exchange(VERIFIER, "third"), Err(ExchangeError::InvalidGrant));
-    assert!(ledger.authenticate("first", at(NOON)).is_none());
-    assert!(ledger.authenticate("second", at(NOON)).is_some());
+    assert!(account.authenticate("first", at(NOON)).is_none());
+    assert!(account.authenticate("second", at(NOON)).is_some());
 }
 
 #[test]
 fn code_expires_after_ten_minutes_and_is_kept_for_a_day() {
-    let (mut ledger, _) = account(&[]);
-    ledger.store_code("code".into(), authorization(None, ""));
+    let (mut account, _) = account_with_keys(&[]);
+    account.store_code("code".into(), authorization(None, ""));
     let attempts = [
         ("2026-03-04T12:10:00Z", Err(ExchangeError::Expired)),
         ("2026-03-05T11:59:59Z", Err(ExchangeError::Expired)),
@@ -144,38 +144,39 @@ fn code_expires_after_ten_minutes_and_is_kept_for_a_day() {
         ("2026-03-04T12:09:59Z", Err(ExchangeError::InvalidGrant)),
     ];
     for (when, expected) in attempts {
-        let result = ledger.exchange_code("code", None, None, "secret", at(when));
+        let result = account.exchange_code("code", None, None, "secret", at(when));
         assert_eq!(result.map(drop), expected, "{when}");
     }
-    ledger.store_code("old".into(), authorization(None, ""));
+    account.store_code("old".into(), authorization(None, ""));
     let later = at("2026-03-05T12:00:00Z");
-    ledger.store_code(
+    account.store_code(
         "new".into(),
         AuthorizationCode { issued_at: later, ..authorization(None, "") },
     );
-    let result = ledger.exchange_code("old", None, None, "secret", later);
+    let result = account.exchange_code("old", None, None, "secret", later);
     assert_eq!(result.map(drop), Err(ExchangeError::InvalidGrant));
 }
 
 #[test]
 fn pages_have_a_hundred_keys_and_apply_the_filter() {
-    let (mut ledger, _) = account(&[]);
+    let (mut account, _) = account_with_keys(&[]);
     for index in 0..205 {
         let name = format!("{index}");
-        ledger.create_key(KeyPolicy::unrestricted(&*name), &name, at(NOON));
+        account.create_key(KeyPolicy::unrestricted(&*name), &name, at(NOON));
     }
-    let page = |offset| ledger.list_keys(&ListFilter { offset, ..ListFilter::default() }, at(NOON));
+    let page =
+        |offset| account.list_keys(&ListFilter { offset, ..ListFilter::default() }, at(NOON));
     assert_eq!(names(page(0)).len(), 100);
     assert_eq!(names(page(200)), ["200", "201", "202", "203", "204"]);
     assert_eq!(names(page(205)), [""; 0]);
 
-    let (mut ledger, hashes) = account(&["plain", "disabled"]);
+    let (mut account, hashes) = account_with_keys(&["plain", "disabled"]);
     let disable = KeyPatch { disabled: Some(true), ..KeyPatch::default() };
-    ledger.update_key(&hashes[1], disable, at(NOON));
+    account.update_key(&hashes[1], disable, at(NOON));
     let expired = KeyPolicy { expires_at: Some(at(NOON)), ..KeyPolicy::unrestricted("expired") };
-    ledger.create_key(expired, "expired", at("2026-03-01T00:00:00Z"));
+    account.create_key(expired, "expired", at("2026-03-01T00:00:00Z"));
     let other = KeyPolicy { workspace_id: "other".into(), ..KeyPolicy::unrestricted("other") };
-    ledger.create_key(other, "other", at(NOON));
+    account.create_key(other, "other", at(NOON));
     let cases: [(bool, bool, Option<&str>, &[&str]); 5] = [
         (false, false, None, &["plain"]),
         (true, false, None, &["plain", "disabled"]),
@@ -187,13 +188,13 @@ fn pages_have_a_hundred_keys_and_apply_the_filter() {
         let workspace = workspace.map(str::to_owned);
         let filter =
             ListFilter { offset: 0, include_disabled, include_expired, workspace_id: workspace };
-        assert_eq!(names(ledger.list_keys(&filter, at(NOON))), expected, "{filter:?}");
+        assert_eq!(names(account.list_keys(&filter, at(NOON))), expected, "{filter:?}");
     }
 }
 
 #[test]
 fn patch_distinguishes_absent_from_cleared_fields() {
-    let (mut ledger, hashes) = account(&["laptop"]);
+    let (mut account, hashes) = account_with_keys(&["laptop"]);
     let later = at("2026-03-05T08:00:00Z");
     let limited = KeyPolicy {
         limit: MicroUsd::from_dollars(5.0),
@@ -219,23 +220,23 @@ fn patch_distinguishes_absent_from_cleared_fields() {
         ),
     ];
     for (patch, policy) in steps {
-        let key = ledger.update_key(&hashes[0], patch, later).unwrap();
+        let key = account.update_key(&hashes[0], patch, later).unwrap();
         assert_eq!((&key.policy, key.updated_at), (&policy, Some(later)));
     }
-    assert!(ledger.update_key("unknown", KeyPatch::default(), later).is_none());
+    assert!(account.update_key("unknown", KeyPatch::default(), later).is_none());
 }
 
 #[test]
 fn only_tokens_of_active_keys_are_authenticated() {
-    let (mut ledger, hashes) = account(&["disabled", "deleted", "active"]);
+    let (mut account, hashes) = account_with_keys(&["disabled", "deleted", "active"]);
     let expiring = KeyPolicy { expires_at: Some(at(NOON)), ..KeyPolicy::unrestricted("expiring") };
-    ledger.create_key(expiring, "expiring", at("2026-03-01T00:00:00Z"));
-    let is_active = |ledger: &Account, token| ledger.authenticate(token, at(NOON)).is_some();
-    assert!(is_active(&ledger, "disabled") && is_active(&ledger, "deleted"));
+    account.create_key(expiring, "expiring", at("2026-03-01T00:00:00Z"));
+    let is_active = |account: &Account, token| account.authenticate(token, at(NOON)).is_some();
+    assert!(is_active(&account, "disabled") && is_active(&account, "deleted"));
     let disable = KeyPatch { disabled: Some(true), ..KeyPatch::default() };
-    ledger.update_key(&hashes[0], disable, at(NOON));
-    assert!(ledger.delete_key(&hashes[1]) && !ledger.delete_key(&hashes[1]));
-    assert!(ledger.authenticate("expiring", at("2026-03-04T11:59:59Z")).is_some());
+    account.update_key(&hashes[0], disable, at(NOON));
+    assert!(account.delete_key(&hashes[1]) && !account.delete_key(&hashes[1]));
+    assert!(account.authenticate("expiring", at("2026-03-04T11:59:59Z")).is_some());
     for (token, expected) in [
         ("disabled", false),
         ("deleted", false),
@@ -243,10 +244,10 @@ fn only_tokens_of_active_keys_are_authenticated() {
         ("unknown", false),
         ("active", true),
     ] {
-        assert_eq!(is_active(&ledger, token), expected, "{token}");
+        assert_eq!(is_active(&account, token), expected, "{token}");
     }
     assert!(matches!(
-        ledger.authenticate("management", at(NOON)),
+        account.authenticate("management", at(NOON)),
         Some(TokenOwner::ManagementKey(_))
     ));
 }
@@ -254,8 +255,8 @@ fn only_tokens_of_active_keys_are_authenticated() {
 #[test]
 fn key_has_a_hash_and_a_masked_form() {
     let secret = format!("sk-or-v1-0e6{}1c96", "5".repeat(57));
-    let mut ledger = Account::new("");
-    let key = ledger.create_key(KeyPolicy::unrestricted("laptop"), &secret, at(NOON));
+    let mut account = Account::new("");
+    let key = account.create_key(KeyPolicy::unrestricted("laptop"), &secret, at(NOON));
     assert_eq!(key.masked, "sk-or-v1-0e6...1c96");
     assert_eq!(hash_key("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }

@@ -28,14 +28,14 @@ pub async fn rename_key(
     management: Option<&ManagementKey>,
 ) -> Result<RenamedKey, Error> {
     let services = &services.for_key(old);
-    let stored_key = inventory::list_keys(&services.location, &services.server)?;
-    if !stored_key
+    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    if !stored_keys
         .iter()
         .any(|stored_key| stored_key.hash == old.hash && stored_key.label == old.label)
     {
         return Err(Error::NotInInventory(old.label.clone()));
     }
-    if is_label_taken(stored_key.iter(), old, new) {
+    if is_label_taken(stored_keys.iter(), old, new) {
         return Err(Error::LabelTaken(new.clone()));
     }
     let Some(key) = secret_for(services, &old.label).await? else {

@@ -205,11 +205,11 @@ async fn save_unexpected_response(
 ) -> Error {
     let entry_id = attempt_entry_id(guard);
     let account = entry_id.account.clone();
-    let (result, response) = (body.clone(), body);
+    let secret = body.clone();
     let services = services.for_attempt_secrets(guard.attempt());
     let store_name = services.secret_store.display_name();
     match services
-        .call_secret_store(move |store, timeout| store.set(&entry_id, &result, timeout))
+        .call_secret_store(move |store, timeout| store.set(&entry_id, &secret, timeout))
         .await
     {
         Ok(()) => {
@@ -226,7 +226,7 @@ async fn save_unexpected_response(
         Err(_) => Error::UnexpectedResponse {
             saved_as: None,
             store_name,
-            response: Some(response),
+            response: Some(body),
             truncated,
         },
     }

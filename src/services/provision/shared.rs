@@ -93,7 +93,7 @@ async fn move_key(
     to: StoreKind,
 ) -> Result<StoredKey, MoveError> {
     let location = KeyLocation::Stored(to);
-    // `--store` names the store to move to, so that no other is looked for.
+    // With `--store`, `for_key` returns the store to move to, but the key is in the local store.
     let from = match services.local() {
         local if key.is_in_store(&local.secret_store.kind()) => local,
         _ => services.for_key(key),

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_of_all_workspaces_are_added_and_said_once() {
+    fn rows_of_all_workspaces_are_added_and_reported_once() {
         let rows = SkippedRows::default();
         rows.record("keys", None, 9, 9);
         rows.record("keys", None, 1, 30);

@@ -2,7 +2,6 @@
 //! if it cannot be stored, it is returned to the user.
 
 use std::collections::HashMap;
-
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -27,7 +26,7 @@ use crate::storage::journal::{self, AttemptGuard, AttemptStage};
 use crate::storage::json_store::{self, LockGuard};
 use crate::storage::secret_store::{self, SecretStore};
 
-/// The lock of changes of labels.
+/// The lock under which labels change.
 const STORING_LOCK: &str = "storing.lock";
 
 /// Stores the received key, adds it to the inventory, ends the attempt and compares the policy. In a
@@ -152,7 +151,7 @@ pub(super) async fn store_received_key(
             (ProvisioningOutcome::Stored { stored_key: stored, key, warning }, None)
         }
     };
-    // The next start names it.
+    // The next start gives the key its name at the server.
     if let Some(guard) = guard.as_mut().filter(|_| naming_error.is_some()) {
         log_error(guard.update(|attempt| attempt.stage = AttemptStage::Stored));
     }

@@ -115,9 +115,9 @@ fn load_plan(
     let bytes = plan::read_plan_file(&path).map_err(|error| {
         vec![format!("the plan {} cannot be read: {}", path.display(), io_error_text(&error))]
     })?;
-    let list_problems = |wrong: Vec<Diagnostic>| {
-        let more = wrong.len().saturating_sub(MAX_PROBLEMS);
-        let problems = wrong.iter().take(MAX_PROBLEMS).map(ToString::to_string);
+    let list_problems = |diagnostics: Vec<Diagnostic>| {
+        let more = diagnostics.len().saturating_sub(MAX_PROBLEMS);
+        let problems = diagnostics.iter().take(MAX_PROBLEMS).map(ToString::to_string);
         problems.chain((more > 0).then(|| format!("and {more} more"))).collect::<Vec<_>>()
     };
     let list_lines = |error: UserError| {
@@ -128,7 +128,7 @@ fn load_plan(
     // This thread may block, so it waits for the account's lists here.
     let names = plan::resolve_names(plan, services);
     let plan = Handle::current().block_on(names).map_err(|error| match error {
-        NamesError::Invalid(wrong) => list_problems(wrong),
+        NamesError::Invalid(diagnostics) => list_problems(diagnostics),
         NamesError::Unavailable(error) => list_lines(error),
     })?;
     let diffs = compare_with_stored_keys(services, plan).map_err(list_lines)?;
@@ -152,10 +152,10 @@ fn compare_with_stored_keys(
     services: &ServiceContext,
     plan: Vec<KeyRequest>,
 ) -> Result<Vec<(KeyRequest, KeyDiff)>, UserError> {
-    let stored_key = inventory::list_keys(&services.location, &services.server)
+    let stored_keys = inventory::list_keys(&services.location, &services.server)
         .map_err(|error| error.to_user_error())?;
     let pending = keys::list_pending_attempts(services).map_err(|error| error.to_user_error())?;
-    Ok(plan::compare(plan, stored_key, pending))
+    Ok(plan::compare(plan, stored_keys, pending))
 }
 
 /// Returns the method for several keys and its description.

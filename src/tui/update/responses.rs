@@ -75,7 +75,7 @@ pub(super) fn finish_rotations(
         let message = apply_rotation_outcome(model, outcome);
         model.log_message(message.clone());
         let result = match (message, is_failed) {
-            // A cancelled rotation has only a message.
+            // A cancelled rotation has a message instead of an error.
             (Ok(message), true) => ActionResult {
                 succeeded: false,
                 message: format!("'{label}' was not rotated: {message}"),
@@ -174,7 +174,7 @@ fn apply_rotation_outcome(
         }
         RotationOutcome::LabelNotMoved { new, error } => {
             let label = new.label.clone();
-            // Another attempt to rotate asks again.
+            // The next rotation asks about the account again.
             model.dashboard.shown_account_dialogs.remove(&new.hash);
             model.dashboard.upsert_key(new, now);
             Err(UserError {

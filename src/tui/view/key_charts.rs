@@ -31,7 +31,7 @@ pub fn draw_chart(key: &StoredKey, model: &Model, theme: Theme, area: Rect, buff
     let last = utc_date(model.now);
     let days = list_days(key, model);
     let limit = key.limit().value();
-    let (per_day, words) = match (limit, key.reset().value()) {
+    let (per_day, limit_name) = match (limit, key.reset().value()) {
         (Some(limit), Some(ResetInterval::Daily)) => (Some(limit), "daily limit"),
         (Some(limit), Some(ResetInterval::Weekly)) => (Some(limit / 7.0), "weekly limit / 7"),
         (Some(limit), Some(ResetInterval::Monthly)) => (Some(limit / 30.0), "monthly limit / 30"),
@@ -42,7 +42,7 @@ pub fn draw_chart(key: &StoredKey, model: &Model, theme: Theme, area: Rect, buff
     let mut title = vec![Span::styled("USD by day", theme.dim())];
     if chart.shows_limit(plot.height) {
         title.push(Span::styled("  ╌╌", theme.warning()));
-        title.push(Span::styled(format!(" {words}"), theme.dim()));
+        title.push(Span::styled(format!(" {limit_name}"), theme.dim()));
     }
     Line::from(title).render(Rect { height: 1.min(area.height), ..area }, buffer);
     chart.draw(theme, plot, buffer);

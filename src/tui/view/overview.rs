@@ -93,7 +93,7 @@ fn list_figures(model: &Model, theme: Theme, width: usize) -> Vec<Figure> {
         let text = format!("{count} {}", if count == 1 { "key" } else { "keys" });
         figures.push(Figure { rank: 4, spans: vec![Span::raw(text)] });
     }
-    // To the minute: it changes only when the keys are checked again.
+    // Shown to the minute, because it changes only when the keys are checked again.
     if let Some(at) = model.refresh.last_success_at {
         let text = at.strftime("as of %H:%M UTC").to_string();
         figures.push(Figure { rank: 3, spans: vec![Span::styled(text, theme.dim())] });

@@ -1,12 +1,12 @@
-//! Styles by role. What a style means is also said by a word, a symbol or its place, because a theme
-//! may have no colours.
+//! Styles by role. What a style means is also shown by a word, a symbol or its place, because a
+//! theme may have no colours.
 
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::domain::{KeyState, ThemeChoice};
 use crate::tui::state::Model;
 
-/// How the roles look.
+/// The styles of the roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Theme {
     /// For light text on a dark background.

@@ -7,7 +7,7 @@ use crate::domain::{
     ApiKey, Cents, Expiry, KeyInputError, Label, ResetInterval, ValidationError, format_usd,
 };
 
-/// Returns what the choice means, or why there is no other.
+/// Returns what the choice means, or why the choices cannot be listed.
 fn describe_choice(picker: &Picker, what: &str) -> String {
     match (&picker.error, picker.chosen()) {
         (Some(error), _) => format!("the {what} cannot be listed: {}", error.message),
