@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "shared_store/colleagues.rs"]
+mod colleagues;
 #[path = "shared_store/engine.rs"]
 mod engine;
 

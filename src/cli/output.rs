@@ -8,6 +8,7 @@ use crate::domain::{
     ErrorKind, Label, StoreKind, StoredKey, TrashedKey, UserError, format_command, io_error_text,
     sanitize,
 };
+use crate::services::keys::read_shared_trash;
 use crate::services::provision::ServiceContext;
 use crate::services::shared_inventory;
 use crate::storage::{inventory, json_store};
@@ -186,6 +187,10 @@ pub(super) fn unknown_label_error(
             format!("there is one for another server: --server {}", key.server),
         );
     }
+    // Also what a colleague removed from a shared store.
+    if let Err(error) = read_shared_trash(services) {
+        tracing::warn!(%error, "the trash of the shared store could not be read");
+    }
     let trash = inventory::list_trash(&services.location, &services.server).unwrap_or_default();
     let now = jiff::Timestamp::now();
     let is_restorable =
@@ -195,7 +200,10 @@ pub(super) fn unknown_label_error(
         return UserError::new(
             ErrorKind::NotFound,
             format!("no key '{shown}' is stored"),
-            format!("it was removed here, restore it: {restore}"),
+            match trashed.removed_by() {
+                Some(who) => format!("{who} removed it, restore it: {restore}"),
+                None => format!("it was removed here, restore it: {restore}"),
+            },
         );
     }
     let mut similar: Vec<(f64, &str)> = keys

@@ -38,7 +38,7 @@ impl ProvisioningStep {
     /// Returns the text for a list of steps.
     pub const fn description(self) -> &'static str {
         match self {
-            Self::Preflight => "check the keychain",
+            Self::Preflight => "check the store",
             Self::OpenBrowser => "open the browser",
             Self::AwaitConsent => "wait for your consent",
             Self::ExchangeCode => "exchange the code for the key",

@@ -201,7 +201,11 @@ impl StoredKey {
     /// Returns whether the shared store has other fields than it should.
     pub fn is_unshared(&self) -> bool {
         match &self.shared {
-            Some(record) => record.label != self.label || record.fields != self.to_shared_fields(),
+            Some(record) => {
+                record.version == 0
+                    || record.label != self.label
+                    || record.fields != self.to_shared_fields()
+            }
             None => true,
         }
     }

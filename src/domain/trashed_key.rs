@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::StoredKey;
+use super::{StoredKey, sanitize};
 
 /// How many days a removed key can be restored.
 pub const TRASH_DAYS: i64 = 7;
@@ -18,6 +18,15 @@ pub struct TrashedKey {
 }
 
 impl TrashedKey {
+    /// The field of a shared record that says who removed the key.
+    pub const REMOVED_BY: &str = "removed_by";
+
+    /// Returns who removed a key from a shared store, if that was someone else.
+    pub fn removed_by(&self) -> Option<String> {
+        let who = self.key.shared.as_ref()?.fields.get(Self::REMOVED_BY)?;
+        Some(sanitize(who, 100))
+    }
+
     /// Returns when the key is deleted for good: by the next command that removes, restores or checks
     /// keys after that time.
     pub fn deleted_at(&self) -> Timestamp {

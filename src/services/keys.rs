@@ -25,6 +25,7 @@ mod resource_error;
 mod rollback;
 mod rotate;
 mod same_policy;
+mod shared_trash;
 mod stray_entries;
 mod trash;
 
@@ -68,6 +69,7 @@ pub use rename::{RenamedKey, rename_key};
 pub use resource_error::ResourceError;
 pub use rollback::rollback_key;
 pub use rotate::{finish_rotation, move_label, replace_key, resume_rotations, rotate_key};
+pub use shared_trash::read_shared_trash;
 pub use stray_entries::{StrayEntry, find_stray_entries, mend_stray_entries, unlisted_label};
 pub use trash::{empty_trash, list_restorable_keys, remove_key, restore_key};
 

@@ -73,6 +73,11 @@ pub(super) struct SharedStore {
     store: BaoStore,
 }
 
+/// Returns a context whose store is the shared store, if one is in use.
+pub(super) fn shared_services(services: &ServiceContext) -> Option<ServiceContext> {
+    SharedStore::find(services).map(|shared| shared.services)
+}
+
 impl SharedStore {
     /// Returns the shared store, if one is in use. Another store than that of new keys is in use if the
     /// inventory has a key of it.

@@ -133,6 +133,11 @@ def two_rotations_at_once_rotate_once(world):
         logs = [world.read(f"{person.env['USER']}{round_}.log") for person in people]
         assert 0 in codes, logs
         equal(len(issued(server, management)), count + 1)
+        for log in logs:
+            # What the other one is told exists, also when the rotation has ended.
+            for line in log.splitlines():
+                if line.strip().startswith(("use that key", "see the result", "look at it")):
+                    contains(line, "keywright show ci")
         now = {person.run("get", "ci")[0] for person in people}
         equal(len(now), 1)
         assert before not in now
@@ -362,3 +367,20 @@ def doctor_names_the_missing_store_for_the_secrets_of_a_sign_in(world):
     out, _ = eva.run("doctor", expect=4, **bus)
     contains(" ".join(out.split()), "set KEYWRIGHT_PASSPHRASE_FILE to a file with a passphrase")
     contains(eva.run("new", "ci")[0], f"stored in secret/{folder(bao, 'ci').removesuffix('/ci')}".replace("%25", "%"))
+
+
+@test
+def a_key_that_a_colleague_removed_is_in_the_trash_of_everyone(world):
+    bao, server, management, (eva, max_) = team(world, "eva", "max")
+    eva.run("new", "ci", "--limit", "5")
+    key = eva.run("get", "ci")[0]
+    contains(eva.run("rm", "ci", "--yes")[0], "it can be restored by everyone who uses the store")
+    _, err = max_.run("get", "ci", expect=3)
+    contains(err, "removed it, restore it: keywright trash restore ci")
+    contains(max_.run("trash", "list")[0], "by eva@")
+    max_.run("trash", "restore", "ci")
+    equal(eva.run("get", "ci")[0], key)
+    shown = eva.keys()["ci"]
+    equal(shown["requested"]["limit"], 5)
+    contains(shown["created_by"], "eva@")
+    equal(json.loads(eva.run("trash", "list", "--json")[0])["trash"], [])

@@ -93,8 +93,9 @@ fn remove_key(services: &ServiceContext, key: &StoredKey) -> Result<String, User
     );
     Ok(match trashed {
         Some(trashed) => format!(
-            "{removed}until {} it can be restored: {}\n",
+            "{removed}until {} it can be restored{}: {}\n",
             format_date(trashed.deleted_at()),
+            if key.shared.is_some() { " by everyone who uses the store" } else { "" },
             complete_commands(&format_command(&["trash", "restore"], &[key.label.as_str()]))
         ),
         None => removed,

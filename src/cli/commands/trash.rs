@@ -66,8 +66,11 @@ impl TrashCommand {
         let trash = match self {
             Self::List(_) | Self::Restore(_) => restorable()?,
             // This includes keys that are too old to be restored and are not deleted yet.
-            Self::Empty(_) => inventory::list_trash(&services.location, &services.server)
-                .map_err(|error| error.to_user_error())?,
+            Self::Empty(_) => {
+                keys::read_shared_trash(services).map_err(|error| error.to_user_error())?;
+                inventory::list_trash(&services.location, &services.server)
+                    .map_err(|error| error.to_user_error())?
+            }
         };
         match self {
             Self::List(ListArgs { json: true }) => print_json(&trash_to_json(&trash)),
@@ -82,6 +85,7 @@ impl TrashCommand {
 fn trash_to_json(trash: &[TrashedKey]) -> serde_json::Value {
     let keys = trash.iter().map(|trashed| {
         let mut key = key_to_json(&trashed.key, Timestamp::now());
+        key["removed_by"] = json!(trashed.removed_by());
         key["removed_at"] = json!(to_iso8601(Some(trashed.removed_at)));
         key["deleted_at"] = json!(to_iso8601(Some(trashed.deleted_at())));
         key
@@ -96,7 +100,11 @@ fn format_trash(trash: &[TrashedKey], now: Timestamp) -> String {
         vec![
             trashed.key.label.to_string(),
             trashed.key.masked.clone(),
-            format_relative_time(now, trashed.removed_at),
+            format!(
+                "{}{}",
+                format_relative_time(now, trashed.removed_at),
+                trashed.removed_by().map_or(String::new(), |who| format!(" by {who}"))
+            ),
             format_date(trashed.deleted_at()),
         ]
     });

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::error::is_not_found;
-use super::{Error, retry_request};
+use super::{Error, retry_request, to_api_key};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{AccountKey, ErrorKind, KeyPatch, ManagementKey, StoredKey, UserError};
 use crate::platform::blocking_call::run_blocking;
@@ -243,10 +243,15 @@ pub(super) fn remove_copy(
 ) -> Result<(), Error> {
     let services = &services.for_key(stored_key);
     let label = &stored_key.label;
-    match services
-        .secret_store
-        .delete(&services.entry_id(label.as_str()), services.secret_store_timeout)
-    {
+    let entry_id = services.entry_id(label.as_str());
+    let (store, timeout) = (&services.secret_store, services.secret_store_timeout);
+    // Someone else may have replaced the key since it was listed: then the entry is theirs.
+    let is_replaced = store.kind().is_shared()
+        && store
+            .get(&entry_id, timeout)
+            .is_ok_and(|secret| to_api_key(&secret).hash() != stored_key.hash);
+    let deleted = if is_replaced { Ok(()) } else { store.delete(&entry_id, timeout) };
+    match deleted {
         Ok(()) => {}
         Err(secret_store::Error::NoEntry) => {
             let store_kind = services.secret_store.kind();

@@ -1,6 +1,7 @@
 //! Renames keys in the secret store and the inventory. The new entry is written before the old one is
 //! deleted, so an interruption leaves two entries and never none.
 
+use super::rotate::replaced_error;
 use super::{
     Error, create_secret, delete_secret, keep_earlier_keys, missing_error, retry_request,
     secret_for,
@@ -74,10 +75,20 @@ pub async fn rename_key(
             });
         }
     };
-    let deleted = delete_secret(services, &old.label).await;
+    let deleted = match secret_for(services, &old.label).await {
+        // Someone else may have replaced the key under its old label meanwhile.
+        Ok(Some(key)) if key.hash() != old.hash => Err(replaced_error(services, &old.label).await),
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => delete_secret(services, &old.label).await,
+        Err(error) => Err(error),
+    };
     // Only now: a key that takes the old label meanwhile would lose its entry.
     drop(storing_lock);
     let mut warning = deleted.err().map(|error| {
+        if let Error::ReplacedByOther(error) = error {
+            let meaning = format!("'{new}' is the key that was replaced, and it stays valid");
+            return error.with_meaning(meaning);
+        }
         let error = error.to_user_error();
         UserError::new(
             error.kind,

@@ -13,8 +13,8 @@
 mod shared;
 
 use jiff::Timestamp;
-pub(super) use shared::read_shared_keys;
-use shared::{discard_replacement, read_shared_key, replace_secret, replaced_error};
+use shared::{discard_replacement, read_shared_key, replace_secret};
+pub(super) use shared::{read_shared_keys, replaced_error};
 
 use super::carry_over::carry_over;
 use super::management_key::{AccountAccess, load_access};

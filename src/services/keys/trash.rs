@@ -7,8 +7,12 @@
 use jiff::Timestamp;
 
 use super::remote_update::remove_copy;
+use super::shared_trash::{describe_removed_key, read_shared_trash};
 use super::{Error, find_secret, secrets_equal, to_api_key};
-use crate::domain::{KnownAccounts, Label, StoreKind, StoredKey, TrashedKey};
+use crate::domain::{
+    ErrorKind, KnownAccounts, Label, SecretLoss, StoreKind, StoredKey, TrashedKey, UserError,
+    format_command,
+};
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
 use crate::storage::journal;
@@ -36,6 +40,9 @@ pub fn list_restorable_keys(
     services: &ServiceContext,
     now: Timestamp,
 ) -> Result<Vec<TrashedKey>, Error> {
+    if let Err(error) = read_shared_trash(services) {
+        tracing::warn!(%error, "what others removed from the shared store could not be read");
+    }
     let mut trash = inventory::list_trash(&services.location, &services.server)?;
     let mut hashes_in_stores: Vec<(StoreKind, Option<Vec<String>>)> = Vec::new();
     trash.retain(|trashed| {
@@ -81,11 +88,19 @@ pub fn remove_key(
     let (store, timeout) = (&services.secret_store, services.secret_store_timeout);
     let entry_id = services.entry_id(label.as_str());
     let trash_id = trash_entry_id(services, &stored_key.hash);
-    let Some(secret) = find_secret(store, &entry_id, timeout)? else {
+    // A key whose text was destroyed can only be removed.
+    let secret = match stored_key.secret_loss() {
+        Some(SecretLoss::Destroyed) => None,
+        Some(SecretLoss::Deleted) | None => find_secret(store, &entry_id, timeout)?,
+    };
+    let Some(secret) = secret else {
         remove_copy(services, stored_key, reserve)?;
         journal::release_key(&services.location, &stored_key.hash)?;
         return Ok(None);
     };
+    if store.kind().is_shared() && to_api_key(&secret).hash() != stored_key.hash {
+        return Err(Error::ReplacedByOther(changed_error(stored_key)));
+    }
     store.set(&trash_id, &secret, timeout)?;
     drop(reserve);
     let undo_copy = || {
@@ -104,6 +119,7 @@ pub fn remove_key(
             return Err(error);
         }
     };
+    describe_removed_key(services, &trash_id, &trashed);
     match store.delete(&entry_id, timeout) {
         Ok(()) | Err(secret_store::Error::NoEntry) => {}
         Err(error) => {
@@ -114,6 +130,15 @@ pub fn remove_key(
     }
     delete_expired_keys(services, Timestamp::now());
     Ok(Some(trashed))
+}
+
+/// Returns the error for a key that someone else replaced under its label.
+fn changed_error(stored_key: &StoredKey) -> UserError {
+    let label = &stored_key.label;
+    let message = format!("someone else replaced the key of '{label}' in the meantime");
+    let show = format_command(&["show"], &[label.as_str()]);
+    UserError::new(ErrorKind::Failed, message, format!("look at it: {show}"))
+        .with_meaning("nothing was removed")
 }
 
 /// Restores a removed key under `label`. Changes nothing if the label or the key is stored by now.
@@ -148,7 +173,12 @@ pub fn restore_key(
         Some(_) => return Err(Error::LabelInSecretStore(label.clone())),
         None => false,
     };
-    store.set(&entry_id, &secret, timeout)?;
+    if !already_stored {
+        store.create(&entry_id, &secret, timeout).map_err(|error| match error {
+            secret_store::Error::EntryExists => Error::LabelInSecretStore(label.clone()),
+            error => error.into(),
+        })?;
+    }
     drop(reserve);
     let restored = match take_from_trash(services, trashed, label) {
         Ok(restored) => restored,
@@ -281,6 +311,11 @@ fn take_from_trash(
             .position(|other| other.is_key(server, hash))
             .ok_or_else(|| Error::NotInTrash(trashed.key.label.clone()))?;
         let mut key = StoredKey { label: label.clone(), ..trash.remove(index).key };
+        if let Some(record) = &mut key.shared {
+            // Its entry is a new one.
+            record.version = 0;
+            record.fields.remove(TrashedKey::REMOVED_BY);
+        }
         KnownAccounts::of_keys(keys.iter().filter(of_server)).mark(&mut key);
         let after = keys.iter().position(|other| other.created_at > key.created_at);
         keys.insert(after.unwrap_or(keys.len()), key.clone());

@@ -26,6 +26,14 @@ pub enum Error {
         /// Who created it and when, such as `by eva@laptop on …`.
         writer: String,
     },
+    /// Someone else is replacing the same key in a shared store.
+    #[error("the key of '{label}' is being replaced {writer}")]
+    ReplacedByOther {
+        /// The label of the key to be replaced.
+        label: Label,
+        /// Who replaces it and when, such as `by eva@laptop on …`.
+        writer: String,
+    },
     /// The inventory or the journal cannot be read or written.
     #[error(transparent)]
     JsonStore(#[from] json_store::Error),
@@ -101,6 +109,10 @@ impl Error {
                     "use that key: {}; or choose another label",
                     format_command(&["get"], &[label.as_str()])
                 ),
+            ),
+            Self::ReplacedByOther { label, .. } => (
+                ErrorKind::Failed,
+                format!("see the result: {}", format_command(&["show"], &[label.as_str()])),
             ),
             Self::LabelInSecretStore(_) => {
                 (ErrorKind::InvalidInput, "that key was not changed, choose another label".into())

@@ -216,7 +216,10 @@ async fn check_entry(guard: &AttemptGuard, services: &ServiceContext) -> Result<
     let entry_id = services.entry_id(label.as_str());
     match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await {
         Err(secret_store::Error::NoEntry) => Ok(()),
-        Ok(_) => Err(shared_entry::stored_error(services, label).await),
+        Ok(_) => {
+            let replaces = guard.attempt().replaces.as_ref();
+            Err(shared_entry::stored_error(services, label, replaces).await)
+        }
         Err(error) => Err(error.into()),
     }
 }

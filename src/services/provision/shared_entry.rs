@@ -7,12 +7,13 @@ use super::unlisted_keys::log_error;
 use super::{Error, ServiceContext, delete_attempt_secrets, exchange, retry_request};
 use crate::api::openrouter;
 use crate::domain::{
-    ErrorKind, Label, ManagementKey, ProvisioningOutcome, SharedFields, SharedRecord, StoredKey,
-    UserError, format_command, format_timestamp, join_pairs, merge_fields, set_writer,
-    split_fields,
+    ErrorKind, Label, ManagementKey, PendingReplacement, ProvisioningOutcome, SharedFields,
+    SharedRecord, StoredKey, UserError, format_command, format_timestamp, join_pairs, merge_fields,
+    set_writer, split_fields,
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::platform::environment::user_at_host;
+use crate::storage::inventory;
 use crate::storage::journal::AttemptGuard;
 use crate::storage::secret_store;
 use crate::storage::secret_store::bao::{BaoStore, EntryMetadata};
@@ -43,7 +44,8 @@ pub(crate) fn write_record(
     let metadata = store.read_metadata(path)?;
     let version = metadata.current_version;
     let remote = join_pairs(metadata.custom_metadata.clone());
-    let known = key.shared.as_deref().filter(|record| record.label == key.label);
+    let known =
+        key.shared.as_deref().filter(|record| record.label == key.label && record.version > 0);
     let fields = match known {
         Some(record) if record.version != version => return Err(secret_store::Error::NoEntry),
         Some(record) => merge_fields(&record.fields, &key.to_shared_fields(), &remote),
@@ -132,12 +134,30 @@ pub(super) fn taken_error(key: StoredKey, label: &Label) -> Error {
 }
 
 /// Returns the error for a label that the store has and the inventory does not.
-pub(super) async fn stored_error(services: &ServiceContext, label: &Label) -> Error {
+pub(super) async fn stored_error(
+    services: &ServiceContext,
+    label: &Label,
+    replaces: Option<&PendingReplacement>,
+) -> Error {
     if !services.secret_store.kind().is_shared() {
         return Error::LabelInSecretStore(label.clone());
     }
     let writer = describe_writer(services, label).await;
-    Error::CreatedByOther { label: label.clone(), writer }
+    match replaces {
+        Some(replaces) => {
+            let label = find_replaced_label(services, replaces).unwrap_or_else(|| label.clone());
+            Error::ReplacedByOther { label, writer }
+        }
+        None => Error::CreatedByOther { label: label.clone(), writer },
+    }
+}
+
+/// Returns the label of the key that is to be replaced. The label of its replacement is gone as soon as
+/// the other person's rotation ends.
+fn find_replaced_label(services: &ServiceContext, replaces: &PendingReplacement) -> Option<Label> {
+    let is_replaced = |key: &StoredKey| key.hash == replaces.hash;
+    let keys = inventory::filter_keys(&services.location, &services.server, is_replaced);
+    keys.ok()?.pop().map(|key| key.label)
 }
 
 /// Deletes a key at OpenRouter that is not needed, because someone else created one for the same
@@ -188,12 +208,20 @@ async fn discard_key(
             exchange::mark_unresolved(guard);
         }
     }
-    let message = match &key.replaces {
-        Some(_) => format!("the key is being replaced {writer}; yours was not needed"),
-        None => format!("'{label}' was created {writer}, while your key was created"),
+    let (message, advice) = match &key.replaces {
+        Some(replaces) => {
+            let label = find_replaced_label(services, replaces).unwrap_or_else(|| label.clone());
+            let show = format_command(&["show"], &[label.as_str()]);
+            let message =
+                format!("the key of '{label}' is being replaced {writer}; yours was not needed");
+            (message, format!("see the result: {show}"))
+        }
+        None => (
+            format!("'{label}' was created {writer}, while your key was created"),
+            format!("use that key: {}", format_command(&["get"], &[label.as_str()])),
+        ),
     };
     if is_deleted {
-        let advice = format!("use that key: {}", format_command(&["get"], &[label.as_str()]));
         return UserError::new(ErrorKind::Failed, message, advice)
             .with_meaning("your new key was deleted at OpenRouter; the other one is unchanged");
     }

@@ -73,7 +73,10 @@ fn to_result(read: Option<Result<(), shared_inventory::Error>>) -> Result<(), Er
 }
 
 /// Returns the error for a label that has another key than the inventory says.
-pub(super) async fn replaced_error(services: &ServiceContext, label: &Label) -> Error {
+pub(in crate::services::keys) async fn replaced_error(
+    services: &ServiceContext,
+    label: &Label,
+) -> Error {
     if services.secret_store.kind().is_shared() {
         let writer = describe_writer(services, label).await;
         let message = format!("the key of '{label}' was replaced {writer} in the meantime");
@@ -110,9 +113,14 @@ pub(super) async fn discard_replacement(
     {
         tracing::warn!(%error, "a key that is not needed could not be released");
     }
-    let revoke = format_command(&["rm", "--revoke"], &[new.label.as_str()]);
+    let label = new.label.as_str();
+    let delete = match access {
+        Ok(_) => format_command(&["rm", "--revoke"], &[label]),
+        // Without a management key only its page can delete it.
+        Err(_) => format!("{}, then run {}", new.page_url(), format_command(&["rm"], &[label])),
+    };
     UserError {
-        advice: format!("delete your new key, it is not needed: {revoke}"),
+        advice: format!("delete your new key, it is not needed: {delete}"),
         ..error.with_meaning(format!(
             "your new key is stored as '{}' and valid at OpenRouter; the other one stays",
             new.label

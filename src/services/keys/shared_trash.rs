@@ -1,0 +1,90 @@
+//! The removed keys of a shared store. Their entries say which keys they are, so that everyone who uses
+//! the store can list and restore them.
+
+use jiff::Timestamp;
+
+use super::Error;
+use super::trash::trash_service;
+use crate::domain::{
+    KeyLocation, Label, SharedRecord, StoredKey, TrashedKey, is_key_hash, join_pairs, split_fields,
+};
+use crate::platform::environment::user_at_host;
+use crate::services::provision::ServiceContext;
+use crate::services::shared_inventory::shared_services;
+use crate::storage::inventory;
+use crate::storage::secret_store::bao::BaoStore;
+use crate::storage::secret_store::{self, EntryId};
+
+const LABEL: &str = "label";
+const REMOVED_AT: &str = "removed_at";
+
+/// Writes which key was removed, when and by whom, to its entry in the trash. Does nothing for another
+/// store; what fails is only logged, and then only this machine lists the key. Blocks.
+pub(super) fn describe_removed_key(
+    services: &ServiceContext,
+    entry_id: &EntryId,
+    trashed: &TrashedKey,
+) {
+    let Some(store) = services.secret_store.as_bao() else { return };
+    let mut fields = trashed.key.to_shared_fields();
+    fields.insert(LABEL.into(), trashed.key.label.as_str().to_owned());
+    fields.insert(REMOVED_AT.into(), trashed.removed_at.to_string());
+    fields.insert(TrashedKey::REMOVED_BY.into(), user_at_host());
+    let pairs = split_fields(&fields).into_iter().map(|(name, value)| (name, Some(value)));
+    if let Err(error) = store.write_metadata(&store.entry_path(entry_id), pairs.collect()) {
+        tracing::warn!(%error, "the record of a removed key could not be written");
+    }
+}
+
+/// Adds the keys that others removed from the shared store to the list of removed keys. Does nothing
+/// without a shared store. Blocks.
+pub fn read_shared_trash(services: &ServiceContext) -> Result<(), Error> {
+    let Some(services) = shared_services(services) else { return Ok(()) };
+    let Some(store) = services.secret_store.as_bao() else { return Ok(()) };
+    let service = trash_service(&services.keychain_service);
+    let known = inventory::list_trash(&services.location, &services.server)?;
+    let is_new =
+        |hash: &String| is_key_hash(hash) && !known.iter().any(|trashed| trashed.key.hash == *hash);
+    let names = store.list(&store.folder_path(&service))?;
+    let hashes = names.iter().filter_map(|name| BaoStore::decode_name(name));
+    let hashes: Vec<String> = hashes.filter(is_new).collect();
+    if hashes.is_empty() {
+        return Ok(());
+    }
+    let path = |hash: &String| {
+        store.entry_path(&EntryId { service: service.clone(), account: hash.clone() })
+    };
+    let mut removed = Vec::new();
+    for metadata in store.read_all_metadata(hashes.iter().map(path).collect(), |_| ())? {
+        match metadata {
+            Ok(metadata) => removed.extend(to_trashed_key(&services, metadata.custom_metadata)),
+            Err(secret_store::Error::NoEntry) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if removed.is_empty() {
+        return Ok(());
+    }
+    Ok(inventory::update_trash(&services.location, |keys, trash| {
+        removed.retain(|one| {
+            let StoredKey { server, hash, .. } = &one.key;
+            let is_stored = keys.iter().any(|key| one.is_key(&key.server, &key.hash));
+            !is_stored && !trash.iter().any(|trashed| trashed.is_key(server, hash))
+        });
+        trash.extend(removed);
+        trash.sort_by_key(|trashed| trashed.removed_at);
+    })?)
+}
+
+fn to_trashed_key(
+    services: &ServiceContext,
+    pairs: std::collections::BTreeMap<String, String>,
+) -> Option<TrashedKey> {
+    let mut fields = join_pairs(pairs);
+    let label = Label::parse_existing(&fields.remove(LABEL)?).ok()?;
+    let removed_at: Timestamp = fields.remove(REMOVED_AT)?.parse().ok()?;
+    let record = SharedRecord::new(label, 0, fields);
+    let location = KeyLocation::Stored(services.secret_store.kind());
+    let key = StoredKey::from_shared_record(record, &services.server, location, removed_at)?;
+    Some(TrashedKey { removed_at, key })
+}

@@ -1,0 +1,104 @@
+//! Two machines that share a store: what one of them removes, and what it must not remove.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use keywright::api::openrouter::Attribution;
+use keywright::domain::{ApiKey, KeyDefaults, ProfileName, StoreKind, StoredKey};
+use keywright::services::keys;
+use keywright::services::provision::{PendingAttempts, ServiceContext, SkippedRows};
+use keywright::services::shared_inventory;
+use keywright::storage::inventory;
+use keywright::storage::json_store::StoreLocation;
+use keywright::storage::secret_store::SecretStore;
+use secrecy::ExposeSecret;
+
+use super::engine::FakeEngine;
+use super::{CI, TIMEOUT, bao, entry_id, secret};
+
+const SERVER: &str = "https://openrouter.ai";
+
+fn key_text(digit: &str) -> String {
+    format!("sk-or-v1-{}", digit.repeat(64))
+}
+
+/// Returns a machine with a data directory of its own.
+fn machine(engine: &FakeEngine) -> ServiceContext {
+    ServiceContext {
+        server: SERVER.into(),
+        profile: ProfileName::default(),
+        other_profiles: Vec::new(),
+        key_defaults: KeyDefaults::default(),
+        keychain_service: "keywright".into(),
+        management_key: None,
+        secret_store: SecretStore::bao(bao(engine)),
+        other_stores: Vec::new(),
+        is_store_fixed: false,
+        local_store: None,
+        secret_store_timeout: TIMEOUT,
+        location: StoreLocation::in_memory(),
+        pending_attempts: PendingAttempts::default(),
+        skipped_rows: SkippedRows::default(),
+        attribution: Attribution {
+            url: String::new(),
+            title: String::new(),
+            categories: String::new(),
+        },
+        request_timeout: Duration::from_secs(1),
+        max_retries: 0,
+        callback_port: 0,
+        open_browser: |_| Err("no browser in a test".into()),
+    }
+}
+
+/// Stores a key as `ci`, with its record, and returns it.
+fn create(services: &ServiceContext, text: &str) -> StoredKey {
+    services.secret_store.create(&entry_id("ci"), &secret(text), TIMEOUT).unwrap();
+    let key = ApiKey::from(text.to_owned());
+    let label = "ci".parse().unwrap();
+    let key = StoredKey::new(label, &key, SERVER.into(), StoreKind::Bao, Timestamp::now());
+    inventory::upsert_keys(&services.location, vec![key]).unwrap();
+    shared_inventory::write_records(services).unwrap();
+    find(services).unwrap()
+}
+
+fn find(services: &ServiceContext) -> Option<StoredKey> {
+    inventory::find_key(&services.location, SERVER, "ci").unwrap()
+}
+
+#[test]
+fn a_key_that_a_colleague_removed_is_listed_and_restored() {
+    let engine = FakeEngine::start();
+    let (eva, max) = (machine(&engine), machine(&engine));
+    let key = create(&eva, &key_text("a"));
+    assert!(keys::remove_key(&eva, &key).unwrap().is_some());
+    assert_eq!(engine.edit(|state| state.versions(CI)), 0);
+    let listed = keys::list_restorable_keys(&max, Timestamp::now()).unwrap();
+    let [trashed] = listed.as_slice() else { panic!("{listed:?}") };
+    assert_eq!((&trashed.key.label, &trashed.key.hash), (&key.label, &key.hash));
+    assert!(trashed.removed_by().unwrap().contains('@'));
+    let restored = keys::restore_key(&max, trashed, &key.label).unwrap();
+    assert_eq!(restored.hash, key.hash);
+    shared_inventory::write_records(&max).unwrap();
+    let created_by = |key: &StoredKey| key.shared.as_ref().unwrap().created_by();
+    assert_eq!(created_by(&find(&max).unwrap()), created_by(&key));
+    assert!(keys::list_restorable_keys(&eva, Timestamp::now()).unwrap().is_empty());
+    let fields = engine.edit(|state| state.custom_metadata(CI));
+    assert_eq!(fields.get("hash"), Some(&key.hash));
+    assert!(!fields.contains_key("removed_by"), "{fields:?}");
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test compares secrets")]
+fn what_a_colleague_stored_under_the_label_meanwhile_is_not_removed() {
+    let engine = FakeEngine::start();
+    let services = machine(&engine);
+    let key = create(&services, &key_text("a"));
+    engine.edit(|state| state.write(CI, &key_text("b")));
+    let error = keys::remove_key(&services, &key).unwrap_err().to_user_error();
+    assert_eq!(error.message, "someone else replaced the key of 'ci' in the meantime");
+    assert_eq!(error.meaning, "nothing was removed");
+    let stored = services.secret_store.get(&entry_id("ci"), TIMEOUT).unwrap();
+    assert_eq!(stored.expose_secret(), key_text("b"));
+    assert!(keys::list_restorable_keys(&services, Timestamp::now()).unwrap().is_empty());
+}
