@@ -45,17 +45,14 @@ pub fn read_shared_trash(services: &ServiceContext) -> Result<(), Error> {
     let known = inventory::list_trash(&services.location, &services.server)?;
     let is_new =
         |hash: &String| is_key_hash(hash) && !known.iter().any(|trashed| trashed.key.hash == *hash);
-    let names = store.list(&store.folder_path(&service))?;
-    let hashes = names.iter().filter_map(|name| BaoStore::decode_name(name));
-    let hashes: Vec<String> = hashes.filter(is_new).collect();
-    if hashes.is_empty() {
+    let folder = store.folder_path(&service);
+    let mut names = store.list(&folder)?;
+    names.retain(|name| BaoStore::decode_name(name).is_some_and(|hash| is_new(&hash)));
+    if names.is_empty() {
         return Ok(());
     }
-    let path = |hash: &String| {
-        store.entry_path(&EntryId { service: service.clone(), account: hash.clone() })
-    };
     let mut removed = Vec::new();
-    for metadata in store.read_all_metadata(hashes.iter().map(path).collect(), |_| ())? {
+    for metadata in store.read_all_metadata(&folder, names, |_| ())? {
         match metadata {
             Ok(metadata) => removed.extend(to_trashed_key(&services, metadata.custom_metadata)),
             Err(secret_store::Error::NoEntry) => {}
