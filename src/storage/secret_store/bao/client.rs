@@ -77,7 +77,11 @@ impl Client {
                 {
                     tracing::debug!(%error, "repeating a request to the engine");
                 }
-                result => return result,
+                Err(error) => {
+                    self.discard_refused_credentials(&error);
+                    return Err(error);
+                }
+                Ok(answer) => return Ok(answer),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
@@ -91,11 +95,16 @@ impl Client {
             Ok(session) => session.to_status_error(answer, operation, &full_path).await,
             Err(error) => error,
         };
-        if matches!(error, Error::BadToken(_)) {
-            // The person may have logged in again when the next call is made.
+        self.discard_refused_credentials(&error);
+        error
+    }
+
+    /// Reads the settings again at the next call if the engine refused the token or the login: there may be
+    /// another one by then, such as after `bao login`.
+    fn discard_refused_credentials(&self, error: &Error) {
+        if matches!(error, Error::BadToken(_) | Error::LoginFailed { .. }) {
             self.session.reset();
         }
-        error
     }
 
     /// Reads an entry: secret, version and custom metadata in one request.
