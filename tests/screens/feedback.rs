@@ -121,6 +121,21 @@ fn the_hints_and_errors_of_a_form_are_never_cut() {
 }
 
 #[test]
+fn the_notes_of_a_form_go_before_empty_rows() {
+    let mut model = loaded_model((80, 24));
+    want(&mut model, &[Intent::NewKey]);
+    let Screen::Form(form) = &mut model.screen else { panic!() };
+    let ticket = form.choices_ticket.unwrap();
+    let choices = FormChoices {
+        workspaces: Ok(vec![Workspace { id: "1".into(), name: "a".into(), ..Default::default() }]),
+        guardrails: Ok(Vec::new()),
+        assigned_guardrail: None,
+    };
+    update(&mut model, Msg::Response(ticket, Response::FormChoicesLoaded(Some(choices))), now());
+    assert!(drawn(&model).contains("ctrl-r: another method."), "{}", drawn(&model));
+}
+
+#[test]
 fn enter_answers_a_question_with_the_button_that_is_highlighted() {
     for intent in [Intent::ToggleDisabled, Intent::Remove] {
         let mut model = loaded_model((80, 24));

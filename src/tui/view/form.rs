@@ -25,7 +25,9 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
         None => format_notes(form, model, theme),
     };
     let (area, notes_area) = split_area(form, &notes, area);
-    let fields = place_fields(form, model, theme, area);
+    // The notes matter more than empty rows between the fields.
+    let notes_rows = if is_needed(form) { 0 } else { count_rows(&notes, notes_area.width) };
+    let fields = place_fields(form, model, theme, area, notes_rows);
     let last_row = fields.last().map_or(area.y, |field| field.rows.bottom());
     draw_more_marks(form, &fields, theme, frame, area);
     for PlacedField { field, rows, hint } in fields {
@@ -94,6 +96,11 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
     }
 }
 
+/// Returns the rows that the notes take.
+fn count_rows(notes: &[Line<'_>], width: u16) -> usize {
+    notes.iter().map(|line| text::wrap(&line.to_string(), width.into()).len().max(1)).sum()
+}
+
 /// Returns the first notes that fit `area` in full.
 fn keep_whole(notes: Vec<Line<'_>>, area: Rect) -> Vec<Line<'_>> {
     let mut rows = 0;
@@ -119,7 +126,13 @@ struct PlacedField {
 
 /// Returns the fields that fit, with their hints in full. An empty row is between them where all fit;
 /// otherwise the form scrolls to the focused field.
-fn place_fields(form: &Form, model: &Model, theme: Theme, area: Rect) -> Vec<PlacedField> {
+fn place_fields(
+    form: &Form,
+    model: &Model,
+    theme: Theme,
+    area: Rect,
+    notes_rows: usize,
+) -> Vec<PlacedField> {
     let width = usize::from(area.width.saturating_sub(FIELD_COLUMN + 1));
     let fields = form.fields();
     let hints = fields.iter().map(|field| {
@@ -134,7 +147,7 @@ fn place_fields(form: &Form, model: &Model, theme: Theme, area: Rect) -> Vec<Pla
     let heights: Vec<usize> = hints.iter().map(|hint| 1 + hint.len()).collect();
     let room = usize::from(area.height);
     let needed = |gap: usize| heights.iter().sum::<usize>() + gap * (heights.len() - 1);
-    let gap = usize::from(needed(1) + 1 <= room);
+    let gap = usize::from(needed(1) + 2 + notes_rows <= room);
     let margin = usize::from(needed(gap) < room);
     let focused = fields.iter().position(|field| *field == form.focused_field).unwrap_or(0);
     // The first field from which on the focused one fits.
@@ -184,9 +197,8 @@ fn draw_more_marks(
 /// a request under way stay on screen where not all fields fit; other notes have what is left.
 fn split_area(form: &Form, notes: &[Line<'_>], area: Rect) -> (Rect, Rect) {
     let (x, width) = (area.x + 3, area.width.saturating_sub(4));
-    let rows = notes.iter().map(|line| text::wrap(&line.to_string(), width.into()).len().max(1));
-    let needed =
-        if is_needed(form) { u16::try_from(rows.sum::<usize>()).unwrap_or(u16::MAX) } else { 0 };
+    let rows = u16::try_from(count_rows(notes, width)).unwrap_or(u16::MAX);
+    let needed = if is_needed(form) { rows } else { 0 };
     // The field with the focus has two rows and the margin one.
     let height = area.height.saturating_sub(needed).max(3.min(area.height));
     let y = area.y + height;

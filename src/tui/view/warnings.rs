@@ -308,6 +308,9 @@ fn format_pending_attempts(model: &Model, width: usize) -> Option<String> {
     Some(truncate(&format!(" ! Key {label}{end}"), width))
 }
 
+/// The widest line of a text.
+const MAX_TEXT_COLUMNS: u16 = 78;
+
 /// Draws why there is no table and what to do next.
 pub fn draw_empty_state(
     keys: &KeyList,
@@ -346,8 +349,11 @@ pub fn draw_empty_state(
         KeyList::Loaded(_) => vec![
             Line::styled("No keys are stored yet.", theme.strong()),
             Line::default(),
-            Line::raw("Keywright creates one OpenRouter key for each tool, with its own limit and"),
-            Line::raw(format!("expiry, and stores it in {}.", model.store_name)),
+            Line::raw(format!(
+                "Keywright creates one OpenRouter key for each tool, with its own limit and expiry, \
+                 and stores it in {}.",
+                model.store_name
+            )),
             Line::default(),
             format_key_hint(
                 theme,
@@ -358,6 +364,8 @@ pub fn draw_empty_state(
         ],
     };
     let area = text::inset(Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area });
+    // Longer lines are hard to read.
+    let area = Rect { width: area.width.min(MAX_TEXT_COLUMNS), ..area };
     text::draw_paragraph(frame, area, lines);
 }
 
