@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::repeated_options::complete_commands;
 use crate::domain::{
     ErrorKind, Label, StoreKind, StoredKey, TrashedKey, UserError, format_command, io_error_text,
-    sanitize,
+    sanitize, sort_by,
 };
 use crate::services::keys::read_shared_trash;
 use crate::services::provision::ServiceContext;
@@ -213,7 +213,7 @@ pub(super) fn unknown_label_error(
         .map(|other| (strsim::jaro_winkler(&label.to_lowercase(), &other.to_lowercase()), other))
         .filter(|(similarity, _)| *similarity > 0.75)
         .collect();
-    similar.sort_by(|a, b| b.0.total_cmp(&a.0));
+    sort_by(&mut similar, |a, b| b.0.total_cmp(&a.0));
     let similar: Vec<String> =
         similar.iter().take(MAX_SUGGESTIONS).map(|(_, label)| format!("'{label}'")).collect();
     let advice = if similar.is_empty() {

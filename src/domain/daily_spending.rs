@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 
 use super::money::{from_nanodollars, to_nanodollars};
+use super::sort::sort_by;
 use super::text::to_utc;
 use super::usage_curve::{UsageCurve, UsageSample};
 
@@ -170,7 +171,7 @@ pub fn sum_by_model<'a>(uses: impl IntoIterator<Item = &'a ModelUse>) -> Vec<Mod
             usage: from_nanodollars(usage),
         })
         .collect();
-    models.sort_by(|a, b| b.usage.total_cmp(&a.usage).then_with(|| a.model.cmp(&b.model)));
+    sort_by(&mut models, |a, b| b.usage.total_cmp(&a.usage).then_with(|| a.model.cmp(&b.model)));
     models
 }
 

@@ -12,7 +12,7 @@ mod walker;
 
 use std::path::{Path, PathBuf};
 
-use crate::domain::ApiKey;
+use crate::domain::{ApiKey, sort_by};
 
 pub use scan_paths::{ScanRoots, display_path};
 
@@ -116,7 +116,7 @@ pub struct ScanReport {
 /// Scans `roots`. Uses all cores and blocks until it is done.
 pub fn scan_files(roots: &ScanRoots, limits: &ScanLimits) -> ScanReport {
     let mut report = walker::scan_roots(roots, limits);
-    report.findings.sort_unstable_by(|a, b| {
+    sort_by(&mut report.findings, |a, b| {
         (&a.path, a.line, &a.hash, a.offset).cmp(&(&b.path, b.line, &b.hash, b.offset))
     });
     // In a binary file each place counts.

@@ -26,7 +26,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::domain::{
     ApiKey, ErrorKind, KeyLocation, Label, SecretLoss, SharedRecord, StoredKey, UserError,
-    format_command, is_key_hash, join_pairs, set_identity,
+    format_command, is_key_hash, join_pairs, set_identity, sort_by_key,
 };
 use crate::services::provision::{ServiceContext, described_version, write_record};
 use crate::storage::inventory;
@@ -140,7 +140,7 @@ impl SharedStore {
             }
         }
         // If a key is in two entries, the one that can be read and has a record is its own.
-        read.keys.sort_by_key(|key| {
+        sort_by_key(&mut read.keys, |key| {
             let rank = |record: &SharedRecord| (record.loss.is_some(), record.fields.is_empty());
             key.shared.as_deref().map(rank)
         });

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::cli::Cli;
 use crate::cli::output::print;
 use crate::domain::{
-    AccountNames, StoredKey, TrashedKey, UserError, format_relative_time, sanitize,
+    AccountNames, StoredKey, TrashedKey, UserError, format_relative_time, sanitize, sort_by,
 };
 use crate::services::provision::ServiceContext;
 use crate::storage::{account_names, inventory};
@@ -129,7 +129,7 @@ fn list_names(keys: &[StoredKey], names: &AccountNames, kind: NameKind) -> Vec<C
         };
         Some(Candidate::new(name, format!("as of {}", key.label)))
     }));
-    found.sort_by(|one, other| one.value.cmp(&other.value));
+    sort_by(&mut found, |one, other| one.value.cmp(&other.value));
     found.dedup_by(|one, other| one.value == other.value);
     found
 }

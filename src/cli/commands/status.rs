@@ -9,7 +9,7 @@ use serde_json::json;
 use super::list::format_state;
 use crate::cli::json::{count_states, to_iso8601};
 use crate::cli::output::print;
-use crate::domain::{StoredKey, UserError, format_relative_time};
+use crate::domain::{StoredKey, UserError, format_relative_time, sort_by_key};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 
@@ -29,7 +29,7 @@ impl StatusArgs {
         let mut keys = inventory::list_keys(&services.location, &services.server)
             .map_err(|error| error.to_user_error())?;
         let now = Timestamp::now();
-        keys.sort_by_cached_key(|key| key.state(now).urgency_rank());
+        sort_by_key(&mut keys, |key| key.state(now).urgency_rank());
         let urgent: Vec<_> = keys.iter().filter(|key| key.needs_attention(now)).collect();
         if self.json {
             let document = json!({

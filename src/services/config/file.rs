@@ -15,7 +15,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{DashboardNames, Field};
-use crate::domain::{Cents, ProfileName, ResetInterval, ValidationError, find_keys, io_error_text};
+use crate::domain::{
+    Cents, ProfileName, ResetInterval, ValidationError, find_keys, io_error_text, sort_by_key,
+};
 use crate::services::diagnostic::{Diagnostic, LineIndex, format_suggestion, redact_excerpt};
 
 /// Largest configuration file in bytes.
@@ -99,7 +101,7 @@ impl ConfigFile {
         let mut later = parser.errors.split_off(count);
         later.retain(|error| !invalid.contains(&error.position.line));
         parser.errors.append(&mut later);
-        parser.errors.sort_by_key(|error| error.position);
+        sort_by_key(&mut parser.errors, |error| error.position);
         let errors = parser.errors.iter().map(ToString::to_string).collect();
         Self { errors, ..parser.file }
     }

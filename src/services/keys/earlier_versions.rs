@@ -9,7 +9,7 @@ use super::{Error, store_secret, to_api_key};
 use crate::api::openrouter;
 use crate::domain::{
     ApiKey, ErrorKind, KeyInfo, Label, Reported, Retirement, StoredKey, UserError, format_command,
-    match_key,
+    match_key, sort_by_key,
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::{ServiceContext, retry_request};
@@ -124,7 +124,7 @@ async fn read_earlier_keys(
         }
         let count = earlier.count();
         keys.retain(|one| one.hash() != current_hash);
-        keys.sort_by_key(ApiKey::hash);
+        sort_by_key(&mut keys, ApiKey::hash);
         keys.dedup_by_key(|one| one.hash());
         Ok((count, keys))
     };

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::names::{self, FIELD_ALIASES, KEY_FIELDS, NameField, NamePlace, Plan, PlanName};
 use crate::domain::{
     Cents, DefaultedFields, Expiry, KeyDefaults, KeyRequest, Label, PartialPolicy, ResetInterval,
-    StoreKind, find_keys,
+    StoreKind, find_keys, sort_by_key,
 };
 use crate::services::diagnostic::{Diagnostic, LineIndex, format_suggestion, redact_excerpt};
 use crate::services::keys::{WorkspaceText, parse_workspace};
@@ -110,7 +110,7 @@ impl Parser<'_> {
     }
 
     fn into_diagnostics(mut self) -> Vec<Diagnostic> {
-        self.diagnostics.sort_by_key(|error| error.offset);
+        sort_by_key(&mut self.diagnostics, |error| error.offset);
         let lines = LineIndex::new(self.text);
         let resolve = |error: RawDiagnostic| Diagnostic {
             position: lines.position(error.offset),

@@ -7,6 +7,7 @@ use fuzzy_matcher::FuzzyMatcher;
 use fuzzy_matcher::skim::SkimMatcherV2;
 
 use super::{Binding, screen_bindings};
+use crate::domain::sort_by_key;
 use crate::tui::state::{Intent, Model, Palette, Screen};
 
 /// An action that the palette lists.
@@ -103,7 +104,7 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<PaletteEntry> {
     }
     let query = palette.query.text().trim().to_lowercase();
     if query.is_empty() {
-        entries.sort_by_key(|entry| !entry.is_enabled);
+        sort_by_key(&mut entries, |entry| !entry.is_enabled);
         return entries;
     }
     let letters: String = query.split_whitespace().collect();
@@ -131,7 +132,7 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<PaletteEntry> {
             Some((score, PaletteEntry { matched_chars, match_kind, ..entry }))
         })
         .collect();
-    scored.sort_by_key(|(score, entry)| (entry.match_kind, !entry.is_enabled, -score));
+    sort_by_key(&mut scored, |(score, entry)| (entry.match_kind, !entry.is_enabled, -score));
     scored.into_iter().map(|(_, entry)| entry).collect()
 }
 

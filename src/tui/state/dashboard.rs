@@ -17,7 +17,7 @@ use super::text_field::TextField;
 use super::ticket::Ticket;
 use crate::domain::{
     AccountNames, ApiKey, CheckResult, KeySpending, Label, ProfileCopies, StoredKey,
-    UnresolvedAttempt, UsageSample, UserError, seconds_until_relative_time_changes,
+    UnresolvedAttempt, UsageSample, UserError, seconds_until_relative_time_changes, sort_by,
 };
 pub use account::KeyScope;
 pub use attention::Attention;
@@ -293,7 +293,7 @@ impl Dashboard {
     fn reindex_keys(&mut self, hash: Option<String>, now: Timestamp) {
         let keys = self.all_keys();
         let mut by_hash: Vec<usize> = (0..keys.len()).collect();
-        by_hash.sort_unstable_by(|a, b| keys[*a].hash.cmp(&keys[*b].hash));
+        sort_by(&mut by_hash, |a, b| keys[*a].hash.cmp(&keys[*b].hash));
         self.hash_index = by_hash;
         let marked = std::mem::take(&mut self.marked_hashes);
         self.marked_hashes =

@@ -1,6 +1,6 @@
 //! State of the dialog with the results of an action.
 
-use crate::domain::ActionResult;
+use crate::domain::{ActionResult, sort_by_key};
 
 /// State of the dialog.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ impl ResultsScreen {
     /// Returns the dialog with these results.
     pub fn new(mut results: Vec<ActionResult>, can_undo: bool) -> Self {
         // What failed has to be seen even if the list is longer than the screen.
-        results.sort_by_key(|result| result.succeeded);
+        sort_by_key(&mut results, |result| result.succeeded);
         Self { results, can_undo, scroll: 0 }
     }
 }

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use jiff::Timestamp;
 
 use super::filter::Filter;
-use crate::domain::{KeyState, StoredKey};
+use crate::domain::{KeyState, StoredKey, sort_by, sort_by_key};
 
 /// The sort order of the keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub fn sort_and_filter(
         .collect();
     match sort_order {
         SortOrder::CreatedAt => {}
-        SortOrder::Label => rows.sort_by_cached_key(|row| keys[*row].label.as_str().to_lowercase()),
+        SortOrder::Label => sort_by_key(&mut rows, |row| keys[*row].label.as_str().to_lowercase()),
         SortOrder::State => {
             let rank = |key: &StoredKey| match key.state(now) {
                 state if key.needs_attention(now) => (state.urgency_rank(), 0.0),
@@ -95,23 +95,21 @@ pub fn sort_and_filter(
                 _ => (u8::MAX - 2, -spent_share(key, now)),
             };
             let mut ranked: Vec<_> = rows.iter().map(|row| (rank(&keys[*row]), *row)).collect();
-            ranked.sort_by(|((one, share), _), ((other, other_share), _)| {
+            sort_by(&mut ranked, |((one, share), _), ((other, other_share), _)| {
                 one.cmp(other).then(share.total_cmp(other_share))
             });
             rows = ranked.into_iter().map(|(_, row)| row).collect();
         }
-        SortOrder::SpentShare => rows.sort_by(|a, b| {
+        SortOrder::SpentShare => sort_by(&mut rows, |a, b| {
             let share = |row: &usize| spent_share(&keys[*row], now);
             share(b).partial_cmp(&share(a)).unwrap_or(Ordering::Equal)
         }),
         // A key that never resets sorts last.
         SortOrder::NextReset => {
-            rows.sort_by_cached_key(|row| keys[*row].next_reset(now).unwrap_or(Timestamp::MAX));
+            sort_by_key(&mut rows, |row| keys[*row].next_reset(now).unwrap_or(Timestamp::MAX));
         }
         SortOrder::Expiry => {
-            rows.sort_by_cached_key(|row| {
-                keys[*row].expires_at().value().unwrap_or(Timestamp::MAX)
-            });
+            sort_by_key(&mut rows, |row| keys[*row].expires_at().value().unwrap_or(Timestamp::MAX));
         }
     }
     if reversed {

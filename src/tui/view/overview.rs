@@ -10,7 +10,7 @@ use super::bars::format_track;
 use super::charts::{DayChart, format_ranking, has_bars};
 use super::key_charts::CHART_DAYS;
 use super::{Theme, text};
-use crate::domain::{format_usd_short, utc_date};
+use crate::domain::{format_usd_short, sort_by, utc_date};
 use crate::tui::state::{DashboardLayout, Model};
 
 /// Figures that are shown together or not at all. Those that come first stay longest when the width
@@ -161,6 +161,6 @@ fn sort_amounts<'a>(amounts: impl Iterator<Item = (&'a str, f64)>) -> Vec<(&'a s
         *sums.entry(name).or_default() += usd;
     }
     let mut sums: Vec<_> = sums.into_iter().collect();
-    sums.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    sort_by(&mut sums, |(_, one), (_, other)| other.total_cmp(one));
     sums
 }

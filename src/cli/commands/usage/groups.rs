@@ -7,7 +7,9 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::Grouping;
-use crate::domain::{DailySpending, ModelUse, from_nanodollars, sum_by_model, to_nanodollars};
+use crate::domain::{
+    DailySpending, ModelUse, from_nanodollars, sort_by, sort_by_key, sum_by_model, to_nanodollars,
+};
 use crate::services::usage::{KeyUsage, UsageReport, UsageSource};
 
 /// A row of the output. What does not apply or is not known is `None`.
@@ -93,7 +95,7 @@ fn list_details(report: &UsageReport) -> Vec<UsageRow<'_>> {
         }
     }
     // The keys keep their order within a day.
-    rows.sort_by_key(|row| row.date);
+    sort_by_key(&mut rows, |row| row.date);
     rows
 }
 
@@ -160,6 +162,6 @@ fn group_by_key<'a>(report: &'a UsageReport) -> Vec<UsageRow<'a>> {
         ..UsageRow::new(key.days.total(report.from, report.today))
     };
     let mut rows: Vec<UsageRow<'_>> = report.keys.iter().map(to_row).collect();
-    rows.sort_by(|a, b| b.usage.total_cmp(&a.usage).then_with(|| a.label.cmp(&b.label)));
+    sort_by(&mut rows, |a, b| b.usage.total_cmp(&a.usage).then_with(|| a.label.cmp(&b.label)));
     rows
 }
