@@ -52,7 +52,7 @@ rpm: stage
 release *options:
     packaging/release {{options}}
 
-# The types of the macOS builds, warnings denied.
+# Clippy for macOS and Windows, warnings denied.
 platforms:
     .ci/platforms/check
 

@@ -84,7 +84,7 @@ pub use shared_record::{
     SecretLoss, SharedFields, SharedRecord, join_pairs, merge_fields, set_identity, set_writer,
     split_fields,
 };
-pub use sort::{sort_by, sort_by_key};
+pub use sort::{collect_ordered, sort_by, sort_by_key};
 pub use store_kind::{KeyLocation, ParseStoreKindError, StoreKind};
 pub use stored_key::{PendingReplacement, Retirement, StoredKey, deserialize_sanitized};
 pub use text::{

@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::domain::{
-    ApiKey, KeyRequest, Label, RequestedPolicy, Rotated, StoreKind, StoredKey, UserError, sanitize,
+    ApiKey, KeyRequest, Label, RequestedPolicy, Rotated, StoreKind, StoredKey, UserError,
+    collect_ordered, sanitize,
 };
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
@@ -80,14 +81,11 @@ fn unrecognized_to_json(key: &StoredKey) -> Value {
         ("limit_reset", reset.to_known().err()),
         ("expires_at", expiry.to_known().err()),
     ];
-    fields
-        .into_iter()
-        .filter_map(|(name, words)| {
-            let words = words?;
-            Some((name.to_owned(), if words.is_empty() { Value::Null } else { words.into() }))
-        })
-        .collect::<serde_json::Map<_, _>>()
-        .into()
+    let unknown = fields.into_iter().filter_map(|(name, words)| {
+        let words = words?;
+        Some((name.to_owned(), if words.is_empty() { Value::Null } else { words.into() }))
+    });
+    Value::Object(collect_ordered(unknown))
 }
 
 /// The names that stored keys still have at the server, where a rename is pending.

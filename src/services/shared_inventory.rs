@@ -18,8 +18,8 @@ pub use read_only_view::read_only_view;
 pub use reconcile::InventoryChanges;
 
 use std::collections::HashSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -117,7 +117,7 @@ impl SharedStore {
     fn read_keys(
         &self,
         labels: Vec<Label>,
-        on_read: impl Fn(usize) + Send + Sync + 'static,
+        on_read: Arc<dyn Fn(usize) + Send + Sync>,
     ) -> Result<ReadEntries, Error> {
         let names = labels.iter().map(|label| BaoStore::encode_name(label.as_str())).collect();
         let folder = self.store.folder_path(&self.services.keychain_service);
@@ -211,7 +211,7 @@ pub fn read_all(
     let known_before = identities(&shared.keys()?);
     let labels = shared.list_labels()?;
     let total = labels.len();
-    let read = shared.read_keys(labels, move |count| on_read(count, total))?;
+    let read = shared.read_keys(labels, Arc::new(move |count| on_read(count, total)))?;
     shared.update_inventory(known_before, read)
 }
 
@@ -226,7 +226,7 @@ pub fn read_key(services: &ServiceContext, label: &str) -> Result<(), Error> {
     }
     let label = listed.as_ref().map_or(label, |key| key.label.as_str());
     let Ok(label) = Label::parse_existing(label) else { return Ok(()) };
-    let mut read = shared.read_keys(vec![label.clone()], |_| ())?;
+    let mut read = shared.read_keys(vec![label.clone()], Arc::new(|_| ()))?;
     if read.keys.is_empty()
         && let Some(error) = read.unreadable.pop()
     {
@@ -236,7 +236,7 @@ pub fn read_key(services: &ServiceContext, label: &str) -> Result<(), Error> {
         // The label may have another spelling.
         let mut labels = shared.list_labels()?;
         labels.retain(|other| *other != label && other.is_same(label.as_str()));
-        read = shared.read_keys(labels, |_| ())?;
+        read = shared.read_keys(labels, Arc::new(|_| ()))?;
     }
     shared.update_inventory(listed.as_ref().map(identity).into_iter().collect(), read)?;
     Ok(())

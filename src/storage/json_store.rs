@@ -220,15 +220,7 @@ impl StoreLocation {
                 return Ok(map(document.map_or_else(|| Cow::Owned(T::default()), Cow::Borrowed)));
             }
         };
-        check_dir(dir)?;
-        let path = dir.join(name);
-        let document = match atomic_file::read_if_exists(&path)?.map(String::from_utf8) {
-            None => T::default(),
-            Some(Ok(text)) if text.trim().is_empty() => return Err(Error::Empty(path)),
-            Some(Ok(text)) => parse_document(&path, &text)?,
-            Some(Err(_)) => return Err(Error::InvalidJson { path, line: 1, column: 1 }),
-        };
-        Ok(map(Cow::Owned(document)))
+        Ok(map(Cow::Owned(read_document(dir, name)?)))
     }
 
     /// Reads the document `name`, applies `change` and writes it back, under one lock. The result
@@ -370,23 +362,46 @@ fn leading_version(text: &str) -> Option<u64> {
     digits.parse().ok().filter(|_| is_whole)
 }
 
+/// Reads the document `name` of a directory, or its default if it does not exist.
+fn read_document<T: Document>(dir: &Path, name: &str) -> Result<T, Error> {
+    let path = dir.join(name);
+    match read_text(dir, &path)? {
+        None => Ok(T::default()),
+        Some(text) => parse_document(&path, &text),
+    }
+}
+
+/// Returns the text of a file that exists. It is not empty.
+fn read_text(dir: &Path, path: &Path) -> Result<Option<String>, Error> {
+    check_dir(dir)?;
+    match atomic_file::read_if_exists(path)?.map(String::from_utf8) {
+        None => Ok(None),
+        Some(Ok(text)) if text.trim().is_empty() => Err(Error::Empty(path.to_owned())),
+        Some(Ok(text)) => Ok(Some(text)),
+        Some(Err(_)) => Err(Error::InvalidJson { path: path.to_owned(), line: 1, column: 1 }),
+    }
+}
+
 fn parse_document<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Error> {
-    let invalid = |error: &serde_json::Error| Error::InvalidJson {
+    let invalid = |error: serde_json::Error| Error::InvalidJson {
         path: path.to_owned(),
         line: error.line(),
         column: error.column(),
     };
-    // First, because the other fields of a newer version may be unknown.
-    let version = match leading_version(text) {
-        Some(version) => version,
-        None => {
-            serde_json::from_str::<VersionHeader>(text).map_err(|error| invalid(&error))?.version
-        }
-    };
+    let version = read_version(text).map_err(invalid)?;
     if version > SCHEMA_VERSION {
         return Err(Error::UnsupportedVersion { path: path.to_owned(), version });
     }
-    serde_json::from_str(text).map_err(|error| invalid(&error))
+    serde_json::from_str(text).map_err(invalid)
+}
+
+/// Returns the schema version of a document. It is read first, because the other fields of a newer
+/// version may be unknown.
+fn read_version(text: &str) -> serde_json::Result<u64> {
+    match leading_version(text) {
+        Some(version) => Ok(version),
+        None => serde_json::from_str::<VersionHeader>(text).map(|header| header.version),
+    }
 }
 
 #[cfg(test)]

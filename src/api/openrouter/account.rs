@@ -10,7 +10,7 @@ use super::wire::{self, account};
 use super::{Client, Error, Page};
 use crate::domain::{
     ActivityRow, ByokCredential, Credits, Guardrail, GuardrailAssignment, ManagementKey, Workspace,
-    WorkspaceBudget, is_key_hash,
+    WorkspaceBudget, collect_ordered, is_key_hash,
 };
 
 /// The maximum size of a list response, which has at most a hundred rows.
@@ -151,7 +151,7 @@ impl Client {
         count: &str,
     ) -> Result<u64, Error> {
         let request = self.management_request(Method::POST, path, &[], management)?;
-        let body = Map::from_iter([("key_hashes".to_owned(), json!(key_hashes))]);
+        let body = collect_ordered([("key_hashes".to_owned(), json!(key_hashes))]);
         let response = self.send_request(with_json_body(request, body)).await?;
         self.parse_response(response, "a number of keys", |body| account::parse_count(body, count))
     }
@@ -197,7 +197,7 @@ impl Client {
     ) -> Result<ByokCredential, Error> {
         let path = format!("api/v1/byok/{}", self.path_segment(id)?);
         let request = self.management_request(Method::PATCH, &path, &[], management)?;
-        let body = Map::from_iter([("allowed_api_key_hashes".to_owned(), json!(key_hashes))]);
+        let body = collect_ordered([("allowed_api_key_hashes".to_owned(), json!(key_hashes))]);
         let response = self.send_request(with_json_body(request, body)).await?;
         self.parse_response(response, "a provider key", account::parse_one_credential)
     }

@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Client, CreateKeyResponse, Error, Page, RawResponse, parse_create_response, wire};
 use crate::domain::{
-    AccountKey, FieldChange, KeyPatch, KeyRequest, Label, ManagementKey, ResetInterval, is_key_hash,
+    AccountKey, FieldChange, KeyPatch, KeyRequest, Label, ManagementKey, ResetInterval,
+    collect_ordered, is_key_hash,
 };
 
 /// The maximum size of a list response, which has at most a hundred rows.
@@ -41,7 +42,8 @@ impl Client {
         request: &KeyRequest,
         name: &Label,
     ) -> Result<CreateKeyResponse, Error> {
-        let mut body = Map::from_iter([("name".into(), json!(name))]);
+        let mut body = Map::new();
+        body.insert("name".into(), json!(name));
         for (name, value) in [
             ("limit", request.limit.map(|limit| json!(limit))),
             ("limit_reset", request.limit_reset.map(|reset| json!(reset.as_str()))),
@@ -151,17 +153,16 @@ fn patch_body(patch: &KeyPatch) -> Map<String, Value> {
         FieldChange::Clear => Some(Value::Null),
         FieldChange::Set(reset) => Some(json!(ResetInterval::as_str(reset))),
     };
-    [
+    let fields = [
         ("name", patch.name.as_ref().map(|name| json!(name))),
         ("disabled", patch.disabled.map(Value::from)),
         ("limit", limit),
         ("limit_reset", reset),
         ("include_byok_in_limit", patch.include_byok_in_limit.map(Value::from)),
         ("workspace_id", patch.workspace_id.as_ref().map(|id| json!(id))),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-    .collect()
+    ];
+    let changed = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    collect_ordered(changed)
 }
 
 #[cfg(test)]

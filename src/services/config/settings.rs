@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use super::{ConfigFile, Field, parse_duration};
 use crate::domain::{
     Cents, ConfiguredName, KeyDefaults, KeyRequest, ProfileName, ResetInterval, Thresholds,
+    collect_ordered,
 };
 use crate::storage::json_store::StoreLocation;
 
@@ -94,19 +95,15 @@ impl Settings {
     /// Returns the settings of a profile from the file.
     pub fn from_file(file: &ConfigFile, profile: &ProfileName) -> Self {
         let of_profile = file.profiles.get(profile).map(|table| &table.settings);
-        let values = file
-            .settings
-            .iter()
-            .chain(of_profile.into_iter().flatten())
-            .map(|(field, setting)| {
+        let values =
+            file.settings.iter().chain(of_profile.into_iter().flatten()).map(|(field, setting)| {
                 let origin = Origin::File(setting.line);
                 (*field, Value { text: setting.text.clone(), origin })
-            })
-            .collect();
+            });
         let bindings = file.bindings.iter();
         Self {
-            values,
-            bindings: bindings.map(|(name, key)| (name.clone(), key.text.clone())).collect(),
+            values: collect_ordered(values),
+            bindings: collect_ordered(bindings.map(|(name, key)| (name.clone(), key.text.clone()))),
             errors: file.errors.clone(),
         }
     }

@@ -11,7 +11,7 @@ use super::{Error, retry_request};
 use crate::api::openrouter::{self, Client, Page};
 use crate::domain::{
     AccountNames, ActivityRow, Credits, Guardrail, GuardrailAssignment, GuardrailRef,
-    ManagementKey, Workspace, WorkspaceBudget, sanitize,
+    ManagementKey, Workspace, WorkspaceBudget, collect_ordered, sanitize,
 };
 use crate::services::provision::ServiceContext;
 use crate::storage::account_names;
@@ -270,17 +270,14 @@ async fn list_of_all_workspaces<T>(
 pub(super) fn remember_workspaces(services: &ServiceContext, workspaces: &[Workspace]) {
     let names = workspaces
         .iter()
-        .map(|found| (found.id.to_lowercase(), sanitize(found.short_name(), MAX_NAME)))
-        .collect();
-    remember(services, |all| all.workspaces = names);
+        .map(|found| (found.id.to_lowercase(), sanitize(found.short_name(), MAX_NAME)));
+    remember(services, |all| all.workspaces = collect_ordered(names));
 }
 
 fn remember_guardrails(services: &ServiceContext, guardrails: &[Guardrail]) {
-    let names = guardrails
-        .iter()
-        .map(|found| (found.id.to_lowercase(), sanitize(&found.name, MAX_NAME)))
-        .collect();
-    remember(services, |all| all.guardrails = names);
+    let names =
+        guardrails.iter().map(|found| (found.id.to_lowercase(), sanitize(&found.name, MAX_NAME)));
+    remember(services, |all| all.guardrails = collect_ordered(names));
 }
 
 fn remember(services: &ServiceContext, change: impl FnOnce(&mut AccountNames)) {

@@ -8,7 +8,8 @@ use super::{Error, ServiceContext, delete_attempt_secrets, exchange, retry_reque
 use crate::api::openrouter;
 use crate::domain::{
     ErrorKind, Label, ManagementKey, PendingReplacement, ProvisioningOutcome, SharedFields,
-    SharedRecord, StoredKey, UserError, format_command, format_timestamp, join_pairs, merge_fields,
+    SharedRecord, StoredKey, UserError, collect_ordered, format_command, format_timestamp,
+    join_pairs, merge_fields,
     set_writer, split_fields,
 };
 use crate::platform::blocking_call::run_blocking;
@@ -72,7 +73,7 @@ pub(crate) fn write_fields(
     let pairs = split_fields(fields);
     let removed = before.keys().filter(|name| !pairs.contains_key(*name));
     let mut changed: BTreeMap<String, Option<String>> =
-        removed.map(|name| (name.clone(), None)).collect();
+        collect_ordered(removed.map(|name| (name.clone(), None)));
     let differing = pairs.iter().filter(|(name, value)| before.get(*name) != Some(*value));
     changed.extend(differing.map(|(name, value)| (name.clone(), Some(value.clone()))));
     if changed.is_empty() { Ok(()) } else { store.write_metadata(path, changed) }

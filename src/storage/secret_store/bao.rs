@@ -11,6 +11,7 @@ mod tls;
 mod wire;
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -159,7 +160,7 @@ impl BaoStore {
         &self,
         folder: &str,
         names: Vec<String>,
-        on_read: impl Fn(usize) + Send + Sync + 'static,
+        on_read: Arc<dyn Fn(usize) + Send + Sync>,
     ) -> Result<Vec<Result<EntryMetadata, secret_store::Error>>, secret_store::Error> {
         let folder = folder.to_owned();
         self.call(async move |client| client.read_all_metadata(&folder, names, on_read).await)
@@ -255,10 +256,12 @@ impl BaoStore {
     {
         let (sender, receiver) = mpsc::sync_channel(1);
         let future = call(Arc::clone(&self.client));
-        let task = self.runtime()?.spawn(async move {
+        // Boxed, because each type of future would add a copy of the runtime's code.
+        let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
             // Fails if the caller timed out meanwhile.
             let _ = sender.send(future.await);
         });
+        let task = self.runtime()?.spawn(work);
         receiver.recv_timeout(CALL_TIMEOUT).unwrap_or_else(|_| {
             task.abort();
             let reason = format!("{} s have passed", CALL_TIMEOUT.as_secs());

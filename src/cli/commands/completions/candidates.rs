@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::{Arg, ArgAction, Command, ValueHint};
 
 use crate::cli::env_mapping::{escape_item, last_item_start, validate_variable_name};
-use crate::domain::ResetInterval;
+use crate::domain::{ResetInterval, collect_ordered};
 use crate::platform::child_process::list_on_path;
 
 /// A completion and its description. An empty value stands for file names.
@@ -156,9 +156,10 @@ fn list_candidates(
 
 fn list_option_names(root: &Command, command: &Command) -> Vec<Candidate> {
     let shown = list_options(root, command).filter(|arg| !arg.is_hide_set());
-    let mut found: BTreeMap<String, String> = shown
-        .filter_map(|arg| Some((format!("--{}", arg.get_long()?), about_text(arg.get_help()))))
-        .collect();
+    let mut found: BTreeMap<String, String> =
+        collect_ordered(shown.filter_map(|arg| {
+            Some((format!("--{}", arg.get_long()?), about_text(arg.get_help())))
+        }));
     found.insert("--help".into(), "Print help".into());
     found.into_iter().map(|(value, about)| Candidate::new(value, about)).collect()
 }

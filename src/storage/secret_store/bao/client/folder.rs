@@ -46,7 +46,7 @@ impl Client {
         self: Arc<Self>,
         folder: &str,
         names: Vec<String>,
-        on_read: impl Fn(usize) + Send + Sync + 'static,
+        on_read: Arc<dyn Fn(usize) + Send + Sync>,
     ) -> Result<Vec<Result<EntryMetadata>>> {
         let count = names.len();
         let mut details = match count {
@@ -55,7 +55,7 @@ impl Client {
         };
         let found: Vec<_> = names.iter().map(|name| details.remove(name)).collect();
         let done = Arc::new(AtomicUsize::new(found.iter().flatten().count()));
-        let (limit, on_read) = (Arc::new(Semaphore::new(MAX_CONCURRENT_READS)), Arc::new(on_read));
+        let limit = Arc::new(Semaphore::new(MAX_CONCURRENT_READS));
         let read = |(name, found): (String, Option<EntryMetadata>)| {
             let path = format!("{folder}/{name}");
             let (client, limit) = (Arc::clone(&self), Arc::clone(&limit));
