@@ -31,6 +31,7 @@ package:
 # The workflows, the installer, the release script and the package files.
 packaging:
     zizmor --quiet --offline --no-progress .github
+    if command -v actionlint; then actionlint; else echo "actionlint is not installed: the syntax of the workflows was not checked"; fi
     shellcheck packaging/install.sh packaging/release .ci/run .ci/fuzz .ci/platforms/check .ci/platforms/wine assets/credential-helpers/*
     python3 tests/packaging/run.py
 

@@ -115,10 +115,7 @@ impl StoredKey {
             self.location.clone(),
             self.created_at,
         );
-        match serde_json::to_value(&identity) {
-            Ok(Value::Object(fields)) => fields,
-            Ok(_) | Err(_) => Map::new(),
-        }
+        to_json(&identity).unwrap_or_default()
     }
 
     /// Returns the fields that the shared store should have: those of this key, and the others that it
@@ -127,7 +124,7 @@ impl StoredKey {
         let known = self.shared.as_ref().map(|record| record.fields.clone());
         let mut fields = known.unwrap_or_default();
         fields.retain(|name, _| !is_field(name));
-        let Ok(Value::Object(json)) = serde_json::to_value(self) else { return fields };
+        let Some(json) = to_json(self) else { return fields };
         for (name, value) in json {
             let text = match value {
                 Value::Null => continue,
@@ -218,7 +215,13 @@ fn with_fields<'a>(
 ) -> Option<StoredKey> {
     let mut json = identity.clone();
     json.extend(fields.into_iter().map(|(name, value)| (name.to_owned(), value)));
-    serde_json::from_value(Value::Object(json)).ok()
+    serde_json::from_str(&Value::Object(json).to_string()).ok()
+}
+
+/// Returns the fields of the key's JSON. Goes through text, for which the inventory needs the code of this
+/// conversion anyway: conversions of values would add 60 kilobytes to the binary.
+fn to_json(key: &StoredKey) -> Option<Map<String, Value>> {
+    serde_json::from_str(&serde_json::to_string(key).ok()?).ok()
 }
 
 /// Sets the fields that identify `key`. Fields about a key that was in the entry before are
