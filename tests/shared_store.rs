@@ -308,9 +308,9 @@ fn many_entries_are_read_with_few_requests_or_each_with_one_where_lists_have_no_
         let highest = Arc::new(AtomicUsize::new(0));
         let (seen, mut asked) = (Arc::clone(&highest), names.clone());
         asked.push("none".into());
-        let on_read = move |count| {
+        let on_read = Arc::new(move |count| {
             seen.fetch_max(count, Ordering::Relaxed);
-        };
+        });
         let mut all = bao.read_all_metadata("keywright/default", asked, on_read).unwrap();
         assert_eq!(all.pop(), Some(Err(Error::NoEntry)));
         assert!(all.iter().all(|one| one.as_ref().is_ok_and(|one| one.current_version == 1)));

@@ -10,7 +10,7 @@ use super::list::format_policy;
 use crate::cli::output::{print, print_status, print_warning};
 use crate::cli::run_async;
 use crate::cli::table::{Column, format_table, terminal_width};
-use crate::domain::{Guardrail, Reported, ServerValue, UserError, Workspace};
+use crate::domain::{Guardrail, Reported, ServerValue, UserError, Workspace, sort_by};
 use crate::platform::browser::{BrowserAvailability, detect_availability};
 use crate::services::keys::{self, Error, find_by_name, management_key};
 use crate::services::provision::ServiceContext;
@@ -139,7 +139,7 @@ fn load_guardrails(services: &ServiceContext) -> Result<Guardrails, UserError> {
     let assigned = assigned.map(|assigned| {
         let mut keys: Vec<_> =
             assigned.into_iter().map(|(hash, guardrail)| (guardrail.id, label(hash))).collect();
-        keys.sort();
+        sort_by(&mut keys, Ord::cmp);
         keys
     });
     Ok(Guardrails { all, workspaces, assigned })

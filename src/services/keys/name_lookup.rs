@@ -1,7 +1,7 @@
 //! Finds a guardrail or a workspace of the account by what the user wrote: its id, slug or name.
 
 use super::resource_error::ResourceError;
-use crate::domain::{Guardrail, Workspace};
+use crate::domain::{Guardrail, Workspace, sort_by};
 use crate::services::diagnostic::{format_suggestion, redact_excerpt};
 
 /// The maximum number of names in an error.
@@ -64,7 +64,7 @@ pub fn find_by_name<'a, T: Named>(text: &str, all: &'a [T]) -> Result<&'a T, Res
 fn unknown_name<T: Named>(text: &str, all: &[T]) -> ResourceError {
     let mut known: Vec<&str> =
         all.iter().flat_map(Named::names).filter(|name| !name.is_empty()).collect();
-    known.sort_unstable();
+    sort_by(&mut known, Ord::cmp);
     known.dedup();
     let shown = all
         .iter()

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::{ServiceContext, abandon_attempt, retry_request};
 use crate::api::openrouter::{self, Client};
-use crate::domain::{AccountKey, ErrorKind, KeyPatch, Label, ManagementKey, StoredKey, UserError};
+use crate::domain::{
+    AccountKey, ErrorKind, KeyPatch, Label, ManagementKey, StoredKey, UserError, sort_by,
+};
 use crate::services::provision::error::Error;
 use crate::storage::inventory;
 use crate::storage::journal::{self, Attempt, AttemptGuard, AttemptStage};
@@ -151,7 +153,7 @@ pub(super) async fn delete_keys_of_attempts(
     let mut found = AttemptKeys::default();
     let mut workspaces: Vec<Option<&str>> =
         attempts.iter().map(|attempt| attempt.requested.workspace_id.as_deref()).collect();
-    workspaces.sort_unstable();
+    sort_by(&mut workspaces, Ord::cmp);
     workspaces.dedup();
     for workspace in workspaces {
         let keys = find_keys(attempts, services, client, management, workspace, &mut found).await?;

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::domain::{mask_keys, sanitize};
+use crate::domain::{mask_keys, sanitize, sort_by};
 
 /// Directories below the home directory that are scanned besides its own files and its hidden
 /// directories.
@@ -164,7 +164,7 @@ impl ScanRoots {
 fn drop_nested(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = paths.collect();
     // Paths are sorted by component: the contents of a directory follow it directly.
-    paths.sort();
+    sort_by(&mut paths, Ord::cmp);
     paths.dedup_by(|next, previous| next.starts_with(&*previous));
     paths
 }

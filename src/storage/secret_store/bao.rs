@@ -254,19 +254,33 @@ impl BaoStore {
     where
         F: Future<Output = Result<T, secret_store::Error>> + Send + 'static,
     {
+        let result = Arc::new(Mutex::new(None));
+        let (slot, future) = (Arc::clone(&result), call(Arc::clone(&self.client)));
+        self.run_to_end(Box::pin(async move {
+            let value = future.await;
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+        }))?;
+        let value = result.lock().unwrap_or_else(PoisonError::into_inner).take();
+        value.unwrap_or(Err(secret_store::Error::TimedOut))
+    }
+
+    /// Runs `work` on the thread of the runtime. Takes a boxed future, because each type would add a copy
+    /// of the runtime's code and of a channel.
+    fn run_to_end(
+        &self,
+        work: Pin<Box<dyn Future<Output = ()> + Send>>,
+    ) -> Result<(), secret_store::Error> {
         let (sender, receiver) = mpsc::sync_channel(1);
-        let future = call(Arc::clone(&self.client));
-        // Boxed, because each type of future would add a copy of the runtime's code.
-        let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+        let task = self.runtime()?.spawn(async move {
+            work.await;
             // Fails if the caller timed out meanwhile.
-            let _ = sender.send(future.await);
+            let _ = sender.send(());
         });
-        let task = self.runtime()?.spawn(work);
-        receiver.recv_timeout(CALL_TIMEOUT).unwrap_or_else(|_| {
+        receiver.recv_timeout(CALL_TIMEOUT).map_err(|_| {
             task.abort();
             let reason = format!("{} s have passed", CALL_TIMEOUT.as_secs());
             let address = self.address().unwrap_or_default();
-            Err(Error::NoAnswer { address, reason }.into())
+            Error::NoAnswer { address, reason }.into()
         })
     }
 
