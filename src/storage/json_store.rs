@@ -1,6 +1,7 @@
 //! JSON documents that several processes can update: locked and replaced atomically.
 
 pub(crate) mod atomic_file;
+mod document;
 mod lock_guard;
 mod space_reserve;
 
@@ -19,6 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::domain::{ErrorKind, UserError, io_error_text, quote_shell_word};
 use atomic_file::{check_dir, replace_file, retry_while_locked, try_lock_file};
 pub use atomic_file::{create_private_dir, open_private_file};
+use document::read_document;
 pub use lock_guard::LockGuard;
 pub use space_reserve::SpaceReserve;
 
@@ -344,64 +346,6 @@ fn write_document(dir: &Path, name: &str, document: &impl Serialize) -> Result<(
     })?;
     text.push(b'\n');
     replace_file(dir, name, &text)
-}
-
-#[derive(Deserialize)]
-struct VersionHeader {
-    #[serde(default)]
-    version: u64,
-}
-
-/// Returns the version if it is the first field, where Keywright writes it. Then a large document need not
-/// be parsed twice.
-fn leading_version(text: &str) -> Option<u64> {
-    let rest = text.trim_start().strip_prefix('{')?.trim_start();
-    let rest = rest.strip_prefix("\"version\"")?.trim_start().strip_prefix(':')?.trim_start();
-    let (digits, rest) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
-    let is_whole = rest.trim_start().starts_with([',', '}']);
-    digits.parse().ok().filter(|_| is_whole)
-}
-
-/// Reads the document `name` of a directory, or its default if it does not exist.
-fn read_document<T: Document>(dir: &Path, name: &str) -> Result<T, Error> {
-    let path = dir.join(name);
-    match read_text(dir, &path)? {
-        None => Ok(T::default()),
-        Some(text) => parse_document(&path, &text),
-    }
-}
-
-/// Returns the text of a file that exists. It is not empty.
-fn read_text(dir: &Path, path: &Path) -> Result<Option<String>, Error> {
-    check_dir(dir)?;
-    match atomic_file::read_if_exists(path)?.map(String::from_utf8) {
-        None => Ok(None),
-        Some(Ok(text)) if text.trim().is_empty() => Err(Error::Empty(path.to_owned())),
-        Some(Ok(text)) => Ok(Some(text)),
-        Some(Err(_)) => Err(Error::InvalidJson { path: path.to_owned(), line: 1, column: 1 }),
-    }
-}
-
-fn parse_document<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Error> {
-    let invalid = |error: serde_json::Error| Error::InvalidJson {
-        path: path.to_owned(),
-        line: error.line(),
-        column: error.column(),
-    };
-    let version = read_version(text).map_err(invalid)?;
-    if version > SCHEMA_VERSION {
-        return Err(Error::UnsupportedVersion { path: path.to_owned(), version });
-    }
-    serde_json::from_str(text).map_err(invalid)
-}
-
-/// Returns the schema version of a document. It is read first, because the other fields of a newer
-/// version may be unknown.
-fn read_version(text: &str) -> serde_json::Result<u64> {
-    match leading_version(text) {
-        Some(version) => Ok(version),
-        None => serde_json::from_str::<VersionHeader>(text).map(|header| header.version),
-    }
 }
 
 #[cfg(test)]

@@ -15,9 +15,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{DashboardNames, Field};
-use crate::domain::{
-    Cents, ProfileName, ResetInterval, ValidationError, find_keys, io_error_text, sort_by_key,
-};
+use crate::domain::{Cents, ProfileName, ResetInterval, ValidationError, find_keys, io_error_text};
 use crate::services::diagnostic::{Diagnostic, LineIndex, format_suggestion, redact_excerpt};
 
 /// Largest configuration file in bytes.
@@ -96,12 +94,10 @@ impl ConfigFile {
         }
         // A value on a line with a syntax error may be wrong only because of that error.
         let invalid: Vec<_> = parser.errors.iter().map(|error| error.position.line).collect();
-        let count = parser.errors.len();
         parser.parse_sections(table.get_ref());
-        let mut later = parser.errors.split_off(count);
-        later.retain(|error| !invalid.contains(&error.position.line));
-        parser.errors.append(&mut later);
-        sort_by_key(&mut parser.errors, |error| error.position);
+        let later = parser.errors.split_off(invalid.len()).into_iter();
+        parser.errors.extend(later.filter(|error| !invalid.contains(&error.position.line)));
+        crate::domain::sort_by_key(&mut parser.errors, |error| error.position);
         let errors = parser.errors.iter().map(ToString::to_string).collect();
         Self { errors, ..parser.file }
     }

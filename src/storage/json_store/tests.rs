@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::document::leading_version;
 use super::*;
 
 #[derive(Clone, Default, Serialize, Deserialize)]

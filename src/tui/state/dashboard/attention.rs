@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::Dashboard;
-use crate::domain::{KeyState, RetirementStatus, StoredKey, sum_of_monthly_limits};
+use crate::domain::{KeyState, RetirementStatus, StoredKey, sort_by_key, sum_of_monthly_limits};
 
 /// Why a key needs attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Dashboard {
         let urgent = keys.iter().enumerate();
         let mut urgent: Vec<_> =
             urgent.filter_map(|(index, key)| Some((index, reason(key)?))).collect();
-        urgent.sort_by_key(|(_, attention)| attention.rank());
+        sort_by_key(&mut urgent, |(_, attention)| attention.rank());
         let find = |has: fn(&StoredKey) -> bool| -> Vec<usize> {
             keys.iter().enumerate().filter(|(_, key)| has(key)).map(|(index, _)| index).collect()
         };
