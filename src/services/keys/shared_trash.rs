@@ -52,7 +52,7 @@ pub fn read_shared_trash(services: &ServiceContext) -> Result<(), Error> {
         return Ok(());
     }
     let mut removed = Vec::new();
-    for metadata in store.read_all_metadata(&folder, names, |_| ())? {
+    for metadata in store.read_all_metadata(&folder, names, std::sync::Arc::new(|_| ()))? {
         match metadata {
             Ok(metadata) => removed.extend(to_trashed_key(&services, metadata.custom_metadata)),
             Err(secret_store::Error::NoEntry) => {}

@@ -9,8 +9,7 @@ use crate::api::openrouter;
 use crate::domain::{
     ErrorKind, Label, ManagementKey, PendingReplacement, ProvisioningOutcome, SharedFields,
     SharedRecord, StoredKey, UserError, collect_ordered, format_command, format_timestamp,
-    join_pairs, merge_fields,
-    set_writer, split_fields,
+    join_pairs, merge_fields, set_writer, split_fields,
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::platform::environment::user_at_host;
