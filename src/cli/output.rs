@@ -187,7 +187,7 @@ pub(super) fn unknown_label_error(
             format!("there is one for another server: --server {}", key.server),
         );
     }
-    // Also what a colleague removed from a shared store.
+    // Includes what others removed from a shared store.
     if let Err(error) = read_shared_trash(services) {
         tracing::warn!(%error, "the trash of the shared store could not be read");
     }

@@ -33,7 +33,7 @@ pub(super) fn read_key_input(prompt: &'static str) -> Result<SecretString, UserE
     Ok(String::from_utf8_lossy(&bytes).into_owned().into())
 }
 
-/// Whether there is a terminal for a prompt, even if standard input is none.
+/// Returns whether there is a terminal for a prompt, even if standard input is not one.
 pub(super) fn has_terminal() -> bool {
     echo_guard::open_terminal().is_some()
 }

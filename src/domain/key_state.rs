@@ -97,7 +97,7 @@ const LOW_SHARE: f64 = 0.2;
 const STALE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 impl StoredKey {
-    /// Whether the state is a reason to act. A key that another one replaced needs no higher limit and no
+    /// Returns whether the state is a reason to act. A key that another one replaced needs no higher limit and no
     /// later end.
     pub fn needs_attention(&self, now: Timestamp) -> bool {
         self.retirement.is_none() && self.state(now).needs_attention()

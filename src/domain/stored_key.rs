@@ -179,7 +179,7 @@ impl StoredKey {
             && self.retirement.is_none()
     }
 
-    /// Records which guardrail the account reports. One that somebody removed is not assigned again.
+    /// Records which guardrail the account reports. One that someone removed is not assigned again.
     pub fn record_guardrail(&mut self, guardrail: Option<GuardrailRef>) {
         if self.guardrail.is_some() && guardrail.is_none() {
             self.requested.guardrail = None;

@@ -50,9 +50,9 @@ pub fn format_date(at: Timestamp) -> String {
     to_utc(at).strftime("%Y-%m-%d").to_string()
 }
 
-/// The units of a span: name, seconds, and the least number of seconds that is shown in it. Each begins where
-/// the one before it would be rounded to a whole one; days begin after two of them, so that no text is off by
-/// nearly half.
+/// The units of a span: name, seconds, and the shortest span that is shown in it. A unit begins
+/// where the next smaller one would be rounded up to it. Days begin at two, because the error of a
+/// shorter span in days could be nearly half of it.
 const UNITS: [(&str, u64, u64); 4] =
     [("second", 1, 0), ("minute", 60, 60), ("hour", 3_600, 3_570), ("day", 86_400, 171_000)];
 

@@ -18,8 +18,8 @@ const FILE_NAME: &str = "inventory.json";
 /// means that it was written since.
 pub type InventoryStamp = Option<FileStamp>;
 
-/// When a file was written, its length, and where the system has one its number, which is another one after
-/// each replacement.
+/// The modification time and the length of a file, and its inode number where the system has one;
+/// that changes with each replacement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileStamp {
     modified: SystemTime,
@@ -58,14 +58,14 @@ fn read_with<R>(location: &StoreLocation, map: impl FnOnce(&Inventory) -> R) -> 
         return location.read_with(FILE_NAME, |inventory: Cow<'_, Inventory>| map(&inventory));
     };
     let path = dir.join(FILE_NAME);
-    // Held while the file is parsed: others that need it then wait for the result.
+    // Held while the file is parsed, so that other threads wait for the result.
     let mut last_read = LAST_READ.lock().unwrap_or_else(PoisonError::into_inner);
     let stamp = file_stamp(&path);
     let known = last_read.as_ref().filter(|last| last.path == path && Some(last.stamp) == stamp);
     let inventory = if let Some(known) = known {
         Arc::clone(&known.inventory)
     } else {
-        // Before the memory for another one is needed.
+        // Freed before the new inventory is read, so that both are not in memory at once.
         *last_read = None;
         let inventory: Arc<Inventory> = Arc::new(location.read(FILE_NAME)?);
         // A file that was replaced meanwhile is read again by the next call.
@@ -277,7 +277,7 @@ mod tests {
         upsert_keys(&location, vec![key("one")]).unwrap();
         assert_eq!(labels(&location), ["one"]);
         assert_eq!(labels(&location), ["one"]);
-        // Another process replaces the file and does not know the memory of this one.
+        // Another process replaces the file.
         let file = dir.path().join("data").join(FILE_NAME);
         let other = std::fs::read_to_string(&file).unwrap().replace("\"one\"", "\"two\"");
         std::fs::write(dir.path().join("new"), other).unwrap();

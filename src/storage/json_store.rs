@@ -193,7 +193,7 @@ impl StoreLocation {
         Self::Memory(MemoryDocuments::default())
     }
 
-    /// Whether documents can be written: a file without a name can be created in the directory, or where
+    /// Returns whether documents can be written: a file without a name can be created in the directory, or where
     /// it does not exist in the one in which it would be created. Changes nothing.
     pub fn is_writable(&self) -> bool {
         let Self::Directory(dir) = self else { return true };

@@ -189,7 +189,7 @@ def what_still_works_in_a_history_outlives_its_entry(world):
     eva.run("rm", "other", "--yes")
     eva.run("list")
     _, err = max_.run("rename", "ci", "build")
-    contains(err, "the history of 'ci' (1 earlier version) ended with its entry")
+    contains(err, "the history of 'ci' (1 earlier version) was deleted with its entry")
     contains(err, "kept as 'build (old)'")
     equal(eva.run("get", "build (old)")[0], first)
     contains(eva.run("list")[0], "retiring")

@@ -169,7 +169,7 @@ fn a_key_press_without_effect_says_why() {
 }
 
 #[test]
-fn a_refresh_that_a_person_asked_for_says_how_it_ended() {
+fn a_requested_refresh_reports_its_end() {
     let mut model = loaded_model((80, 24));
     want(&mut model, &[Intent::Reload]);
     assert!(drawn(&model).contains("Checking the keys."), "{}", drawn(&model));

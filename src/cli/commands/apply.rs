@@ -308,12 +308,12 @@ impl ApplyArgs {
 }
 
 impl PlanRow {
-    /// Whether a key was created for it.
+    /// Returns whether a key was created for it.
     const fn is_done(&self) -> bool {
         matches!(self, Self::Created(..) | Self::Replaced(..))
     }
 
-    /// Whether it differs in something that a new key would have.
+    /// Returns whether it differs in something that a new key would have.
     fn is_replaceable(&self) -> bool {
         let Self::Differs { differences, .. } = self else { return false };
         differences.iter().any(|one| one.field != plan::STORE_FIELD)

@@ -67,10 +67,10 @@ impl ConfigCommand {
 struct Row {
     name: String,
     value: Option<String>,
-    /// What decides without a value, in words.
+    /// What applies if no value is set, in words.
     rule: Option<&'static str>,
     origin: Origin,
-    /// The line of the file that has a value which is not used.
+    /// The line of the file whose value is not valid and not used.
     rejected: Option<usize>,
 }
 

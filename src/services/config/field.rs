@@ -147,7 +147,7 @@ impl Field {
         }
     }
 
-    /// Returns the rule that decides where nothing is set, in words.
+    /// Returns in words what applies if no value is set.
     pub const fn default_rule(self) -> Option<&'static str> {
         match self {
             Self::NewWorkspace => Some("the account's default"),

@@ -1,5 +1,5 @@
-//! The keys of earlier versions of a shared entry. They end with it, so those that still work are
-//! stored in entries of their own before an entry is deleted.
+//! The keys of earlier versions of a shared entry. They are deleted with the entry, so those that
+//! still work are stored in entries of their own before that.
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -16,7 +16,7 @@ use crate::services::provision::{ServiceContext, retry_request};
 use crate::storage::inventory;
 use crate::storage::secret_store;
 
-/// What the history of a shared key has besides its current version.
+/// The earlier versions of a shared key.
 #[derive(Clone, Debug, Default)]
 pub struct EarlierVersions {
     /// How many there are.
@@ -26,7 +26,7 @@ pub struct EarlierVersions {
 }
 
 impl EarlierVersions {
-    /// Returns what a person is to know after the entry of `label` was deleted; `None` where it had no
+    /// Returns what the user must know after the entry of `label` was deleted; `None` if it had no
     /// other version.
     pub fn notice(&self, label: &Label) -> Option<UserError> {
         if self.count == 0 {
@@ -36,18 +36,18 @@ impl EarlierVersions {
             1 => "1 earlier version".to_owned(),
             count => format!("{count} earlier versions"),
         };
-        let message = format!("the history of '{label}' ({versions}) ended with its entry");
+        let message = format!("the history of '{label}' ({versions}) was deleted with its entry");
         let kept: Vec<_> = self.kept.iter().map(|key| format!("'{}'", key.label)).collect();
         let (meaning, advice) = match self.kept.first() {
             Some(key) => (
-                format!("what of it still works is kept as {}", kept.join(", ")),
+                format!("its keys that still work are kept as {}", kept.join(", ")),
                 format!(
                     "when nothing uses it any more: {}",
                     format_command(&["rm", "--revoke"], &[key.label.as_str()])
                 ),
             ),
             None => (
-                "no key of it that still works is lost".into(),
+                "none of its keys that still work is lost".into(),
                 "see what is stored: keywright list".into(),
             ),
         };
@@ -69,21 +69,21 @@ pub async fn keep_earlier_keys(
         // They may have entries of their own that this machine does not know yet.
         read_shared_keys(services).await?;
     }
-    for one in keys {
+    for earlier_key in keys {
         let stored_keys = inventory::list_keys(&services.location, &services.server)?;
         let trash = inventory::list_trash(&services.location, &services.server)?;
-        let hash = one.hash();
+        let hash = earlier_key.hash();
         if stored_keys.iter().any(|key| key.hash == hash)
             || trash.iter().any(|trashed| trashed.key.hash == hash)
         {
             continue;
         }
-        let Some(info) = check_key(services, &one).await else { continue };
-        let own = find_free_label(services, &stored_keys, label, "old", Some(&hash)).await?;
-        store_secret(services, &own, &one).await?;
+        let Some(info) = check_key(services, &earlier_key).await else { continue };
+        let own_label = find_free_label(services, &stored_keys, label, "old", Some(&hash)).await?;
+        store_secret(services, &own_label, &earlier_key).await?;
         let (server, kind) = (services.server.clone(), services.secret_store.kind());
         let now = Timestamp::now();
-        let mut kept = StoredKey::new(own, &one, server, kind, now);
+        let mut kept = StoredKey::new(own_label, &earlier_key, server, kind, now);
         kept.retirement =
             Some(Retirement { replaced_at: now, unused_for: 3_600, revoke_when_unused: false });
         if let Some(info) = info {
@@ -112,7 +112,8 @@ async fn read_earlier_keys(
             Err(secret_store::Error::NoEntry) => return Ok((0, Vec::new())),
             metadata => metadata?,
         };
-        let earlier = metadata.versions.keys().filter(|one| **one != metadata.current_version);
+        let earlier =
+            metadata.versions.keys().filter(|number| **number != metadata.current_version);
         let mut keys: Vec<ApiKey> = Vec::new();
         for number in earlier.clone() {
             match store.read_version(&path, *number) {
@@ -123,24 +124,24 @@ async fn read_earlier_keys(
             }
         }
         let count = earlier.count();
-        keys.retain(|one| one.hash() != current_hash);
+        keys.retain(|key| key.hash() != current_hash);
         sort_by_key(&mut keys, ApiKey::hash);
-        keys.dedup_by_key(|one| one.hash());
+        keys.dedup_by_key(|key| key.hash());
         Ok((count, keys))
     };
     let read = run_blocking(read).await;
     Ok(read.unwrap_or(Err(secret_store::Error::TimedOut))?)
 }
 
-/// Whether the text is a key of OpenRouter. Any other text is not sent there.
+/// Returns whether the text is a key of OpenRouter. Any other text is not sent there.
 #[expect(clippy::disallowed_methods, reason = "the form of a secret is checked")]
 fn is_openrouter_key(secret: &SecretString) -> bool {
     let text = secret.expose_secret();
     match_key(text.as_bytes()) == Some(text)
 }
 
-/// Asks OpenRouter about a key. `None` is a key that certainly does not work any more; what is not known
-/// is taken for a key that works.
+/// Asks OpenRouter about a key. Returns `None` if the key certainly does not work any more, and
+/// `Some(None)` if that is not known.
 async fn check_key(services: &ServiceContext, key: &ApiKey) -> Option<Option<KeyInfo>> {
     let Ok(client) = services.build_client() else { return Some(None) };
     match retry_request(services, async || client.get_current_key(key).await).await {

@@ -8,9 +8,9 @@ use crate::domain::{
 };
 use crate::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
 
-/// Disables all `leaked` keys, then replaces each with a new key under the same policy, unless it was
-/// replaced before. Without a
-/// management key the results say where the account's owner can disable them.
+/// Disables all `leaked` keys, then replaces each with a new key under the same policy, unless it
+/// was replaced before. Without a management key, the results say where the account's owner can
+/// disable them.
 pub async fn respond_to_leak(
     services: &ServiceContext,
     leaked: &[StoredKey],
@@ -29,7 +29,7 @@ pub async fn respond_to_leak(
         let rotation = if stored_key.retirement.is_some() {
             None
         } else {
-            // Only a sign-in takes so long that this is needed before the results.
+            // A sign-in takes long, so the user is told first that the key is disabled.
             if !matches!(auth_method, AuthMethod::ManagementKey(_)) {
                 report(ProvisioningEvent::Notice(disabled.message.clone()));
             }

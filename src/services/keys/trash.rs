@@ -312,7 +312,7 @@ fn take_from_trash(
             .ok_or_else(|| Error::NotInTrash(trashed.key.label.clone()))?;
         let mut key = StoredKey { label: label.clone(), ..trash.remove(index).key };
         if let Some(record) = &mut key.shared {
-            // Its entry is a new one.
+            // The restored entry has no version yet.
             record.version = 0;
             record.fields.remove(TrashedKey::REMOVED_BY);
         }

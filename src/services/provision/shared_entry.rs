@@ -152,8 +152,8 @@ pub(super) async fn stored_error(
     }
 }
 
-/// Returns the label of the key that is to be replaced. The label of its replacement is gone as soon as
-/// the other person's rotation ends.
+/// Returns the label of the key that is to be replaced. The label of its replacement is gone as
+/// soon as the other rotation ends.
 fn find_replaced_label(services: &ServiceContext, replaces: &PendingReplacement) -> Option<Label> {
     let is_replaced = |key: &StoredKey| key.hash == replaces.hash;
     let keys = inventory::filter_keys(&services.location, &services.server, is_replaced);

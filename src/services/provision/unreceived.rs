@@ -226,8 +226,8 @@ fn list_stored_keys(services: &ServiceContext) -> Result<Vec<StoredKey>, openrou
     })
 }
 
-/// Gives the stored key of an attempt its label at the server. Returns the label; `None` if nothing is
-/// left to do, because the key was deleted or somebody gave it another name.
+/// Gives the stored key of an attempt its label at the server. Returns the label; `None` if nothing
+/// is left to do, because the key was deleted or someone gave it another name.
 async fn rename_stored_key(
     attempt: &Attempt,
     services: &ServiceContext,

@@ -138,7 +138,7 @@ pub(super) const PLAN: &[Action] = key_bindings! {
     [bare_key(KeyCode::Esc), char_key('q')] "esc" "back" => Intent::Back;
 };
 
-/// Whether the terminal has room for the QR code. Where it has none, the key says what it needs.
+/// Returns whether the terminal has room for the QR code. Where it has none, the key says what it needs.
 fn fits_qr_code(model: &Model) -> bool {
     matches!(&model.screen, Screen::SignIn(sign_in) if sign_in.fits_qr_code(model.terminal_size))
 }
@@ -165,7 +165,7 @@ fn shows_changes(model: &Model) -> bool {
     }
 }
 
-/// Whether the last field of a form has the focus, so that enter does what ctrl-s does.
+/// Returns whether the last field of a form has the focus, so that enter does what ctrl-s does.
 fn is_in_last_field(model: &Model) -> bool {
     match &model.screen {
         Screen::Form(form) => form.fields().last() == Some(&form.focused_field),
@@ -178,7 +178,7 @@ fn is_in_earlier_field(model: &Model) -> bool {
     !shows_changes(model) && !is_in_last_field(model)
 }
 
-/// Whether the form shows the changes before it sends them.
+/// Returns whether the form shows the changes before it sends them.
 fn is_reviewed_first(model: &Model) -> bool {
     let is_edit = match &model.screen {
         Screen::Form(form) => matches!(form.kind, FormKind::Edit { .. }),

@@ -13,7 +13,7 @@ const MAX_LIST_COLUMNS: u16 = 200;
 /// The minimum width at which the keys that need attention stand in rows of their own, with what to
 /// press, and the minimum height.
 const MIN_ATTENTION_SIZE: (u16, u16) = (160, 30);
-/// The most keys in those rows: a part of the height.
+/// The height divided by this is the maximum number of keys in those rows.
 const ATTENTION_SHARE: u16 = 7;
 /// Rows above the body: the header and a rule.
 const ROWS_ABOVE: u16 = 2;

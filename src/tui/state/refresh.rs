@@ -69,7 +69,7 @@ pub struct RefreshSchedule {
     pub has_insufficient_credits: bool,
     /// Whether to start another round when the current one finishes.
     pub rerun_requested: bool,
-    /// Whether a person asked for the round, so that its end is reported.
+    /// Whether the user requested the round, so that its end is reported.
     pub reports_result: bool,
     /// Whether to start a round when the inventory is loaded.
     pub refresh_after_load: bool,

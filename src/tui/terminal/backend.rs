@@ -104,8 +104,8 @@ impl<W: Write> FrameBackend<W> {
         if gap == 1 { self.out.write_all(b"\x1b[C") } else { queue!(self.out, MoveRight(gap)) }
     }
 
-    /// Returns up to which cell, counted from (`x`, `y`), a character of this width leaves half of a wide
-    /// one; 0 if it leaves none.
+    /// Returns how many cells from (`x`, `y`) on must be cleared, because a character of this width
+    /// would leave half of a wide character; 0 if it leaves none.
     fn count_halves(&self, (x, y): (u16, u16), width: usize) -> usize {
         let shown = |x: u16| self.index_of(x, y).and_then(|index| self.shown.get(index));
         let last = x.saturating_add(u16::try_from(width).unwrap_or(1).saturating_sub(1));
@@ -113,8 +113,8 @@ impl<W: Write> FrameBackend<W> {
         if is_halved { usize::from(last - x) + 2 } else { 0 }
     }
 
-    /// Overwrites what a character would leave of a wide one. Terminals show the rest in the style of that
-    /// character, and ratatui writes a blank only where its own style changes.
+    /// Overwrites the half that a character would leave of a wide one. Terminals show that half in
+    /// the style of that character, and ratatui writes a blank only where its own style changes.
     fn clear_halves(&mut self, (x, y): (u16, u16), count: usize, pen: &mut Pen) -> io::Result<()> {
         if *pen != Pen::default() {
             pen.change_to(Pen::default(), &mut self.out)?;

@@ -234,7 +234,7 @@ fn select_key(model: &mut Model, hash: &str) -> bool {
     row.inspect(|row| dashboard.select_row(*row)).is_some()
 }
 
-/// Opens or closes the pane, and says why a terminal has none.
+/// Opens or closes the pane; tells the user if the terminal has no room for it.
 fn toggle_pane(model: &mut Model) {
     let is_open = !model.dashboard.is_pane_open;
     model.dashboard.is_pane_open = is_open;

@@ -81,7 +81,7 @@ pub(super) fn finish(
     if rerun { start(model) } else { Vec::new() }
 }
 
-/// Says how a round ended that a person asked for. An error is shown until a round succeeds.
+/// Reports the end of a round that the user requested. An error is shown until a round succeeds.
 fn report_result(model: &mut Model, checked: usize) {
     if !std::mem::take(&mut model.refresh.reports_result) {
         return;

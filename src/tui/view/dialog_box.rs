@@ -165,7 +165,7 @@ pub fn clear_below(area: Rect, theme: Theme, frame: &mut Frame<'_>) {
 /// Dims all above the footer.
 pub fn dim(screen: ScreenLayout, theme: Theme, frame: &mut Frame<'_>) {
     let area = Rect { height: screen.footer.y, ..screen.header.into() };
-    // The empty part of a gauge is a background, which goes.
+    // The empty part of a gauge is visible only by its background, which is removed below.
     for at in area.positions() {
         if let Some(cell) = frame.buffer_mut().cell_mut(at)
             && cell.fg == cell.bg

@@ -111,7 +111,7 @@ fn keep_whole(notes: Vec<Line<'_>>, area: Rect) -> Vec<Line<'_>> {
     notes.into_iter().take_while(fits).collect()
 }
 
-/// Whether the notes are an error, the changes that will be sent or a request under way.
+/// Returns whether the notes are an error, the changes that will be sent or a request under way.
 fn is_needed(form: &Form) -> bool {
     form.error.is_some() || !form.diff.is_empty() || form.submit_ticket.is_some()
 }

@@ -275,7 +275,7 @@ fn format_end(key: &StoredKey, now: Timestamp) -> Option<String> {
     Some(format!("ends {}", format_relative_time(now, key.expires_at().value()?)))
 }
 
-/// Returns what is said about a replaced key that is no longer used.
+/// Describes a replaced key that is no longer used.
 fn format_unused_replaced_key(stored_key: &StoredKey, model: &Model) -> String {
     let status = match model.dashboard.retirement_status(stored_key, model.now) {
         RetirementStatus::Unused(status) | RetirementStatus::Inactive(status) => status,

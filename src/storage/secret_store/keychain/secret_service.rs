@@ -27,7 +27,7 @@ const PROMPT_INTERFACE: &str = "org.freedesktop.Secret.Prompt";
 /// The path that means "no object" in the specification.
 const NO_OBJECT_PATH: &str = "/";
 
-/// Whether an unlock prompt can be shown to the user.
+/// Returns whether an unlock prompt can be shown to the user.
 pub(in crate::storage::secret_store) fn can_prompt() -> bool {
     crate::platform::environment::has_display()
 }
