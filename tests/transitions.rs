@@ -26,6 +26,8 @@ mod plan;
 mod profiles;
 #[path = "transitions/rotation.rs"]
 mod rotation;
+#[path = "transitions/shared_store.rs"]
+mod shared_store;
 #[path = "transitions/sign_in.rs"]
 mod sign_in;
 #[path = "transitions/trash.rs"]

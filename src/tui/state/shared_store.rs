@@ -15,20 +15,27 @@ pub struct SharedStoreState {
 }
 
 impl Model {
+    /// Whether the token may read this key of the shared store and not change it.
+    pub fn is_read_only(&self, key: &StoredKey) -> bool {
+        let is_shared = matches!(&key.location, KeyLocation::Stored(kind) if kind.is_shared());
+        self.shared_store.is_read_only && is_shared
+    }
+
     /// Returns why an action is not offered: it would change a shared store, and the token may only read
     /// it.
     pub fn read_only_error(&self, intent: &Intent) -> Option<UserError> {
         if !self.shared_store.is_read_only {
             return None;
         }
-        let is_shared = |key: &&StoredKey| matches!(&key.location, KeyLocation::Stored(kind) if kind.is_shared());
         let is_refused = match intent {
             Intent::NewKey | Intent::ImportKey | Intent::OpenPlan => self.shared_store.is_default,
             Intent::EditKey
             | Intent::ToggleDisabled
             | Intent::Rotate
             | Intent::Remove
-            | Intent::RespondToLeak => self.dashboard.target_keys().iter().any(is_shared),
+            | Intent::RespondToLeak => {
+                self.dashboard.target_keys().iter().any(|key| self.is_read_only(key))
+            }
             Intent::Undo | Intent::OpenTrash => self.shared_store.is_default,
             _ => false,
         };

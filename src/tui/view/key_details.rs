@@ -32,7 +32,7 @@ pub fn format_facts(
     if let Some(by) = key.describe_block(now, format_date) {
         lines.extend(wrap_property("blocked", Span::styled(by, theme.error()), width, theme));
     }
-    lines.extend(format_loss(key, theme, width));
+    lines.extend(format_store_problem(key, theme, width));
     lines.extend(format_rejection(key, model, theme, width));
     lines.extend(wrap_property("spent", format_spent(key, now, theme), width, theme));
     lines.extend(usage::format_budget_left(key, now, theme, width));
@@ -74,7 +74,7 @@ pub fn format_details(
     if let Some(by) = key.describe_block(now, format_date) {
         lines.extend(wrap_property("blocked", Span::styled(by, theme.error()), width, theme));
     }
-    lines.extend(format_loss(key, theme, width));
+    lines.extend(format_store_problem(key, theme, width));
     lines.extend(format_key(key, revealed_until(key, model), model, theme, width));
     lines.extend(format_usage(key, model, theme, width));
     lines.extend(usage::format_history(key, model, theme, width));
@@ -105,8 +105,13 @@ pub fn format_details(
     lines
 }
 
-/// Returns what to do about a key whose text was deleted in the shared store.
-fn format_loss(key: &StoredKey, theme: Theme, width: usize) -> Vec<Line<'static>> {
+/// Returns what to do about a key that the shared store cannot return, or could not take.
+fn format_store_problem(key: &StoredKey, theme: Theme, width: usize) -> Vec<Line<'static>> {
+    if key.move_to.is_some() {
+        let recover = format_command(&["recover"], &[]);
+        let text = format!("only on this machine; to move it to the shared store: {recover}");
+        return wrap_property("stored", Span::styled(text, theme.warning()), width, theme);
+    }
     let Some(loss) = key.secret_loss() else { return Vec::new() };
     let show = format_command(&["show"], &[key.label.as_str()]);
     let text = format!("{} in the shared store; what to do: {show}", loss.as_str());

@@ -208,7 +208,16 @@ struct Reason {
 }
 
 impl Reason {
+    /// Returns the reason. A token that may only read is offered no change of a shared key.
     fn of(attention: Attention, key: &StoredKey, model: &Model, theme: Theme) -> Self {
+        let reason = Self::with_action(attention, key, model, theme);
+        if model.is_read_only(key) {
+            return Self { action: "open", intent: Intent::ToggleDetails, ..reason };
+        }
+        reason
+    }
+
+    fn with_action(attention: Attention, key: &StoredKey, model: &Model, theme: Theme) -> Self {
         let other = |text: String, action, intent| Self {
             symbol: "!",
             style: theme.warning(),
@@ -224,6 +233,10 @@ impl Reason {
                 let loss = key.secret_loss().map_or("lost", SecretLoss::as_str);
                 let text = format!("text {loss} in the shared store");
                 return Self { style: theme.error(), ..other(text, "open", Intent::ToggleDetails) };
+            }
+            Attention::Waiting => {
+                let text = "on this machine only: the shared store could not take it".to_owned();
+                return other(text, "open", Intent::ToggleDetails);
             }
             Attention::Replaced => {
                 return other(format_unused_replaced_key(key, model), "remove", Intent::Remove);

@@ -12,6 +12,8 @@ pub enum Attention {
     OtherAccount,
     /// Its text was deleted in the shared store.
     Lost,
+    /// It is on this machine only, because the shared store could not take it.
+    Waiting,
     /// It is in this state.
     State(KeyState),
     /// Another key replaced it, and it is no longer used.
@@ -24,8 +26,9 @@ impl Attention {
         match self {
             Self::OtherAccount => (0, 0),
             Self::Lost => (1, 0),
-            Self::State(state) => (2, state.urgency_rank()),
-            Self::Replaced => (3, 0),
+            Self::Waiting => (2, 0),
+            Self::State(state) => (3, state.urgency_rank()),
+            Self::Replaced => (4, 0),
         }
     }
 }
@@ -42,6 +45,7 @@ impl Dashboard {
         let reason = |key: &StoredKey| match key.state(now) {
             _ if key.is_of_unconfirmed_account() => Some(Attention::OtherAccount),
             _ if key.secret_loss().is_some() => Some(Attention::Lost),
+            _ if key.move_to.is_some() => Some(Attention::Waiting),
             state if key.needs_attention(now) => Some(Attention::State(state)),
             _ if key.retirement.is_some() && unused(key) => Some(Attention::Replaced),
             _ => None,
