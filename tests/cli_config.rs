@@ -216,3 +216,17 @@ fn config_show_has_the_theme_in_effect_and_marks_values_that_are_not_used() {
     fs::write(config_path(&home), "[dashboard]\ntheme = \"dark\"\n").unwrap();
     assert_eq!(row("dashboard.theme"), json!(["dark", "configuration file, line 2", null]));
 }
+
+#[test]
+fn config_show_names_the_rule_of_a_setting_without_a_value() {
+    let (code, out, err) = Home::new().run(&["config", "show"]);
+    assert_eq!(code, 0, "{err}");
+    let row = |name: &str| {
+        let line = out.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(row("thresholds.low"), "20%, or what a day costs built-in");
+    assert_eq!(row("thresholds.expiring"), "7d, or a quarter of the lifetime built-in");
+    assert_eq!(row("new.guardrail"), "none built-in");
+    assert_eq!(row("bao_address"), "– not set");
+}

@@ -273,3 +273,23 @@ fn a_plan_and_a_profile_choose_the_store_of_each_key() {
     let (code, _, err) = run(&["list"]);
     assert!(code == 2 && err.contains("absolute path"), "{code} {err}");
 }
+
+/// In a session without a terminal, as under cron.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_new_passphrase_without_a_terminal_is_read_from_a_file() {
+    let home = Home::new();
+    let passphrase = add_file_store(&home);
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("setsid");
+        command.args(["--wait", env!("CARGO_BIN_EXE_keywright"), "store", "passphrase"]);
+        home.set_environment(command.args(arguments));
+        command.env("KEYWRIGHT_PASSPHRASE_FILE", &passphrase);
+        command.stdin(std::process::Stdio::null());
+        home::run(&mut command)
+    };
+    let (code, _, err) = run(&[]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("keywright store passphrase --new-file FILE"), "{err}");
+    assert!(err.contains("nothing was changed"), "{err}");
+}

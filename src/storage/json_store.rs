@@ -9,7 +9,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::domain::{ErrorKind, UserError, io_error_text, quote_shell_word};
-use atomic_file::{check_dir, replace_file, retry_while_locked, try_lock_file};
+use atomic_file::{check_dir, replace_file_with, retry_while_locked, try_lock_file};
 pub use atomic_file::{create_private_dir, open_private_file};
 use document::read_document;
 pub use lock_guard::LockGuard;
@@ -339,13 +339,10 @@ impl StoreLocation {
 }
 
 fn write_document(dir: &Path, name: &str, document: &impl Serialize) -> Result<(), Error> {
-    let mut text = serde_json::to_vec_pretty(document).map_err(|error| Error::Io {
-        path: dir.join(name),
-        action: "written",
-        source: error.into(),
-    })?;
-    text.push(b'\n');
-    replace_file(dir, name, &text)
+    replace_file_with(dir, name, |file| {
+        serde_json::to_writer_pretty(&mut *file, document)?;
+        file.write_all(b"\n")
+    })
 }
 
 #[cfg(test)]

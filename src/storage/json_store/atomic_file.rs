@@ -1,7 +1,7 @@
 //! Reads, locks and atomically replaces private files. Symbolic links are not followed.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -182,16 +182,21 @@ pub fn open_private_file(options: &mut OpenOptions, path: &Path) -> io::Result<F
 
 /// Writes and syncs a new file. A file or link that exists at `path` is removed, not written to.
 /// Errors name `reported_path`.
-pub(super) fn write_synced(path: &Path, bytes: &[u8], reported_path: &Path) -> Result<(), Error> {
+fn write_synced(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    reported_path: &Path,
+) -> Result<(), Error> {
     let removed = match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     };
     removed
         .and_then(|()| open_private_file(OpenOptions::new().write(true).create_new(true), path))
-        .and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
+        .and_then(|file| {
+            let mut file = BufWriter::new(file);
+            write(&mut file)?;
+            file.into_inner()?.sync_all()
         })
         .map_err(io_error(reported_path, "written"))
 }
@@ -199,10 +204,20 @@ pub(super) fn write_synced(path: &Path, bytes: &[u8], reported_path: &Path) -> R
 /// Replaces the content of a file atomically: writes and syncs a new file, renames it, and syncs
 /// the directory.
 pub(crate) fn replace_file(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    replace_file_with(dir, name, |file| file.write_all(bytes))
+}
+
+/// Replaces a file like [`replace_file`] with what `write` writes, so that a large content need not be in
+/// memory as a whole.
+pub(super) fn replace_file_with(
+    dir: &Path,
+    name: &str,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), Error> {
     let path = dir.join(name);
     check_file_type(&path)?;
     let new_path = dir.join(format!("{name}.new"));
-    write_synced(&new_path, bytes, &path)?;
+    write_synced(&new_path, write, &path)?;
     retry_while_in_use(|| fs::rename(&new_path, &path)).map_err(io_error(&path, "written"))?;
     // The rename is on disk only after the directory is synced. Windows has no such call.
     #[cfg(unix)]
