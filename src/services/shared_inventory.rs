@@ -281,10 +281,12 @@ pub fn write_records(services: &ServiceContext) -> Result<(), Error> {
     if !written.is_empty() {
         inventory::update_keys(&services.location, |keys| {
             for (key, record) in written {
-                let same = |one: &&mut StoredKey| {
-                    one.server == key.server && one.hash == key.hash && one.label == key.label
+                let is_same = |stored_key: &&mut StoredKey| {
+                    stored_key.server == key.server
+                        && stored_key.hash == key.hash
+                        && stored_key.label == key.label
                 };
-                if let Some(key) = keys.iter_mut().find(same) {
+                if let Some(key) = keys.iter_mut().find(is_same) {
                     key.shared = Some(Box::new(record));
                 }
             }

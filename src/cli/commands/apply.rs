@@ -316,7 +316,7 @@ impl PlanRow {
     /// Returns whether it differs in something that a new key would have.
     fn is_replaceable(&self) -> bool {
         let Self::Differs { differences, .. } = self else { return false };
-        differences.iter().any(|one| one.field != plan::STORE_FIELD)
+        differences.iter().any(|difference| difference.field != plan::STORE_FIELD)
     }
 }
 

@@ -144,7 +144,7 @@ fn find_unresolved(
 ) -> Result<UnresolvedAttempt, UserError> {
     let matching: Vec<_> = unresolved
         .iter()
-        .map(|(one, _)| one)
+        .map(|(attempt, _)| attempt)
         .filter(|attempt| attempt.id == name || attempt.label.is_same(name))
         .collect();
     match matching[..] {
@@ -241,12 +241,12 @@ fn format_recovery(report: &RecoveryReport) -> String {
 }
 
 fn recovery_to_json(report: &RecoveryReport) -> Value {
-    let unresolved = report.unresolved.iter().map(|(one, advice)| {
+    let unresolved = report.unresolved.iter().map(|(attempt, advice)| {
         json!({
-            "id": one.id,
-            "label": one.label,
-            "server": one.server,
-            "at": format_time(one.started_at),
+            "id": attempt.id,
+            "label": attempt.label,
+            "server": attempt.server,
+            "at": format_time(attempt.started_at),
             "advice": complete_commands(advice),
         })
     });

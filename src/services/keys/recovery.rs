@@ -103,7 +103,9 @@ async fn assign_pending_guardrails(
         match (error, guardrail) {
             (Some(error), _) => recovered.errors.push(error),
             (None, Some(guardrail)) => {
-                if let Some(stored) = recovered.stored.iter_mut().find(|one| one.hash == key.hash) {
+                if let Some(stored) =
+                    recovered.stored.iter_mut().find(|stored_key| stored_key.hash == key.hash)
+                {
                     stored.guardrail.clone_from(&key.guardrail);
                 }
                 recovered.finished.push(FinishedStep::GuardrailAssigned(key.label, guardrail));

@@ -55,7 +55,7 @@ pub async fn rollback_key(
     {
         return Err(rotation_error(key, new));
     }
-    let copy = stored_keys.iter().find(|one| one.hash == wanted.hash()).cloned();
+    let copy = stored_keys.iter().find(|stored_key| stored_key.hash == wanted.hash()).cloned();
     let old_label = match &current {
         Some(current) if current.hash() != key.hash => return Err(changed_error(key)),
         Some(current) => {
@@ -95,10 +95,12 @@ pub async fn rollback_key(
     }
     drop(reserve);
     Ok(inventory::update_keys(&services.location, |keys| {
-        let of_server = |one: &StoredKey| one.server == services.server;
-        keys.retain(|one| !of_server(one) || one.hash != described.hash);
+        let is_of_server = |stored_key: &StoredKey| stored_key.server == services.server;
+        keys.retain(|stored_key| !is_of_server(stored_key) || stored_key.hash != described.hash);
         let mut old = None;
-        let at = keys.iter().position(|one| of_server(one) && one.hash == key.hash);
+        let at = keys
+            .iter()
+            .position(|stored_key| is_of_server(stored_key) && stored_key.hash == key.hash);
         match (at, old_label) {
             (Some(at), Some(label)) => {
                 keys[at].label = label;
@@ -112,7 +114,7 @@ pub async fn rollback_key(
             (Some(at), None) => drop(keys.remove(at)),
             (None, _) => {}
         }
-        let after = keys.iter().position(|one| one.created_at > described.created_at);
+        let after = keys.iter().position(|stored_key| stored_key.created_at > described.created_at);
         keys.insert(after.unwrap_or(keys.len()), described.clone());
         Rotated { new: described, old, not_carried: Vec::new() }
     })?)

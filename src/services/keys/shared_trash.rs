@@ -63,9 +63,9 @@ pub fn read_shared_trash(services: &ServiceContext) -> Result<(), Error> {
         return Ok(());
     }
     Ok(inventory::update_trash(&services.location, |keys, trash| {
-        removed.retain(|one| {
-            let StoredKey { server, hash, .. } = &one.key;
-            let is_stored = keys.iter().any(|key| one.is_key(&key.server, &key.hash));
+        removed.retain(|removed| {
+            let StoredKey { server, hash, .. } = &removed.key;
+            let is_stored = keys.iter().any(|key| removed.is_key(&key.server, &key.hash));
             !is_stored && !trash.iter().any(|trashed| trashed.is_key(server, hash))
         });
         trash.extend(removed);

@@ -85,7 +85,9 @@ fn print_moves(rows: &[PlanRow]) {
     let mut moves: Vec<(&str, Vec<&str>)> = Vec::new();
     for row in rows {
         let PlanRow::Differs { stored, differences, .. } = row else { continue };
-        let Some(other) = differences.iter().find(|one| one.field == plan::STORE_FIELD) else {
+        let Some(other) =
+            differences.iter().find(|difference| difference.field == plan::STORE_FIELD)
+        else {
             continue;
         };
         let label = stored.label.as_str();

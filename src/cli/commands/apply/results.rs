@@ -53,7 +53,9 @@ pub(super) fn results_to_json(
         let mut key = json::key_to_json(stored, now);
         key["differences"] = differences.iter().map(|difference| difference.field).collect();
         key["planned"] = json::requested_to_json(planned);
-        if let Some(store) = differences.iter().find(|one| one.field == plan::STORE_FIELD) {
+        if let Some(store) =
+            differences.iter().find(|difference| difference.field == plan::STORE_FIELD)
+        {
             key["planned"]["store"] = store.planned.as_str().into();
         }
         Some(key)
