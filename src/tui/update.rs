@@ -152,7 +152,9 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             for step in finished {
                 model.notify(Ok(format!("{step}: an interrupted run is finished")));
             }
-            errors.into_iter().for_each(|error| model.notify(Err(error)));
+            for error in errors {
+                model.notify(Err(error));
+            }
             effects
         }
         Msg::Response(ticket, Response::ProvisioningEvent(event)) => {
