@@ -275,7 +275,7 @@ fn init_logging(config: &Config) -> Result<(), UserError> {
     let file =
         json_store::create_private_dir(&dir).map_err(|error| error.to_string()).and_then(|()| {
             json_store::open_private_file(options.create(true).append(true), &path)
-                .map_err(|error| io_error_text(&error).to_string())
+                .map_err(|error| io_error_text(&error))
         });
     let file = match file {
         Ok(file) => file,

@@ -4,7 +4,6 @@
 use jiff::Timestamp;
 
 use super::Error;
-use super::trash::trash_service;
 use crate::domain::{
     KeyLocation, Label, SharedRecord, StoredKey, TrashedKey, is_key_hash, join_pairs, split_fields,
 };
@@ -17,6 +16,11 @@ use crate::storage::secret_store::{self, EntryId};
 
 const LABEL: &str = "label";
 const REMOVED_AT: &str = "removed_at";
+
+/// Returns the keychain service of the removed keys of `service`.
+pub(super) fn trash_service(service: &str) -> String {
+    format!("{service} trash")
+}
 
 /// Writes which key was removed, when and by whom, to its entry in the trash. Does nothing for another
 /// store; what fails is only logged, and then only this machine lists the key. Blocks.

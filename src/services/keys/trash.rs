@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 
 use super::remote_update::remove_copy;
+pub(super) use super::shared_trash::trash_service;
 use super::shared_trash::{describe_removed_key, read_shared_trash};
 use super::{Error, find_secret, secrets_equal, to_api_key};
 use crate::domain::{
@@ -18,11 +19,6 @@ use crate::storage::inventory;
 use crate::storage::journal;
 use crate::storage::secret_store::{self, EntryId};
 use crate::storage::usage_history;
-
-/// Returns the keychain service of the removed keys of `service`.
-pub(super) fn trash_service(service: &str) -> String {
-    format!("{service} trash")
-}
 
 /// Returns the entry of a removed key of `service`.
 pub(super) fn trash_entry_id_for(service: &str, hash: &str) -> EntryId {
