@@ -282,8 +282,13 @@ async fn store_attempt_secrets(
 /// Ends an attempt that certainly created no key. If the secret store fails here, a verifier stays
 /// in it. It is useless without its code.
 async fn abandon_attempt(guard: AttemptGuard, services: &ServiceContext) {
+    // With the management key there is no code and no verifier.
+    let has_secrets = guard.attempt().management_key.is_none();
     // Cancelling must not wait for a keychain that hangs; the next start deletes what remains.
-    if tokio::time::timeout(ABANDON_TIMEOUT, delete_attempt_secrets(&guard, services)).await.is_ok()
+    if !has_secrets
+        || tokio::time::timeout(ABANDON_TIMEOUT, delete_attempt_secrets(&guard, services))
+            .await
+            .is_ok()
     {
         let _ = guard.complete();
     }

@@ -220,7 +220,7 @@ async fn list_keys(
             Some(list.keys)
         }
         Err(error) if error.is_answered() => {
-            let error = error.to_read_error();
+            let error = error.to_user_error();
             notes.push(UserError {
                 message: format!("the keys of the account could not be listed: {}", error.message),
                 meaning: "today's spending is not known".into(),

@@ -94,7 +94,7 @@ fn a_name_that_is_pending_is_in_the_json_of_new_and_named_by_doctor_until_recove
     assert!(err.contains(name) && err.contains("recover"), "{err}");
 
     let (_, out, _) = run(&["doctor", "--json"]);
-    let named = format!("still have the names of their attempts at the server: 'tool' ('{name}')");
+    let named = format!("still have the names of their attempts at the server: '{name}'");
     assert!(out.contains(&named), "{out}");
     let (code, _, err) = run(&["recover"]);
     assert!(code == 1 && err.contains(name) && err.contains("not every key"), "{err}");

@@ -229,8 +229,7 @@ pub(super) fn check_pending_attempts(services: &ServiceContext) -> HealthCheck {
         ));
     }
     if !unnamed.is_empty() {
-        let names =
-            unnamed.iter().map(|attempt| format!("'{}' ('{}')", attempt.label, attempt.key_name()));
+        let names = unnamed.iter().map(|attempt| format!("'{}'", attempt.key_name()));
         messages.push(format!(
             "stored keys still have the names of their attempts at the server: {}",
             join(names)

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::error::is_not_found;
-use super::paging::{List, ListBudget, fetch_all_pages, keys_page_url};
+use super::paging::{List, ListBudget, fetch_all_pages};
 use super::{Error, account_resources, retry_request};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{AccountKey, ManagementKey, ProfileCopies, ProfileCopy, StoredKey, Workspace};
@@ -75,8 +75,7 @@ pub(super) async fn list_keys_of_workspaces(
     services: &ServiceContext,
     management: &ManagementKey,
 ) -> Result<AccountKeyList, Error> {
-    let failed = |error| Error::from_management_request(error, &keys_page_url(services));
-    let client = services.build_client().map_err(failed)?;
+    let client = services.build_client().map_err(Error::from_read_request)?;
     list_keys_with(services, &client, management).await
 }
 
@@ -86,7 +85,7 @@ pub async fn list_keys_with(
     client: &Client,
     management: &ManagementKey,
 ) -> Result<AccountKeyList, Error> {
-    let failed = |error| Error::from_management_request(error, &keys_page_url(services));
+    let failed = Error::from_read_request;
     let mut budget = ListBudget::new();
     let mut unlisted_workspaces = None;
     let workspaces = match fetch_all_pages(
@@ -167,8 +166,7 @@ pub async fn join_account_keys(
         }
     })?;
     let stored_keys = inventory::list_keys(&services.location, &services.server)?;
-    let failed = |error| Error::from_management_request(error, &keys_page_url(services));
-    let client = services.build_client().map_err(failed)?;
+    let client = services.build_client().map_err(Error::from_read_request)?;
     let mut joined = join_by_hash(stored_keys, account_keys);
     for row in &mut joined {
         let JoinedKey::NotListed(stored_key) = row else { continue };

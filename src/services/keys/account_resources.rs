@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::name_lookup::find_by_name;
-use super::paging::{List, ListBudget, fetch_all_pages, fetch_complete_list, keys_page_url};
+use super::paging::{List, ListBudget, fetch_all_pages, fetch_complete_list};
 use super::resource_error::ResourceError;
 use super::{Error, retry_request};
 use crate::api::openrouter::{self, Client, Page};
@@ -34,7 +34,7 @@ pub async fn list_workspaces(
         async |offset| client.list_workspaces(management, offset).await,
     )
     .await
-    .map_err(|error| failed(services, error))?;
+    .map_err(Error::from_read_request)?;
     remember_workspaces(services, &workspaces);
     Ok(workspaces)
 }
@@ -47,7 +47,7 @@ pub async fn list_workspace_budgets(
     workspace_id: &str,
 ) -> Result<Page<WorkspaceBudget>, Error> {
     let list = async || client.list_workspace_budgets(management, workspace_id).await;
-    retry_request(services, list).await.map_err(|error| failed(services, error))
+    retry_request(services, list).await.map_err(Error::from_read_request)
 }
 
 /// Returns the guardrails of all workspaces.
@@ -83,7 +83,7 @@ pub async fn list_assigned_guardrails(
         client.list_guardrail_assignments(management, None, offset).await
     })
     .await
-    .map_err(|error| failed(services, error))?;
+    .map_err(Error::from_read_request)?;
     if assignments.is_empty() {
         return Ok(HashMap::new());
     }
@@ -136,9 +136,8 @@ pub async fn get_assigned_guardrail(
     key_hash: &str,
 ) -> Result<Option<GuardrailRef>, Error> {
     let client = build_client(services)?;
-    let Some(id) = fetch_assigned_id(services, &client, management, key_hash).await? else {
-        return Ok(None);
-    };
+    let id = fetch_assigned_id(services, &client, management, key_hash).await;
+    let Some(id) = id.map_err(Error::from_read_request)? else { return Ok(None) };
     let found = retry_request(services, async || client.get_guardrail(management, &id).await).await;
     let name = found.map_or_else(|_| id.clone(), |guardrail| guardrail.name);
     Ok(Some(GuardrailRef { id, name }))
@@ -162,7 +161,10 @@ pub async fn assign_guardrail(
             })
             .await
         }
-        None => match fetch_assigned_id(services, &client, management, key_hash).await? {
+        None => match fetch_assigned_id(services, &client, management, key_hash)
+            .await
+            .map_err(Error::from_read_request)?
+        {
             Some(now) => {
                 let old = from.map_or(now, |from| from.id.clone());
                 retry_request(services, async || {
@@ -178,8 +180,9 @@ pub async fn assign_guardrail(
     if matches!(&assigned, Ok(now) if now.as_ref() == guardrail.map(|new| &new.id)) {
         return Ok(());
     }
-    if sent.is_ok() {
-        assigned?;
+    if let (Ok(_), Err(error)) = (&sent, assigned) {
+        let (error, page_url) = (Box::new(error), guardrails_page_url(services));
+        return Err(ResourceError::GuardrailNotReadBack { error, page_url }.into());
     }
     Err(ResourceError::GuardrailNotApplied {
         guardrail: guardrail.map(|new| new.name.clone()),
@@ -194,14 +197,13 @@ async fn fetch_assigned_id(
     client: &Client,
     management: &ManagementKey,
     key_hash: &str,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<String>, openrouter::Error> {
     let id = |assignment: &GuardrailAssignment| assignment.key_hash.clone();
     let list = List::of_account("guardrail assignments");
     let assignments = fetch_complete_list(services, list, id, async |offset| {
         client.list_guardrail_assignments(management, None, offset).await
     })
-    .await
-    .map_err(|error| Error::from_management_request(error, &guardrails_page_url(services)))?;
+    .await?;
     let found = assignments.into_iter().find(|assignment| assignment.key_hash == key_hash);
     Ok(found.map(|assignment| assignment.guardrail_id))
 }
@@ -214,7 +216,7 @@ pub async fn get_credits(
 ) -> Result<Credits, Error> {
     retry_request(services, async || client.get_credits(management).await)
         .await
-        .map_err(|error| failed(services, error))
+        .map_err(Error::from_read_request)
 }
 
 /// Returns the activity of the last thirty completed UTC days, of one key or of the account.
@@ -226,7 +228,7 @@ pub async fn list_activity(
 ) -> Result<Page<ActivityRow>, Error> {
     retry_request(services, async || client.list_activity(management, key_hash).await)
         .await
-        .map_err(|error| failed(services, error))
+        .map_err(Error::from_read_request)
 }
 
 async fn list_of_all_workspaces<T>(
@@ -245,9 +247,12 @@ async fn list_of_all_workspaces<T>(
         |workspace: &Workspace| workspace.id.clone(),
         async |offset| client.list_workspaces(management, offset).await,
     )
-    .await
-    // Without the right to list workspaces, the default one is still read.
-    .unwrap_or_default();
+    .await;
+    let workspaces = match workspaces {
+        // Without the right to list workspaces, the default one is still read.
+        Err(openrouter::Error::Rejected { status: 403..=405, .. }) => Vec::new(),
+        listed => listed.map_err(Error::from_read_request)?,
+    };
     let workspaces: Vec<Option<String>> = if workspaces.is_empty() {
         vec![None]
     } else {
@@ -260,7 +265,7 @@ async fn list_of_all_workspaces<T>(
             fetch(workspace.as_deref(), offset).await
         })
         .await
-        .map_err(|error| failed(services, error))?;
+        .map_err(Error::from_read_request)?;
         all.extend(found.into_iter().filter(|row| seen.insert(id(row))));
     }
     Ok(all)
@@ -287,9 +292,5 @@ fn remember(services: &ServiceContext, change: impl FnOnce(&mut AccountNames)) {
 }
 
 fn build_client(services: &ServiceContext) -> Result<Client, Error> {
-    services.build_client().map_err(|error| failed(services, error))
-}
-
-fn failed(services: &ServiceContext, error: openrouter::Error) -> Error {
-    Error::from_management_request(error, &keys_page_url(services))
+    services.build_client().map_err(Error::from_read_request)
 }

@@ -30,8 +30,8 @@ pub enum Error {
     ManagementRequestFailed {
         /// The failure.
         error: openrouter::Error,
-        /// The page where the account's owner can do it.
-        page_url: String,
+        /// The page where the account's owner can do it; `None` of a request that only reads.
+        page_url: Option<String>,
     },
     /// The server accepted an update, but its response has other values than were sent.
     #[error("the server did not apply the whole update: {} differs from what was sent", .fields.join(", "))]
@@ -190,7 +190,7 @@ impl Error {
                 format!("store one with keywright management set, or make the change at {page_url}"),
             ),
             Self::ManagementRequestFailed { error, page_url } => {
-                classify_management_error(error, page_url)
+                classify_management_error(error, page_url.as_deref())
             }
             Self::UpdateNotApplied { page_url, .. } => (
                 ErrorKind::Failed,
@@ -340,7 +340,12 @@ impl Error {
     }
 
     pub(super) fn from_management_request(error: openrouter::Error, page_url: &str) -> Self {
-        Self::ManagementRequestFailed { error, page_url: page_url.into() }
+        Self::ManagementRequestFailed { error, page_url: Some(page_url.into()) }
+    }
+
+    /// Returns the error of a request that reads a list of the account.
+    pub(super) const fn from_read_request(error: openrouter::Error) -> Self {
+        Self::ManagementRequestFailed { error, page_url: None }
     }
 
     /// Returns whether the management key lacks the right, or the server is too old for the request.
@@ -357,16 +362,6 @@ impl Error {
         use openrouter::Error::{OutcomeUnknown, UnexpectedResponse};
         let Self::ManagementRequestFailed { error, .. } = self else { return false };
         self.is_unavailable() || matches!(error, OutcomeUnknown { .. } | UnexpectedResponse { .. })
-    }
-
-    /// Returns the error of a request that only reads, as it is shown to the user.
-    pub fn to_read_error(&self) -> UserError {
-        let error = UserError { meaning: String::new(), ..self.to_user_error() };
-        if !self.is_unavailable() {
-            return error;
-        }
-        let advice = "this management key may not read it, or the server does not have it; another one: keywright management set";
-        UserError { advice: advice.into(), ..error }
     }
 
     /// Returns whether the server answered, but not with what was requested: other requests may succeed.

@@ -3,14 +3,27 @@
 use crate::api::openrouter;
 use crate::domain::ErrorKind;
 
+const UNREADABLE: &str = "this management key may not read it, or the server does not have it; another one: keywright management set";
 const UNCHANGED: &str = "nothing was changed";
 const OUTCOME_UNKNOWN: &str = "it is not known whether the change was made";
 
+/// Returns kind, meaning and advice. Without a page the request only reads, so nothing could change.
 pub(super) fn classify_management_error(
     error: &openrouter::Error,
-    page_url: &str,
+    page_url: Option<&str>,
 ) -> (ErrorKind, &'static str, String) {
     use openrouter::Error as E;
+    let Some(page_url) = page_url else {
+        let (kind, _, advice) = classify_management_error(error, Some(""));
+        let advice = match error {
+            E::Rejected { status: 403..=405, .. } => UNREADABLE.into(),
+            E::OutcomeUnknown { .. } => "try again".into(),
+            E::Rejected { status: 401, .. } => advice,
+            E::UnexpectedResponse { .. } | E::Rejected { .. } => "try again later".into(),
+            _ => advice,
+        };
+        return (kind, "", advice);
+    };
     match error {
         E::InvalidSetting { advice, .. } => (ErrorKind::InvalidInput, UNCHANGED, advice.clone()),
         E::NotSent { .. } | E::InvalidCertificate { .. } | E::ProxyFailed { .. } => {

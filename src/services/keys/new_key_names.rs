@@ -90,6 +90,10 @@ pub async fn assign_requested_guardrail(
         }
         Err(error) => {
             let label = &stored_key.label;
+            let state = match &error {
+                Error::Resource(ResourceError::GuardrailNotReadBack { .. }) => "may not be",
+                _ => "is not",
+            };
             Some(
                 UserError::new(
                     ErrorKind::Failed,
@@ -104,7 +108,7 @@ pub async fn assign_requested_guardrail(
                     ),
                 )
                 .with_meaning(format!(
-                    "the key '{label}' exists and works, and is not under the guardrail '{}'",
+                    "the key '{label}' exists and works, and {state} under the guardrail '{}'",
                     guardrail.name
                 )),
             )

@@ -110,8 +110,3 @@ pub(super) async fn fetch_complete_list<T>(
         expected: "a list whose rows can all be read",
     })
 }
-
-/// Returns the URL of the page that shows the account's keys.
-pub(super) fn keys_page_url(services: &ServiceContext) -> String {
-    format!("{}/keys", services.server)
-}

@@ -79,7 +79,7 @@ pub async fn recover_attempts(services: &ServiceContext) -> Result<RecoveredAtte
         Ok(None) => {
             let unnamed = attempts.iter().filter(|attempt| attempt.awaits_rename());
             recovered.errors.extend(unnamed.map(|attempt| {
-                let error = provision::not_named_error(attempt, &NO_MANAGEMENT_KEY);
+                let error = provision::not_named_error(attempt, services, &NO_MANAGEMENT_KEY);
                 let advice = "store the management key: keywright management set; then run: keywright recover";
                 UserError { advice: advice.into(), ..error }
             }));

@@ -46,6 +46,14 @@ pub enum ResourceError {
         /// The page where the account's owner can check it.
         page_url: String,
     },
+    /// The server accepted the guardrail of a key, and whether the key has it could not be read.
+    #[error("whether the key has its guardrail could not be read back: {error}")]
+    GuardrailNotReadBack {
+        /// Why not.
+        error: Box<openrouter::Error>,
+        /// The page where the account's owner can check it.
+        page_url: String,
+    },
 }
 
 impl ResourceError {
@@ -84,6 +92,11 @@ impl ResourceError {
                     ),
                     _ => format!("look at {page_url}, then try again"),
                 },
+            ),
+            Self::GuardrailNotReadBack { page_url, .. } => (
+                ErrorKind::Failed,
+                "the server accepted the change",
+                format!("look at {page_url}, or try again"),
             ),
         };
         UserError::new(kind, self.to_string(), advice).with_meaning(meaning)

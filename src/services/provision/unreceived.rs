@@ -85,7 +85,9 @@ pub async fn settle_attempts(
                 settled.renamed.extend(label);
                 abandon_attempt(guard, services).await;
             }
-            Err(error) => settled.errors.push(not_named_error(guard.attempt(), &error)),
+            Err(error) => {
+                settled.errors.push(not_named_error(guard.attempt(), services, &error));
+            }
         }
     }
     if let Err(error) = settle_lost(lost, services, &client, management, &mut settled).await {
@@ -314,14 +316,23 @@ pub(super) async fn name_key(
         let client = client.as_ref().map_err(Clone::clone)?;
         finish_name(attempt, hash, label, services, client, management).await
     };
-    Some(not_named_error(attempt, &named.await.err()?))
+    Some(not_named_error(attempt, services, &named.await.err()?))
 }
 
 /// Returns the error of a stored key that still has the name of its attempt at the server.
-pub(crate) fn not_named_error(attempt: &Attempt, reason: &impl fmt::Display) -> UserError {
+pub(crate) fn not_named_error(
+    attempt: &Attempt,
+    services: &ServiceContext,
+    reason: &impl fmt::Display,
+) -> UserError {
+    let received = attempt.received_key.as_ref();
+    let label = received.and_then(|received| find_label(received, services).ok());
     UserError::new(
         ErrorKind::Failed,
-        format!("'{}' could not be renamed at the server: {reason}", attempt.label),
+        format!(
+            "'{}' could not be renamed at the server: {reason}",
+            label.as_ref().unwrap_or(&attempt.label)
+        ),
         "try again: keywright recover",
     )
     .with_meaning(format!(

@@ -184,7 +184,7 @@ async fn fetch_budgets(
             }
             Ok((_, listed)) => {
                 unread += 1;
-                reason = reason.or_else(|| listed.err().map(|error| error.to_read_error()));
+                reason = reason.or_else(|| listed.err().map(|error| error.to_user_error()));
             }
             Err(_) => unread += 1,
         }
@@ -224,7 +224,7 @@ fn take_part<T>(
     match result {
         Ok(part) => Ok(Some(part)),
         Err(error) if error.is_answered() => {
-            let error = error.to_read_error();
+            let error = error.to_user_error();
             notes.push(UserError {
                 message: format!("the {name} could not be read: {}", error.message),
                 meaning: String::new(),

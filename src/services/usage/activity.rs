@@ -275,13 +275,13 @@ impl ActivityRun {
                     let is_first_refusal = error.is_unavailable() && fetched.activity.is_empty();
                     if is_first_refusal && self.is_activity_unavailable(count).await {
                         fetched.is_unavailable = true;
-                        fetched.failed.push((id, error.to_read_error()));
+                        fetched.failed.push((id, error.to_user_error()));
                         return Ok(fetched);
                     }
                     if !error.is_of_one_request() {
-                        stop.get_or_insert_with(|| error.to_read_error());
+                        stop.get_or_insert_with(|| error.to_user_error());
                     }
-                    fetched.failed.push((id, error.to_read_error()));
+                    fetched.failed.push((id, error.to_user_error()));
                 }
             }
             on_progress(fetched.activity.len() + fetched.failed.len(), count);
