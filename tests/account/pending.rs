@@ -239,20 +239,20 @@ fn a_guardrail_that_somebody_removed_is_not_assigned_again() {
 fn a_guardrail_that_cannot_be_read_back_may_be_assigned_and_a_refused_list_is_not_a_missing_key() {
     let account = TestAccount::new();
     let (services, research) = (account.with_management_key(), research(&account));
-    account.inject_fault("GET /api/v1/guardrails/assign", Fault::Say(404, String::new()));
+    account.inject_fault("GET /api/v1/guardrails/assign", Fault::Respond(404, String::new()));
     let (_, warning) = account.create("tool", Some(&research));
     let warning = warning.unwrap();
     assert!(warning.message.contains("could not be read back"), "{warning:?}");
     assert!(warning.meaning.contains("may not be under the guardrail"), "{warning:?}");
 
-    account.inject_fault("GET /api/v1/guardrails", Fault::Say(404, String::new()));
+    account.inject_fault("GET /api/v1/guardrails", Fault::Respond(404, String::new()));
     let error = block_on(keys::list_guardrails(&services, &account.management)).unwrap_err();
     let error = error.to_user_error();
     assert_eq!(error.meaning, "");
     assert!(error.advice.contains("the server does not have it"), "{error:?}");
     // What fails for another reason is not taken for an account with one workspace.
-    account.inject_fault("GET /api/v1/workspaces", Fault::Say(500, String::new()));
+    account.inject_fault("GET /api/v1/workspaces", Fault::Respond(500, String::new()));
     block_on(keys::list_guardrails(&services, &account.management)).unwrap_err();
-    account.inject_fault("GET /api/v1/workspaces", Fault::Say(404, String::new()));
+    account.inject_fault("GET /api/v1/workspaces", Fault::Respond(404, String::new()));
     block_on(keys::list_guardrails(&services, &account.management)).unwrap();
 }

@@ -355,11 +355,10 @@ impl Parser<'_> {
             DeValue::Datetime(date) if field == Field::NewExpires => Some(date.to_string()),
             _ => None,
         };
-        let (dotted, name, example) =
-            (field.dotted_name(), field.path().1, field.example(self.names).1);
+        let dotted = field.dotted_name();
+        let hint = format!("write {} = {}", field.path().1, field.example(self.names).1);
         let Some(text) = text else {
-            let message = format!("{dotted} has a wrong type, write {name} = {example}");
-            return Err(self.report(offset, message));
+            return Err(self.report(offset, format!("{dotted} has a wrong type, {hint}")));
         };
         if find_keys(&text).next().is_some() {
             // A key that is written with escapes is found only in the decoded text.
@@ -369,8 +368,7 @@ impl Parser<'_> {
             return Err(self.report(offset, "this is a key: the file must not contain secrets"));
         }
         if text.trim().is_empty() {
-            let message = format!("{dotted} is empty, write {name} = {example}");
-            return Err(self.report(offset, message));
+            return Err(self.report(offset, format!("{dotted} is empty, {hint}")));
         }
         match field.check(&text, self.names, self.now) {
             Ok(()) => Ok(Setting { text, line }),
