@@ -20,6 +20,7 @@ mod key_state;
 mod label;
 mod money;
 mod monthly_limits;
+mod normal_form;
 mod other_account;
 mod profile_name;
 mod provisioning;

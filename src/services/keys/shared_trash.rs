@@ -5,7 +5,8 @@ use jiff::Timestamp;
 
 use super::Error;
 use crate::domain::{
-    KeyLocation, Label, SharedRecord, StoredKey, TrashedKey, is_key_hash, join_pairs, split_fields,
+    KeyLocation, Label, SharedRecord, StoredKey, TrashedKey, is_key_hash, join_pairs, sort_by_key,
+    split_fields,
 };
 use crate::platform::environment::user_at_host;
 use crate::services::provision::ServiceContext;
@@ -73,7 +74,7 @@ pub fn read_shared_trash(services: &ServiceContext) -> Result<(), Error> {
             !is_stored && !trash.iter().any(|trashed| trashed.is_key(server, hash))
         });
         trash.extend(removed);
-        trash.sort_by_key(|trashed| trashed.removed_at);
+        sort_by_key(trash, |trashed| trashed.removed_at);
     })?)
 }
 
