@@ -113,6 +113,7 @@ fn the_sandbox_starts_with_four_keys() {
             "last_used_at",
             "other_account",
             "remaining",
+            "secret_loss",
             "unrecognized",
             "user_id",
             "workspace_id",

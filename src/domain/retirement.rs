@@ -111,7 +111,7 @@ mod tests {
         let samples = [(at(-300), 1.0), (at(0), 1.0), (at(100), 1.001)];
         assert_eq!(
             retirement_status(&stored_key, &samples, at(101)),
-            RetirementStatus::InUse("still in use: <$0.01 in the last hour".into())
+            RetirementStatus::InUse("still in use: <$0.01 in the last 2 hours".into())
         );
     }
 
