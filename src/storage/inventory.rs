@@ -287,7 +287,7 @@ mod tests {
         assert_eq!(labels(&location), ["two", "three"]);
         std::fs::write(&file, "{").unwrap();
         assert!(matches!(list_keys(&location, "s"), Err(Error::InvalidJson { .. })));
-        let changed = update_keys(&location, |keys| keys.clear());
+        let changed = update_keys(&location, Vec::clear);
         assert!(matches!(changed, Err(Error::InvalidJson { .. })));
         std::fs::remove_file(&file).unwrap();
         assert_eq!(labels(&location), Vec::<String>::new());
