@@ -71,7 +71,9 @@ pub use rollback::rollback_key;
 pub use rotate::{finish_rotation, move_label, replace_key, resume_rotations, rotate_key};
 pub use shared_trash::read_shared_trash;
 pub use stray_entries::{StrayEntry, find_stray_entries, mend_stray_entries, unlisted_label};
-pub use trash::{empty_trash, list_restorable_keys, remove_key, restore_key};
+pub use trash::{
+    empty_trash, list_own_removed_keys, list_restorable_keys, remove_key, restore_key,
+};
 
 use std::time::Duration;
 

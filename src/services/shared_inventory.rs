@@ -5,12 +5,15 @@
 //! that cannot be written is written the next time. The record of a new key is written when the key is
 //! stored.
 
+mod conflict;
 mod history;
 mod lock;
 mod problems;
 mod read_only_view;
 mod reconcile;
 
+pub use conflict::find_conflict;
+pub(in crate::services) use conflict::find_conflict_async;
 pub use history::{KeyVersion, VersionState, list_versions};
 pub use lock::{PlanLock, lock_plan};
 pub use problems::{find_problems, loss_error};

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use keywright::api::openrouter::Attribution;
-use keywright::domain::{ApiKey, KeyDefaults, ProfileName, StoreKind, StoredKey};
+use keywright::domain::{ApiKey, KeyDefaults, ProfileName, StoreKind, StoredKey, TrashedKey};
 use keywright::services::keys;
-use keywright::services::provision::{PendingAttempts, ServiceContext, SkippedRows};
+use keywright::services::provision::{self, PendingAttempts, ServiceContext, SkippedRows};
 use keywright::services::shared_inventory;
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
-use keywright::storage::secret_store::SecretStore;
+use keywright::storage::secret_store::{EntryId, SecretStore};
 use secrecy::ExposeSecret;
 
 use super::engine::FakeEngine;
@@ -66,6 +66,12 @@ fn find(services: &ServiceContext) -> Option<StoredKey> {
     inventory::find_key(&services.location, SERVER, "ci").unwrap()
 }
 
+/// Returns the removed keys that can be restored, after the store was read.
+fn restorable(services: &ServiceContext) -> Vec<TrashedKey> {
+    keys::read_shared_trash(services).unwrap();
+    keys::list_restorable_keys(services, Timestamp::now()).unwrap()
+}
+
 #[test]
 fn a_key_that_a_colleague_removed_is_listed_and_restored() {
     let engine = FakeEngine::start();
@@ -73,7 +79,7 @@ fn a_key_that_a_colleague_removed_is_listed_and_restored() {
     let key = create(&eva, &key_text("a"));
     assert!(keys::remove_key(&eva, &key).unwrap().is_some());
     assert_eq!(engine.edit(|state| state.versions(CI)), 0);
-    let listed = keys::list_restorable_keys(&max, Timestamp::now()).unwrap();
+    let listed = restorable(&max);
     let [trashed] = listed.as_slice() else { panic!("{listed:?}") };
     assert_eq!((&trashed.key.label, &trashed.key.hash), (&key.label, &key.hash));
     assert!(trashed.removed_by().unwrap().contains('@'));
@@ -82,7 +88,7 @@ fn a_key_that_a_colleague_removed_is_listed_and_restored() {
     shared_inventory::write_records(&max).unwrap();
     let created_by = |key: &StoredKey| key.shared.as_ref().unwrap().created_by();
     assert_eq!(created_by(&find(&max).unwrap()), created_by(&key));
-    assert!(keys::list_restorable_keys(&eva, Timestamp::now()).unwrap().is_empty());
+    assert!(restorable(&eva).is_empty());
     let fields = engine.edit(|state| state.custom_metadata(CI));
     assert_eq!(fields.get("hash"), Some(&key.hash));
     assert!(!fields.contains_key("removed_by"), "{fields:?}");
@@ -100,5 +106,58 @@ fn what_a_colleague_stored_under_the_label_meanwhile_is_not_removed() {
     assert_eq!(error.meaning, "nothing was removed");
     let stored = services.secret_store.get(&entry_id("ci"), TIMEOUT).unwrap();
     assert_eq!(stored.expose_secret(), key_text("b"));
-    assert!(keys::list_restorable_keys(&services, Timestamp::now()).unwrap().is_empty());
+    assert!(restorable(&services).is_empty());
+}
+
+#[test]
+fn a_removal_is_listed_though_the_own_inventory_still_has_the_key() {
+    let engine = FakeEngine::start();
+    let (eva, max) = (machine(&engine), machine(&engine));
+    let key = create(&max, &key_text("a"));
+    shared_inventory::read_all(&eva, |_, _| ()).unwrap();
+    keys::remove_key(&eva, &find(&eva).unwrap()).unwrap();
+    let [trashed] = &restorable(&max)[..] else { panic!("the removal is hidden") };
+    assert_eq!(trashed.key.hash, key.hash);
+    // Without a reading in between, too.
+    assert_eq!(keys::restore_key(&max, trashed, &key.label).unwrap().hash, key.hash);
+}
+
+#[test]
+fn emptying_the_trash_deletes_neither_restored_keys_nor_those_of_others() {
+    let engine = FakeEngine::start();
+    let (eva, max) = (machine(&engine), machine(&engine));
+    let restored = create(&eva, &key_text("a"));
+    keys::remove_key(&eva, &restored).unwrap();
+    let trashed = restorable(&max).remove(0);
+    keys::restore_key(&max, &trashed, &restored.label).unwrap();
+    shared_inventory::write_records(&max).unwrap();
+    keys::read_shared_trash(&eva).unwrap();
+    assert_eq!(keys::list_own_removed_keys(&eva).unwrap(), []);
+    assert_eq!(keys::empty_trash(&eva).unwrap(), []);
+    assert_eq!(find(&eva).unwrap().hash, restored.hash);
+    // What someone else removed stays.
+    keys::remove_key(&max, &find(&max).unwrap()).unwrap();
+    let entry = max
+        .secret_store
+        .as_bao()
+        .unwrap()
+        .entry_path(&EntryId { service: "keywright trash".into(), account: restored.hash.clone() });
+    engine.edit(|state| state.set_custom_metadata(&entry, "removed_by", "max@desk"));
+    assert_eq!(restorable(&eva)[0].removed_by().as_deref(), Some("max@desk"));
+    assert_eq!(keys::empty_trash(&eva).unwrap(), []);
+    assert_eq!(restorable(&eva).len(), 1);
+    assert_eq!(keys::empty_trash(&max).unwrap().len(), 1);
+    assert!(restorable(&eva).is_empty());
+}
+
+#[test]
+fn a_label_that_a_colleague_freed_can_be_taken() {
+    let engine = FakeEngine::start();
+    let (eva, max) = (machine(&engine), machine(&engine));
+    let key = create(&max, &key_text("a"));
+    shared_inventory::read_all(&eva, |_, _| ()).unwrap();
+    assert!(provision::check_label(&eva, &key.label).is_err());
+    keys::remove_key(&max, &key).unwrap();
+    provision::check_label(&eva, &key.label).unwrap();
+    assert_eq!(find(&eva), None);
 }

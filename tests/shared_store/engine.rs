@@ -62,6 +62,10 @@ impl State {
         self.entries[path].1.clone()
     }
 
+    pub fn set_custom_metadata(&mut self, path: &str, name: &str, value: &str) {
+        self.entries.get_mut(path).unwrap().1.insert(name.into(), value.into());
+    }
+
     fn metadata(&self, path: &str) -> Option<Value> {
         let (versions, custom) = self.entries.get(path)?;
         Some(json!({ "current_version": versions.len(), "custom_metadata": custom }))

@@ -1,15 +1,17 @@
-//! `keywright trash`: lists removed keys, restores one, and deletes all.
+//! `keywright trash`: lists removed keys, restores one, and deletes those that the user removed.
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::json::{key_to_json, to_iso8601};
-use crate::cli::output::{confirm, print, print_json, print_result, print_stored_key, usage_error};
+use crate::cli::output::{
+    confirm, print, print_json, print_result, print_stored_key, print_warning, usage_error,
+};
 use crate::cli::table::{Column, format_table, terminal_width};
 use crate::domain::{
-    ErrorKind, Label, TRASH_DAYS, TrashedKey, UserError, format_date, format_relative_time,
-    sanitize,
+    ErrorKind, Label, TRASH_DAYS, TrashedKey, UserError, format_command, format_date,
+    format_relative_time, sanitize,
 };
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
@@ -22,7 +24,7 @@ pub enum TrashCommand {
     List(ListArgs),
     /// Store a removed key again
     Restore(RestoreArgs),
-    /// Delete all removed keys from this machine at once
+    /// Delete the keys that you removed for good at once, in a shared store for everybody
     Empty(EmptyArgs),
 }
 
@@ -59,19 +61,22 @@ impl TrashCommand {
     }
 
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
-        let restorable = || {
-            keys::list_restorable_keys(services, Timestamp::now())
-                .map_err(|error| error.to_user_error())
-        };
+        // What others removed and restored is in the shared store.
+        let read = keys::read_shared_trash(services).map_err(|error| error.to_user_error());
         let trash = match self {
-            Self::List(_) | Self::Restore(_) => restorable()?,
-            // This includes keys that are too old to be restored and are not deleted yet.
-            Self::Empty(_) => {
-                keys::read_shared_trash(services).map_err(|error| error.to_user_error())?;
-                inventory::list_trash(&services.location, &services.server)
-                    .map_err(|error| error.to_user_error())?
+            Self::List(_) | Self::Restore(_) => {
+                keys::list_restorable_keys(services, Timestamp::now())
             }
+            Self::Empty(_) => keys::list_own_removed_keys(services),
         };
+        let trash = trash.map_err(|error| error.to_user_error())?;
+        match (self, read) {
+            (Self::Empty(_), read) => read?,
+            (Self::List(_) | Self::Restore(_), Err(error)) => print_warning(
+                &error.with_meaning("what others removed or restored since is not shown"),
+            ),
+            (Self::List(_) | Self::Restore(_), Ok(())) => {}
+        }
         match self {
             Self::List(ListArgs { json: true }) => print_json(&trash_to_json(&trash)),
             Self::List(_) if trash.is_empty() => print("the trash is empty\n"),
@@ -132,9 +137,21 @@ fn restore_key(
             .map_err(|error| error.with_meaning("nothing was changed"))?,
         None => trashed.key.label.clone(),
     };
-    let restored =
-        keys::restore_key(services, trashed, &label).map_err(|error| error.to_user_error())?;
+    let restored = keys::restore_key(services, trashed, &label)
+        .map_err(|error| restore_error(&error, &trashed.key.label))?;
     print_stored_key(&restored, &services.for_key(&restored))
+}
+
+/// Returns the error of a removed key that is not restored; a taken label leaves the choice of another.
+fn restore_error(error: &keys::Error, removed: &Label) -> UserError {
+    let user_error = error.to_user_error();
+    match error {
+        keys::Error::LabelTaken(_) | keys::Error::LabelInSecretStore(_) => {
+            let restore = format_command(&["trash", "restore", "--as", "NEW"], &[removed.as_str()]);
+            UserError { advice: format!("restore it with another label: {restore}"), ..user_error }
+        }
+        _ => user_error,
+    }
 }
 
 fn empty_trash(
@@ -142,11 +159,16 @@ fn empty_trash(
     trash: &[TrashedKey],
     is_confirmed: bool,
 ) -> Result<(), UserError> {
+    let is_shared =
+        |trashed: &TrashedKey| services.for_key(&trashed.key).secret_store.kind().is_shared();
     if !is_confirmed && !trash.is_empty() {
-        let labels: Vec<String> =
-            trash.iter().map(|trashed| format!("'{}'", trashed.key.label)).collect();
+        let quote = |trashed: &TrashedKey| {
+            let reach = if is_shared(trashed) { " for everybody" } else { "" };
+            format!("'{}'{reach}", trashed.key.label)
+        };
+        let labels: Vec<String> = trash.iter().map(quote).collect();
         confirm(&format!(
-            "Delete {} from this machine for good? The text of a key cannot be fetched again.",
+            "Delete {} for good? The text of a key cannot be fetched again.",
             labels.join(", ")
         ))?;
     }
@@ -154,12 +176,17 @@ fn empty_trash(
     // name.
     let deleted = keys::empty_trash(services).map_err(|error| error.to_user_error())?;
     if deleted.is_empty() {
-        return print("the trash is empty\n");
+        let others = inventory::list_trash(&services.location, &services.server);
+        return match others.map_err(|error| error.to_user_error())?.len() {
+            0 => print("the trash is empty\n"),
+            _ => print("nothing to delete: what is in the trash was removed by others\n"),
+        };
     }
     let lines = deleted.iter().map(|trashed| {
         format!(
-            "deleted {}; it stays valid at OpenRouter until you delete it at {}\n",
+            "deleted {}{}; it stays valid at OpenRouter until you delete it at {}\n",
             trashed.key.label,
+            if is_shared(trashed) { " for everybody" } else { "" },
             trashed.key.page_url()
         )
     });

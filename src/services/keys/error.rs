@@ -4,6 +4,7 @@ use super::management_error::classify_management_error;
 use super::resource_error::ResourceError;
 use crate::api::openrouter;
 use crate::domain::{ErrorKind, Label, UserError, format_command};
+use crate::services::shared_inventory;
 use crate::storage::json_store;
 use crate::storage::secret_store;
 
@@ -168,6 +169,15 @@ pub enum Error {
     },
 }
 
+impl From<shared_inventory::Error> for Error {
+    fn from(error: shared_inventory::Error) -> Self {
+        match error {
+            shared_inventory::Error::Store(error) => error.into(),
+            shared_inventory::Error::Inventory(error) => error.into(),
+        }
+    }
+}
+
 const UNCHANGED: &str = "nothing was changed";
 const NOT_STORED: &str = "nothing was stored";
 
@@ -275,7 +285,7 @@ impl Error {
             Self::TrashMismatch(_) => (
                 ErrorKind::Failed,
                 "nothing was restored: another program wrote that entry",
-                "if you do not need it, delete it with all removed keys: keywright trash empty".into(),
+                "if you do not need it, delete it with all keys that you removed: keywright trash empty".into(),
             ),
             Self::MissingSecret { label, .. } => (
                 ErrorKind::NotFound,

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::trash::find_conflict;
 use super::{Error, create_secret, delete_secret, retry_request, secret_for};
 use crate::api::openrouter;
 use crate::domain::{ApiKey, CheckResult, KeyInfo, KnownAccounts, Label, StoredKey};
 use crate::services::provision::{self, ServiceContext};
+use crate::services::shared_inventory::find_conflict_async;
 use crate::storage::inventory;
 
 /// Checks a key, stores it under `label` and adds it to the inventory. Stores nothing if the server
@@ -18,13 +20,10 @@ pub async fn import_key(
     key: &ApiKey,
 ) -> Result<StoredKey, Error> {
     let hash = key.hash();
-    for stored_key in inventory::list_keys(&services.location, &services.server)? {
-        if stored_key.hash == hash {
-            return Err(Error::KeyAlreadyStored(stored_key.label));
-        }
-        if stored_key.label.is_same(label.as_str()) {
-            return Err(Error::LabelTaken(stored_key.label));
-        }
+    let (own_hash, own_label) = (hash.clone(), label.clone());
+    let find = move |keys: &[StoredKey]| find_conflict(keys.iter(), &own_hash, &own_label);
+    if let Some(conflict) = find_conflict_async(services, find).await? {
+        return Err(conflict);
     }
     ensure_label_free(services, label, &hash).await?;
     let reserve = services.location.reserve_space()?;

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::domain::{KeyPatch, Label, ManagementKey, StoredKey, UserError};
 use crate::services::provision::{self, ServiceContext};
+use crate::services::shared_inventory::find_conflict_async;
 use crate::storage::inventory;
 
 /// A key under its new label.
@@ -36,8 +37,12 @@ pub async fn rename_key(
     {
         return Err(Error::NotInInventory(old.label.clone()));
     }
-    if is_label_taken(stored_keys.iter(), old, new) {
-        return Err(Error::LabelTaken(new.clone()));
+    let (old_key, new_label) = (old.clone(), new.clone());
+    let find = move |keys: &[StoredKey]| {
+        is_label_taken(keys.iter(), &old_key, &new_label).then(|| new_label.clone())
+    };
+    if let Some(label) = find_conflict_async(services, find).await? {
+        return Err(Error::LabelTaken(label));
     }
     let Some(key) = secret_for(services, &old.label).await? else {
         return Err(missing_error(services, &old.label));

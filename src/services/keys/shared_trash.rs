@@ -1,16 +1,19 @@
 //! The removed keys of a shared store. Their entries say which keys they are, so that everyone who uses
 //! the store can list and restore them.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use super::Error;
+use super::trash::remove_from_trash;
 use crate::domain::{
     KeyLocation, Label, SharedRecord, StoredKey, TrashedKey, is_key_hash, join_pairs, sort_by_key,
     split_fields,
 };
 use crate::platform::environment::user_at_host;
 use crate::services::provision::ServiceContext;
-use crate::services::shared_inventory::shared_services;
+use crate::services::shared_inventory::{read_all, shared_services};
 use crate::storage::inventory;
 use crate::storage::secret_store::bao::BaoStore;
 use crate::storage::secret_store::{self, EntryId};
@@ -41,17 +44,33 @@ pub(super) fn describe_removed_key(
     }
 }
 
-/// Adds the keys that others removed from the shared store to the list of removed keys. Does nothing
-/// without a shared store. Blocks.
+/// Reads the shared store: its keys into the inventory, and its removed keys into the list of removed
+/// keys, which loses those that others restored or deleted. Does nothing without a shared store.
+/// Blocks.
 pub fn read_shared_trash(services: &ServiceContext) -> Result<(), Error> {
     let Some(services) = shared_services(services) else { return Ok(()) };
     let Some(store) = services.secret_store.as_bao() else { return Ok(()) };
     let service = trash_service(&services.keychain_service);
     let known = inventory::list_trash(&services.location, &services.server)?;
-    let is_new =
-        |hash: &String| is_key_hash(hash) && !known.iter().any(|trashed| trashed.key.hash == *hash);
+    // A key that is listed as stored would not be listed as removed.
+    read_all(&services, |_, _| ())?;
+    let stored = inventory::list_keys(&services.location, &services.server)?;
     let folder = store.folder_path(&service);
     let mut names = store.list(&folder)?;
+    let hashes: HashSet<String> =
+        names.iter().filter_map(|name| BaoStore::decode_name(name)).collect();
+    let kind = services.secret_store.kind();
+    let is_in_trash = |hash: &String| {
+        hashes.contains(hash) && !stored.iter().any(|stored_key| stored_key.hash == *hash)
+    };
+    let is_outdated =
+        |trashed: &&TrashedKey| trashed.key.is_in_store(&kind) && !is_in_trash(&trashed.key.hash);
+    let outdated: Vec<_> = known.iter().filter(is_outdated).cloned().collect();
+    if !outdated.is_empty() {
+        remove_from_trash(&services, &outdated)?;
+    }
+    let is_new =
+        |hash: &String| is_key_hash(hash) && !known.iter().any(|trashed| trashed.key.hash == *hash);
     names.retain(|name| BaoStore::decode_name(name).is_some_and(|hash| is_new(&hash)));
     if names.is_empty() {
         return Ok(());

@@ -7,14 +7,16 @@
 use jiff::Timestamp;
 
 use super::remote_update::remove_copy;
+use super::shared_trash::describe_removed_key;
 pub(super) use super::shared_trash::trash_service;
-use super::shared_trash::{describe_removed_key, read_shared_trash};
 use super::{Error, find_secret, secrets_equal, to_api_key};
 use crate::domain::{
     ErrorKind, KnownAccounts, Label, SecretLoss, StoreKind, StoredKey, TrashedKey, UserError,
     format_command,
 };
+use crate::platform::environment::user_at_host;
 use crate::services::provision::{self, ServiceContext};
+use crate::services::shared_inventory;
 use crate::storage::inventory;
 use crate::storage::journal;
 use crate::storage::secret_store::{self, EntryId};
@@ -31,14 +33,11 @@ fn trash_entry_id(services: &ServiceContext, hash: &str) -> EntryId {
 
 /// Returns the removed keys that can be restored, the last removed first: their time is not over, and
 /// their store still has their text. A store that would ask for a passphrase, or that cannot be read
-/// now, is not asked. Blocks.
+/// now, is not asked. Those of a shared store are as [`read_shared_trash`](super::read_shared_trash) has left them. Blocks.
 pub fn list_restorable_keys(
     services: &ServiceContext,
     now: Timestamp,
 ) -> Result<Vec<TrashedKey>, Error> {
-    if let Err(error) = read_shared_trash(services) {
-        tracing::warn!(%error, "what others removed from the shared store could not be read");
-    }
     let mut trash = inventory::list_trash(&services.location, &services.server)?;
     let mut hashes_in_stores: Vec<(StoreKind, Option<Vec<String>>)> = Vec::new();
     trash.retain(|trashed| {
@@ -146,8 +145,8 @@ pub fn restore_key(
 ) -> Result<StoredKey, Error> {
     let reserve = services.location.reserve_space()?;
     let _storing_lock = provision::lock_storing_blocking(services)?;
-    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
-    find_conflict(stored_keys.iter(), trashed, label).map_or(Ok(()), Err)?;
+    let find = |keys: &[StoredKey]| find_conflict(keys.iter(), &trashed.key.hash, label);
+    shared_inventory::find_conflict(services, find)?.map_or(Ok(()), Err)?;
     let services = &services.for_key(&trashed.key);
     let (store, timeout) = (&services.secret_store, services.secret_store_timeout);
     let entry_id = services.entry_id(label.as_str());
@@ -191,11 +190,21 @@ pub fn restore_key(
     Ok(restored)
 }
 
-/// Deletes the secrets of all removed keys, and returns the keys. Blocks.
+/// Returns the keys that this user removed, the last removed first, also those that are too old to be
+/// restored and not deleted yet. What others removed from a shared store is theirs to delete. Blocks.
+pub fn list_own_removed_keys(services: &ServiceContext) -> Result<Vec<TrashedKey>, Error> {
+    let own_name = user_at_host();
+    let mut trash = inventory::list_trash(&services.location, &services.server)?;
+    trash.retain(|trashed| trashed.removed_by().is_none_or(|who| who == own_name));
+    Ok(trash)
+}
+
+/// Deletes the secrets of the keys that this user removed, and returns the keys. Those of a shared
+/// store are as [`read_shared_trash`](super::read_shared_trash) has left them. Blocks.
 pub fn empty_trash(services: &ServiceContext) -> Result<Vec<TrashedKey>, Error> {
     let reserve = services.location.reserve_space()?;
     let _storing_lock = provision::lock_storing_blocking(services)?;
-    let trash = inventory::list_trash(&services.location, &services.server)?;
+    let trash = list_own_removed_keys(services)?;
     // Every store is opened before anything is deleted.
     for trashed in &trash {
         let services = services.for_key(&trashed.key);
@@ -210,11 +219,13 @@ pub fn empty_trash(services: &ServiceContext) -> Result<Vec<TrashedKey>, Error> 
         // One by one, so that the list never names a key whose secret is gone.
         remove_from_trash(services, std::slice::from_ref(trashed))?;
     }
-    // Also those that an interruption left there.
+    // Also those that an interruption left there. In a shared store others have theirs there.
     let (store, timeout) = (&services.secret_store, services.secret_store_timeout);
-    let service = trash_service(&services.keychain_service);
-    for account in store.list_accounts(&service, timeout)? {
-        store.delete(&EntryId { service: service.clone(), account }, timeout)?;
+    if !store.kind().is_shared() {
+        let service = trash_service(&services.keychain_service);
+        for account in store.list_accounts(&service, timeout)? {
+            store.delete(&EntryId { service: service.clone(), account }, timeout)?;
+        }
     }
     drop(reserve);
     Ok(trash)
@@ -248,7 +259,10 @@ fn delete_secret(services: &ServiceContext, trashed: &TrashedKey) -> Result<(), 
 }
 
 /// Removes keys from the list of removed keys, and the usage history of those that are not stored again.
-fn remove_from_trash(services: &ServiceContext, deleted: &[TrashedKey]) -> Result<(), Error> {
+pub(super) fn remove_from_trash(
+    services: &ServiceContext,
+    deleted: &[TrashedKey],
+) -> Result<(), Error> {
     let is_deleted = |trashed: &TrashedKey| {
         deleted.iter().any(|other| other.is_key(&trashed.key.server, &trashed.key.hash))
     };
@@ -299,7 +313,7 @@ fn take_from_trash(
     let (server, hash) = (&trashed.key.server, &trashed.key.hash);
     inventory::update_trash(&services.location, |keys, trash| {
         let of_server = |key: &&StoredKey| key.server == *server;
-        if let Some(conflict) = find_conflict(keys.iter().filter(of_server), trashed, label) {
+        if let Some(conflict) = find_conflict(keys.iter().filter(of_server), hash, label) {
             return Err(conflict);
         }
         let index = trash
@@ -319,13 +333,14 @@ fn take_from_trash(
     })?
 }
 
-fn find_conflict<'a>(
+/// Returns the error if one of the stored keys is the key with `hash` or has `label`.
+pub(super) fn find_conflict<'a>(
     mut keys: impl Iterator<Item = &'a StoredKey>,
-    trashed: &TrashedKey,
+    hash: &str,
     label: &Label,
 ) -> Option<Error> {
     keys.find_map(|key| {
-        if key.hash == trashed.key.hash {
+        if key.hash == hash {
             return Some(Error::KeyAlreadyStored(key.label.clone()));
         }
         key.label.is_same(label.as_str()).then(|| Error::LabelTaken(key.label.clone()))

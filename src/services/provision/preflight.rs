@@ -11,9 +11,9 @@ use super::{
 use crate::api::oauth::{self, Pkce};
 use crate::domain::{
     KeyRequest, Label, PendingReplacement, ProvisioningEvent, RequestedPolicy, StoreKind,
-    encode_hex,
+    StoredKey, encode_hex,
 };
-use crate::storage::inventory;
+use crate::services::shared_inventory::{find_conflict, find_conflict_async};
 use crate::storage::journal::{Attempt, AttemptGuard, AttemptStage};
 use crate::storage::json_store::SpaceReserve;
 use crate::storage::secret_store;
@@ -72,13 +72,14 @@ pub async fn discard_attempts(attempts: Vec<PreparedAttempt>, services: &Service
     }
 }
 
-/// Checks that no key with this label is stored.
+/// Checks that no key with this label is stored. Blocks.
 ///
 /// # Errors
 /// Returns an error if there is one, or if the inventory cannot be read.
 pub fn check_label(services: &ServiceContext, label: &Label) -> Result<(), Error> {
-    let found = inventory::find_key(&services.location, &services.server, label.as_str())?;
-    found.map_or(Ok(()), |key| Err(shared_entry::taken_error(key, label)))
+    let has_label = |key: &&StoredKey| key.label.is_same(label.as_str());
+    let taken = find_conflict(services, |keys| keys.iter().find(has_label).cloned())?;
+    taken.map_or(Ok(()), |key| Err(shared_entry::taken_error(key, label)))
 }
 
 /// Checks what can fail before a browser opens: that the label is free, the proxy and certificate
@@ -90,16 +91,15 @@ async fn preflight(
     services: &ServiceContext,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<Vec<PreparedAttempt>, Error> {
-    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
-    let is_taken = |label: &Label| stored_keys.iter().any(|key| key.label.is_same(label.as_str()));
-    match items.iter().position(|(_, label)| is_taken(label)) {
-        Some(0) => {
-            let label = items[0].1;
-            return Err(check_label(services, label)
-                .err()
-                .unwrap_or(Error::LabelTaken(label.clone())));
-        }
-        Some(taken) => items.truncate(taken),
+    let labels: Vec<Label> = items.iter().map(|(_, label)| (*label).clone()).collect();
+    let find_taken = move |keys: &[StoredKey]| {
+        let find_key = |label: &Label| keys.iter().find(|key| key.label.is_same(label.as_str()));
+        let mut taken = labels.iter().map(find_key).enumerate();
+        taken.find_map(|(index, key)| Some((index, key?.clone())))
+    };
+    match find_conflict_async(services, find_taken).await? {
+        Some((0, key)) => return Err(shared_entry::taken_error(key, items[0].1)),
+        Some((taken, _)) => items.truncate(taken),
         None => {}
     }
     let store = items.first().and_then(|(request, _)| request.store.as_ref());

@@ -52,7 +52,8 @@ pub(super) async fn read_shared_key(services: &ServiceContext, label: &Label) ->
         return Ok(());
     }
     let (services, label) = (services.clone(), label.clone());
-    to_result(run_blocking(move || shared_inventory::read_key(&services, label.as_str())).await)
+    let read = run_blocking(move || shared_inventory::read_key(&services, label.as_str())).await;
+    Ok(read.unwrap_or(Ok(()))?)
 }
 
 /// Reads all keys of the shared store into the inventory.
@@ -61,15 +62,7 @@ pub(in crate::services::keys) async fn read_shared_keys(
 ) -> Result<(), Error> {
     let services = services.clone();
     let read = move || shared_inventory::read_all(&services, |_, _| ()).map(drop);
-    to_result(run_blocking(read).await)
-}
-
-fn to_result(read: Option<Result<(), shared_inventory::Error>>) -> Result<(), Error> {
-    match read {
-        Some(Err(shared_inventory::Error::Store(error))) => Err(error.into()),
-        Some(Err(shared_inventory::Error::Inventory(error))) => Err(error.into()),
-        Some(Ok(())) | None => Ok(()),
-    }
+    Ok(run_blocking(read).await.unwrap_or(Ok(()))?)
 }
 
 /// Returns the error for a label that has another key than the inventory says.
