@@ -261,11 +261,13 @@ fn in_every_state(size: (u16, u16)) -> Model {
 fn revealed_key_is_hidden_after_ten_seconds() {
     let mut model = loaded_model((80, 24));
     let effects = update(&mut model, Msg::Intent(Intent::ToggleReveal), now());
-    let [Effect::Request(ticket, Request::ReadSecret(label))] = &effects[..] else {
+    let [Effect::Request(ticket, Request::ReadSecret(key))] = &effects[..] else {
         panic!("{effects:?}")
     };
-    let msg =
-        Msg::Response(*ticket, Response::SecretRead { label: label.clone(), result: Ok(secret()) });
+    let msg = Msg::Response(
+        *ticket,
+        Response::SecretRead { label: key.label.clone(), result: Ok(secret()) },
+    );
     update(&mut model, msg, now());
     let whole = format!("sk-or-v1-{}", "5ec7e7".repeat(10));
     for (columns, is_on_one_line) in [(60, false), (75, true), (80, true), (160, true), (300, true)]

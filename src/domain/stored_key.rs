@@ -242,6 +242,11 @@ impl StoredKey {
         matches!(&self.location, KeyLocation::Stored(kind) if kind == store)
     }
 
+    /// Returns whether the secret is in a store that others use too.
+    pub const fn is_shared(&self) -> bool {
+        matches!(&self.location, KeyLocation::Stored(kind) if kind.is_shared())
+    }
+
     /// Returns whether the secret is stored here; otherwise this is a row of the account's list.
     pub const fn is_stored(&self) -> bool {
         matches!(self.location, KeyLocation::Stored(_))

@@ -20,13 +20,13 @@ use url::Url;
 
 use super::{Clock, LoopEvent, SandboxControls};
 use crate::domain::{
-    ApiKey, AuthorizationResponse, ErrorKind, Label, ManagementKey, ProfileName, UserError,
+    ApiKey, AuthorizationResponse, ErrorKind, ManagementKey, ProfileName, StoredKey, UserError,
     format_usd,
 };
 use crate::platform::blocking_call;
 use crate::platform::browser::{self, BrowserAvailability};
 use crate::platform::clipboard::{self, Clipboard, CopyDestination, CopyMethod};
-use crate::services::keys::{BatchCommand, load_key};
+use crate::services::keys::{BatchCommand, load_listed_key};
 use crate::services::provision::{self, ProvisioningControls, ServiceContext};
 use crate::storage::inventory::InventoryStamp;
 use crate::storage::json_store::StoreLocation;
@@ -177,15 +177,15 @@ impl EffectRunner {
             Effect::CopyShownKey(key) => {
                 self.copy_to_clipboard(move |_| Ok(to_secret_string(&key)));
             }
-            Effect::CopyStoredKey(label) => {
+            Effect::CopyStoredKey(key) => {
                 self.copy_to_clipboard(move |services| {
-                    load_key(services, &label)
+                    load_listed_key(services, &key)
                         .map(|key| to_secret_string(&key))
                         .map_err(|error| error.to_user_error())
                 });
             }
-            Effect::CopyAsVariables(labels) => {
-                self.copy_to_clipboard(move |services| format_variables(services, &labels));
+            Effect::CopyAsVariables(keys) => {
+                self.copy_to_clipboard(move |services| format_variables(services, &keys));
             }
             Effect::CopyUrl(address) => {
                 self.copy_to_clipboard(move |_| Ok(SecretString::from(address)));
@@ -360,13 +360,13 @@ async fn clear_clipboard_later(
 #[expect(clippy::disallowed_methods, reason = "copies the key")]
 fn format_variables(
     services: &ServiceContext,
-    labels: &[Label],
+    keys: &[StoredKey],
 ) -> Result<SecretString, UserError> {
     let mut text = Zeroizing::new(String::new());
     let mut names: Vec<String> = Vec::new();
-    for label in labels {
-        let key = load_key(services, label).map_err(|error| error.to_user_error())?;
-        let base = label.to_variable_name();
+    for stored_key in keys {
+        let key = load_listed_key(services, stored_key).map_err(|error| error.to_user_error())?;
+        let base = stored_key.label.to_variable_name();
         let mut name = base.clone();
         // Two labels may differ only in characters that a variable cannot have.
         for number in 2.. {

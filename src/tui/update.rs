@@ -314,6 +314,8 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             refresh::start(model)
         }
         Msg::Notice(notice) => {
+            // What failed may be the copying of a key that others changed.
+            model.is_inventory_check_due |= notice.is_err();
             model.notify(notice);
             Vec::new()
         }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use keywright::api::openrouter::Attribution;
-use keywright::domain::{ApiKey, KeyDefaults, ProfileName, StoreKind, StoredKey, TrashedKey};
+use keywright::domain::{
+    ApiKey, KeyDefaults, KeyUpdate, KeyUpdateOutcome, Label, ManagementKey, ProfileName, StoreKind,
+    StoredKey, TrashedKey, UserError,
+};
 use keywright::services::keys;
 use keywright::services::provision::{self, PendingAttempts, ServiceContext, SkippedRows};
 use keywright::services::shared_inventory;
@@ -13,7 +16,7 @@ use keywright::storage::json_store::StoreLocation;
 use keywright::storage::secret_store::{EntryId, SecretStore};
 use secrecy::ExposeSecret;
 
-use super::engine::FakeEngine;
+use super::engine::{FakeEngine, State};
 use super::{CI, TIMEOUT, bao, entry_id, secret};
 
 const SERVER: &str = "https://openrouter.ai";
@@ -160,4 +163,116 @@ fn a_label_that_a_colleague_freed_can_be_taken() {
     keys::remove_key(&max, &key).unwrap();
     provision::check_label(&eva, &key.label).unwrap();
     assert_eq!(find(&eva), None);
+}
+
+/// Returns the message of each act on a key as a machine listed it before a colleague changed it.
+fn act_on_stale_key(services: &ServiceContext, stale: &StoredKey) -> Vec<UserError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let management = ManagementKey::from("sk-or-v1-management".to_owned());
+    let update = |new_label: Option<&str>| KeyUpdate {
+        key: stale.clone(),
+        account_patch: None,
+        guardrail: None,
+        new_label: new_label.map(|label| label.parse().unwrap()),
+    };
+    let failed = |outcome| match outcome {
+        KeyUpdateOutcome::Failed(error) => error,
+        other => panic!("{other:?}"),
+    };
+    runtime.block_on(async {
+        let disabled = keys::set_disabled(services, &management, stale, true).await;
+        // Revoking and removing begin with this.
+        let removed = keys::keep_earlier_keys(services, stale, &stale.label).await;
+        let new: Label = "other".parse().unwrap();
+        vec![
+            disabled.unwrap_err().to_user_error(),
+            removed.unwrap_err().to_user_error(),
+            keys::rename_key(services, stale, &new, None).await.unwrap_err().to_user_error(),
+            failed(keys::apply_key_update(services, update(None)).await),
+            failed(keys::apply_key_update(services, update(Some("other"))).await),
+            keys::load_listed_key(services, stale).unwrap_err().to_user_error(),
+        ]
+    })
+}
+
+#[test]
+fn nothing_is_done_to_a_key_that_a_colleague_replaced_renamed_or_removed_meanwhile() {
+    let old_path = "keywright/default/ci%20(old)";
+    type Change<'a> = &'a dyn Fn(&mut State);
+    let changes: [(Change<'_>, &str, &str); 4] = [
+        (
+            &|state| state.write(CI, &key_text("b")),
+            "someone else replaced the key of 'ci' in the meantime",
+            "nothing was done",
+        ),
+        (
+            &|state| {
+                state.write(CI, &key_text("b"));
+                state.write(old_path, &key_text("a"));
+            },
+            "someone else replaced the key of 'ci' in the meantime",
+            "nothing was done; the earlier key is 'ci (old)' now",
+        ),
+        (
+            &|state| {
+                state.remove(CI);
+                state.write(old_path, &key_text("a"));
+            },
+            "someone else renamed 'ci' to 'ci (old)' in the meantime",
+            "nothing was done",
+        ),
+        (
+            &|state| state.remove(CI),
+            "someone else removed 'ci' in the meantime",
+            "nothing was done",
+        ),
+    ];
+    for (change, message, meaning) in changes {
+        let engine = FakeEngine::start();
+        let (eva, max) = (machine(&engine), machine(&engine));
+        create(&eva, &key_text("a"));
+        shared_inventory::read_all(&max, |_, _| ()).unwrap();
+        let stale = find(&max).unwrap();
+        engine.edit(|state| {
+            change(state);
+            state.requests.clear();
+        });
+        for error in act_on_stale_key(&max, &stale) {
+            assert_eq!((&*error.message, &*error.meaning), (message, meaning));
+            assert!(error.advice.contains("keywright "), "{}", error.advice);
+        }
+        // The inventory has what the store has now, and nothing was written.
+        assert_ne!(find(&max).map(|key| key.hash), Some(stale.hash));
+        engine.edit(|state| assert!(state.requests.iter().all(|line| line.starts_with("GET"))));
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test compares secrets")]
+fn the_current_key_is_loaded_with_one_request() {
+    let engine = FakeEngine::start();
+    let services = machine(&engine);
+    let key = create(&services, &key_text("a"));
+    engine.edit(|state| state.requests.clear());
+    let loaded = keys::load_listed_key(&services, &key).unwrap();
+    assert_eq!(loaded.expose_secret(), key_text("a"));
+    engine.edit(|state| assert_eq!(state.requests.len(), 1));
+}
+
+#[test]
+fn the_text_of_another_key_is_not_loaded_from_a_store_of_this_machine() {
+    let engine = FakeEngine::start();
+    let mut services = machine(&engine);
+    let stored = (entry_id("ci"), secret(&key_text("b")));
+    services.secret_store = SecretStore::memory_with_entries(vec![stored]);
+    let key = |text: &str| {
+        let key = ApiKey::from(key_text(text));
+        let label = "ci".parse().unwrap();
+        StoredKey::new(label, &key, SERVER.into(), StoreKind::Memory, Timestamp::now())
+    };
+    // Another program rotated the key.
+    inventory::upsert_keys(&services.location, vec![key("b")]).unwrap();
+    let error = keys::load_listed_key(&services, &key("a")).unwrap_err().to_user_error();
+    assert_eq!(error.message, "another program replaced the key of 'ci' in the meantime");
+    assert!(keys::load_listed_key(&services, &key("b")).is_ok());
 }

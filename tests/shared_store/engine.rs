@@ -89,6 +89,10 @@ impl State {
         self.entries.entry(path.into()).or_default().0.push(version);
     }
 
+    pub fn remove(&mut self, path: &str) {
+        self.entries.remove(path);
+    }
+
     pub fn delete_version(&mut self, path: &str, destroy: bool) {
         let version = self.entries.get_mut(path).unwrap().0.last_mut().unwrap();
         (version.is_deleted, version.is_destroyed) = (true, destroy);

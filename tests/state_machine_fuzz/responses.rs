@@ -293,9 +293,9 @@ impl Fuzzer {
                 ticket,
                 Response::ProvisioningFinished(rng.provisioning_outcome(entry, key)),
             ),
-            Effect::Request(ticket, Request::ReadSecret(label)) => Msg::Response(
+            Effect::Request(ticket, Request::ReadSecret(key)) => Msg::Response(
                 ticket,
-                Response::SecretRead { label, result: rng.or_error(Rng::key) },
+                Response::SecretRead { label: key.label, result: rng.or_error(Rng::key) },
             ),
             Effect::CopyShownKey(_)
             | Effect::CopyStoredKey(_)

@@ -110,11 +110,13 @@ fn a_revealed_key_is_hidden_when_its_row_shows_a_key_of_the_same_name() {
         AccountKeys { keys: vec![account_key("laptop"), same_name], revoked_hashes: Vec::new() };
     send(&mut model, Msg::Response(ticket, Response::AccountKeysLoaded(Ok(account))));
     let effects = send_intent(&mut model, Intent::ToggleReveal);
-    let [Effect::Request(ticket, Request::ReadSecret(label))] = &effects[..] else {
+    let [Effect::Request(ticket, Request::ReadSecret(key))] = &effects[..] else {
         panic!("{effects:?}")
     };
-    let secret_read =
-        Msg::Response(*ticket, Response::SecretRead { label: label.clone(), result: Ok(secret()) });
+    let secret_read = Msg::Response(
+        *ticket,
+        Response::SecretRead { label: key.label.clone(), result: Ok(secret()) },
+    );
     send(&mut model, secret_read);
     assert!(model.dashboard.revealed_key.is_some());
     send_intent(&mut model, Intent::NextScope);

@@ -59,10 +59,10 @@ fn a_key_is_shown_for_ten_seconds_and_hidden_by_moving_on() {
     let mut model = model_with_keys(&["laptop", "ci"]);
     let show = |model: &mut Model| {
         let effects = send_intent(model, Intent::ToggleReveal);
-        let [Effect::Request(ticket, Request::ReadSecret(label))] = &effects[..] else {
+        let [Effect::Request(ticket, Request::ReadSecret(key))] = &effects[..] else {
             panic!("{effects:?}")
         };
-        let (ticket, label) = (*ticket, label.clone());
+        let (ticket, label) = (*ticket, key.label.clone());
         send(model, Msg::Response(ticket, Response::SecretRead { label, result: Ok(secret()) }));
         assert!(model.dashboard.revealed_key.is_some());
         assert_eq!(model.next_tick_at(), Some(now() + SignedDuration::from_secs(1)));

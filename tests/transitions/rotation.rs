@@ -184,7 +184,7 @@ fn a_leaked_key_that_was_replaced_is_copied() {
     assert!(
         effects
             .iter()
-            .any(|e| matches!(e, Effect::CopyStoredKey(label) if label.as_str() == "laptop"))
+            .any(|e| matches!(e, Effect::CopyStoredKey(key) if key.label.as_str() == "laptop"))
     );
 }
 

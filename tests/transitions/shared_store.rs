@@ -103,3 +103,30 @@ fn a_key_that_waits_for_the_engine_needs_attention_until_it_is_moved() {
     assert_eq!(labels(&model), ["ci"]);
     assert_eq!(model.dashboard.attention_list, []);
 }
+
+#[test]
+fn a_failed_act_reads_the_keys_again_and_shows_what_others_changed() {
+    let (mut model, ticket) = reading(vec![shared_key("ci")]);
+    finish(&mut model, ticket, vec![shared_key("ci")], None, false);
+    let checks = |effects: &[Effect]| effects.iter().any(|e| matches!(e, Effect::CheckInventory));
+    // Each act names the key as it is on screen, so that another key is not taken for it.
+    let effects = send_intent(&mut model, Intent::Copy);
+    let copied = effects.iter().any(
+        |effect| matches!(effect, Effect::CopyStoredKey(key) if key.hash == shared_key("ci").hash),
+    );
+    assert!(copied, "{effects:?}");
+    let replaced = user_error(ErrorKind::Failed);
+    let effects = send(&mut model, Msg::Notice(Err(replaced.clone())));
+    assert!(checks(&effects), "{effects:?}");
+    send_intent(&mut model, Intent::ToggleDisabled);
+    send_intent(&mut model, Intent::Yes);
+    let result = Err(replaced.clone());
+    let label = shared_key("ci").label;
+    let effects = send(&mut model, Msg::KeyDisabledSet { label, result, warning: None });
+    assert!(checks(&effects), "{effects:?}");
+    let mut other = shared_key("ci");
+    other.hash = "other".into();
+    send(&mut model, Msg::InventoryChanged(vec![other]));
+    assert_eq!(model.notice, Some(Err(replaced)));
+    assert_eq!(model.dashboard.selected_key().unwrap().hash, "other");
+}

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::current_key::check_current;
 use super::rotate::{find_free_label, read_shared_keys};
 use super::{Error, store_secret, to_api_key};
 use crate::api::openrouter;
@@ -56,12 +57,13 @@ impl EarlierVersions {
 }
 
 /// Stores those keys of earlier versions that OpenRouter may still accept and that are in no list, as
-/// `LABEL (old)`. Does nothing for a key of another store.
+/// `LABEL (old)`. Does nothing for a key of another store. Fails if the label names another key by now.
 pub async fn keep_earlier_keys(
     services: &ServiceContext,
     key: &StoredKey,
     label: &Label,
 ) -> Result<EarlierVersions, Error> {
+    check_current(services, key).await?;
     let services = &services.for_key(key);
     let (count, keys) = read_earlier_keys(services, key).await?;
     let mut earlier = EarlierVersions { count, kept: Vec::new() };

@@ -3,6 +3,7 @@
 use super::account_resources::{
     assign_guardrail, find_guardrail, get_assigned_guardrail, list_workspaces,
 };
+use super::current_key::check_current;
 use super::management_key::load_management_key;
 use super::remote_update::{UpdateOutcome, fetch_account_key, update_key};
 use super::{Error, rename_key};
@@ -54,6 +55,7 @@ pub async fn apply_key_update(services: &ServiceContext, update: KeyUpdate) -> K
 
 async fn apply(services: &ServiceContext, update: KeyUpdate) -> Result<KeyUpdateOutcome, Error> {
     let KeyUpdate { key, account_patch, guardrail, new_label } = update;
+    check_current(services, &key).await?;
     let management = load_management_key(services).await?.map(|(key, _)| key);
     let required =
         || management.as_ref().ok_or_else(|| Error::NoManagementKey { page_url: key.page_url() });

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::current_key::check_current;
 use super::error::is_not_found;
 use super::{Error, retry_request, to_api_key};
 use crate::api::openrouter::{self, Client};
@@ -54,6 +55,7 @@ pub async fn set_disabled(
     stored_key: &StoredKey,
     disabled: bool,
 ) -> Result<UpdatedKey, Error> {
+    check_current(services, stored_key).await?;
     let reserve = services.location.reserve_space()?;
     send_disabled(services, management, stored_key, disabled, Some(reserve)).await
 }

@@ -1,6 +1,7 @@
 //! Renames keys in the secret store and the inventory. The new entry is written before the old one is
 //! deleted, so an interruption leaves two entries and never none.
 
+use super::current_key::check_current;
 use super::rotate::replaced_error;
 use super::{
     Error, create_secret, delete_secret, keep_earlier_keys, missing_error, retry_request,
@@ -29,6 +30,7 @@ pub async fn rename_key(
     new: &Label,
     management: Option<&ManagementKey>,
 ) -> Result<RenamedKey, Error> {
+    check_current(services, old).await?;
     let services = &services.for_key(old);
     let stored_keys = inventory::list_keys(&services.location, &services.server)?;
     if !stored_keys

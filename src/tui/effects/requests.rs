@@ -13,7 +13,7 @@ use crate::domain::{
     AuthCode, CheckResult, KeyRequest, Label, ProvisioningEvent, ProvisioningOutcome,
 };
 use crate::platform::qr::QrImage;
-use crate::services::keys::{self, RefreshReport, load_key};
+use crate::services::keys::{self, RefreshReport, load_listed_key};
 use crate::services::provision::ServiceContext;
 use crate::storage::{account_names, inventory};
 use crate::tui::state::{AuthChoice, Msg, Request, Response, Ticket};
@@ -81,9 +81,9 @@ impl EffectRunner {
             Request::LoadSpending => self.load_spending(ticket),
             Request::LoadAccount => self.load_account(ticket),
             Request::LoadTrash => self.load_trash(ticket),
-            Request::ReadSecret(label) => self.spawn_blocking_request(ticket, |services| {
-                let result = load_key(services, &label).map_err(|error| error.to_user_error());
-                Response::SecretRead { label, result }
+            Request::ReadSecret(key) => self.spawn_blocking_request(ticket, move |services| {
+                let result = load_listed_key(services, &key).map_err(|error| error.to_user_error());
+                Response::SecretRead { label: key.label, result }
             }),
             Request::DecideConsent { consent_url, approve } => {
                 let Some(SandboxControls { decide_consent, .. }) = self.sandbox_controls else {

@@ -48,9 +48,9 @@ pub enum Effect {
     /// Copy a key that is on screen; result: [`Msg::Notice`].
     CopyShownKey(ApiKey),
     /// Copy a stored key; result: [`Msg::Notice`].
-    CopyStoredKey(Label),
+    CopyStoredKey(StoredKey),
     /// Copy stored keys as environment variables, one a line; result: [`Msg::Notice`].
-    CopyAsVariables(Vec<Label>),
+    CopyAsVariables(Vec<StoredKey>),
     /// Copy a URL; result: [`Msg::Notice`].
     CopyUrl(String),
     /// Open a URL; result of a failure: [`Msg::Notice`].
@@ -173,8 +173,8 @@ pub enum Request {
         /// The passphrase of the store, if it needs one.
         passphrase: Option<SecretString>,
     },
-    /// Read a secret from the secret store; result: [`Response::SecretRead`].
-    ReadSecret(Label),
+    /// Read the secret of a stored key; result: [`Response::SecretRead`].
+    ReadSecret(StoredKey),
     /// Approve or deny on the sandbox's consent page; result: [`Response::ConsentDecided`].
     DecideConsent {
         /// The URL of the consent page.

@@ -1,7 +1,7 @@
 //! The shared store: whether one is in use, and what the token may do there.
 
 use super::{Intent, Model};
-use crate::domain::{ErrorKind, KeyLocation, StoredKey, UserError};
+use crate::domain::{ErrorKind, StoredKey, UserError};
 
 /// The shared store, as far as the dashboard knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,8 +17,7 @@ pub struct SharedStoreState {
 impl Model {
     /// Whether the token may read this key of the shared store and not change it.
     pub fn is_read_only(&self, key: &StoredKey) -> bool {
-        let is_shared = matches!(&key.location, KeyLocation::Stored(kind) if kind.is_shared());
-        self.shared_store.is_read_only && is_shared
+        self.shared_store.is_read_only && key.is_shared()
     }
 
     /// Returns why an action is not offered: it would change a shared store, and the token may only read

@@ -94,19 +94,19 @@ pub(super) fn show_not_stored_error(model: &mut Model) {
 pub(super) fn copy_keys(model: &mut Model) -> Vec<Effect> {
     let targets = model.dashboard.target_keys();
     let stored = targets.iter().filter(|key| key.is_stored());
-    let labels: Vec<Label> = stored.map(|key| key.label.clone()).collect();
+    let keys: Vec<StoredKey> = stored.cloned().cloned().collect();
     let is_bulk = targets.len() > 1;
-    match &labels[..] {
+    match &keys[..] {
         [] => {
             if !targets.is_empty() {
                 show_not_stored_error(model);
             }
             Vec::new()
         }
-        [label] if !is_bulk => vec![Effect::CopyStoredKey(label.clone())],
+        [key] if !is_bulk => vec![Effect::CopyStoredKey(key.clone())],
         _ => {
             model.dashboard.marked_hashes.clear();
-            vec![Effect::CopyAsVariables(labels)]
+            vec![Effect::CopyAsVariables(keys)]
         }
     }
 }

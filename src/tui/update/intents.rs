@@ -193,11 +193,11 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         }
         Intent::ToggleReveal => {
             if model.dashboard.revealed_key.take().is_none()
-                && let Some(label) = label
+                && let Some(key) = model.dashboard.selected_key().cloned()
             {
                 let ticket = model.next_ticket();
                 model.dashboard.secret_ticket = Some(ticket);
-                return vec![Effect::Request(ticket, Request::ReadSecret(label))];
+                return vec![Effect::Request(ticket, Request::ReadSecret(key))];
             }
         }
         Intent::OpenKeyPage => {

@@ -1,6 +1,6 @@
 //! Quitting, and keys that are not stored yet.
 
-use super::intents;
+use super::{intents, inventory_change};
 use crate::domain::{ErrorKind, KeyUpdateOutcome, UserError};
 use crate::tui::state::{
     BackgroundRun, Effect, Model, Msg, NewKeyScreen, Request, Response, Screen,
@@ -65,11 +65,18 @@ pub(super) fn count_changes(model: &mut Model, effects: &[Effect]) {
     }
 }
 
-/// Ends a change. A pending quit is cancelled where the change failed, so that the error is seen.
+/// Ends a change. A pending quit is cancelled where the change failed, so that the error is seen, and
+/// the keys are read again: others may have changed them.
 pub(super) fn finish_change(model: &mut Model, succeeded: bool) -> Vec<Effect> {
     model.changes_under_way = model.changes_under_way.saturating_sub(1);
     model.quit_requested &= succeeded;
-    quit_when_idle(model)
+    let mut effects = quit_when_idle(model);
+    if !succeeded && inventory_change::is_idle(model) {
+        effects.push(Effect::CheckInventory);
+    } else {
+        model.is_inventory_check_due |= !succeeded;
+    }
+    effects
 }
 
 /// Quits if that was requested and no run and no change is under way.

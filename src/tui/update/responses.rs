@@ -220,7 +220,7 @@ pub(super) fn finish_leak_response(
         && let Some(RotationOutcome::Completed { rotated, .. }) = &response.rotation
         && is_shown
     {
-        effects.push(Effect::CopyStoredKey(rotated.new.label.clone()));
+        effects.push(Effect::CopyStoredKey(rotated.new.clone()));
     }
     for rotation in responses.into_iter().filter_map(|response| response.rotation) {
         // The result list already contains each outcome.

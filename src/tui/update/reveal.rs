@@ -22,6 +22,9 @@ pub(super) fn finish_secret_read(
             // Without a pane only the page shows the key.
             model.dashboard.are_details_shown |= model.layout().pane.is_none();
         }
-        Err(error) => model.notify(Err(error)),
+        Err(error) => {
+            model.is_inventory_check_due = true;
+            model.notify(Err(error));
+        }
     }
 }

@@ -90,6 +90,10 @@ impl DayChart<'_> {
         // selected.
         let axis = labels.iter().map(|(_, label)| label.width()).max().unwrap_or(0);
         let axis = (u16::try_from(axis).unwrap_or(0) + 2).max(AXIS_COLUMNS);
+        // An amount may be so large that its label leaves no room for bars.
+        if axis >= area.width {
+            return;
+        }
         let plot = Rect { x: area.x + axis, width: area.width - axis, height: rows, ..area };
         for row in 0..rows {
             // If two labels are in one row, zero is shown, because it is needed to read the axis.

@@ -1,0 +1,98 @@
+//! Whether the label of a key still names it. Others who use a shared store may have replaced, renamed or
+//! removed the key since it was listed.
+
+use super::{Error, load_key};
+use crate::domain::{ApiKey, ErrorKind, StoredKey, UserError, format_command};
+use crate::platform::blocking_call::run_blocking;
+use crate::services::provision::ServiceContext;
+use crate::services::shared_inventory;
+use crate::storage::inventory;
+use crate::storage::secret_store;
+
+/// Checks that the label of a key in a shared store still names this key. Fails with
+/// [`Error::ReplacedByOther`] otherwise, and reads the present keys into the inventory. Does nothing for
+/// a key of another store. A store that cannot be read now does not stop the action.
+pub(super) async fn check_current(
+    services: &ServiceContext,
+    stored_key: &StoredKey,
+) -> Result<(), Error> {
+    if !stored_key.is_shared() {
+        return Ok(());
+    }
+    let (services, key) = (services.clone(), stored_key.clone());
+    run_blocking(move || match shared_inventory::read_key(&services, key.label.as_str()) {
+        Ok(()) => find_change(&services, &key)?.map_or(Ok(()), Err),
+        Err(shared_inventory::Error::Inventory(error)) => Err(error.into()),
+        Err(shared_inventory::Error::Store(error)) => {
+            tracing::warn!(%error, "it could not be checked whether others changed a key");
+            Ok(())
+        }
+    })
+    .await
+    .unwrap_or(Ok(()))
+}
+
+/// Returns the text of a listed key. Fails with [`Error::ReplacedByOther`] if its label names another key
+/// or none by now. Blocks, and can wait for the user.
+pub fn load_listed_key(services: &ServiceContext, stored_key: &StoredKey) -> Result<ApiKey, Error> {
+    let loaded = load_key(services, &stored_key.label);
+    let is_gone = matches!(
+        loaded,
+        Err(Error::MissingSecret { .. } | Error::SecretStore(secret_store::Error::NoEntry))
+    );
+    let is_other = loaded.as_ref().is_ok_and(|key| key.hash() != stored_key.hash);
+    if !is_gone && !is_other {
+        return loaded;
+    }
+    if stored_key.is_shared()
+        && let Err(error) = shared_inventory::read_key(services, stored_key.label.as_str())
+    {
+        tracing::warn!(%error, "the present keys of the shared store could not be read");
+    }
+    match find_change(services, stored_key)? {
+        Some(error) => Err(error),
+        None if is_other => Err(Error::SecretMismatch(stored_key.label.clone())),
+        None => loaded,
+    }
+}
+
+/// Returns the error for a key whose label names another key or none in the inventory. For a key of a
+/// shared store, all keys are read first, so that the error can say where the key is now.
+fn find_change(services: &ServiceContext, key: &StoredKey) -> Result<Option<Error>, Error> {
+    let find = |label: &str| inventory::find_key(&services.location, &services.server, label);
+    let label = key.label.as_str();
+    if find(label)?.is_some_and(|listed| listed.hash == key.hash) {
+        return Ok(None);
+    }
+    if key.is_shared()
+        && let Err(error) = shared_inventory::read_all(services, |_, _| ())
+    {
+        tracing::warn!(%error, "the present keys of the shared store could not be read");
+    }
+    let is_same = |listed: &StoredKey| listed.hash == key.hash;
+    let now = inventory::filter_keys(&services.location, &services.server, is_same)?.pop();
+    let who = if key.is_shared() { "someone else" } else { "another program" };
+    let show = |label: &str| format!("look at it: {}", format_command(&["show"], &[label]));
+    let nothing = "nothing was done";
+    let (message, meaning, advice) = match (find(label)?, now) {
+        (Some(_), now) => (
+            format!("{who} replaced the key of '{label}' in the meantime"),
+            now.map_or(nothing.into(), |now| {
+                format!("{nothing}; the earlier key is '{}' now", now.label)
+            }),
+            show(label),
+        ),
+        (None, Some(now)) => (
+            format!("{who} renamed '{label}' to '{}' in the meantime", now.label),
+            nothing.into(),
+            show(now.label.as_str()),
+        ),
+        (None, None) => (
+            format!("{who} removed '{label}' in the meantime"),
+            nothing.into(),
+            "see what can be restored: keywright trash list".into(),
+        ),
+    };
+    let error = UserError::new(ErrorKind::Failed, message, advice).with_meaning(meaning);
+    Ok(Some(Error::ReplacedByOther(error)))
+}
