@@ -47,7 +47,7 @@ pub use account::{
 pub use account_key::{
     AccountKey, AccountKeys, FieldChange, KeyPatch, ProfileCopies, ProfileCopy, is_key_hash,
 };
-pub use attention::{Attention, Condition, LowThreshold, WatchThresholds, find_attention};
+pub use attention::{Attention, Condition, EXPOSED, LowThreshold, WatchThresholds, find_attention};
 pub use authorization_response::AuthorizationResponse;
 pub(crate) use authorization_response::{ResponseParams, is_same_nonce};
 pub use budget::{BindingLayer, Budget, FreeModelRequests, GuardrailRef, field_text};

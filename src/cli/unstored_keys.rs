@@ -22,6 +22,17 @@ pub(super) fn key_lost_error(entry: &StoredKey, error: UserError) -> UserError {
     }
 }
 
+/// Returns the error of a new key that is stored and did not get the label of the key that it replaces.
+/// `next` is what to do once the reason is gone.
+pub(super) fn label_not_moved_error(new: &StoredKey, error: UserError, next: &str) -> UserError {
+    UserError::new(
+        error.kind,
+        format!("the label could not be moved to the new key: {}", error.message),
+        format!("{}; then {next}", error.advice),
+    )
+    .with_meaning(format!("the new key is stored as '{}' and both keys work", new.label))
+}
+
 /// Prints all errors but the last, and returns the last one.
 pub(super) fn report_lost_keys(errors: &[UserError]) -> Result<(), UserError> {
     let Some((last, others)) = errors.split_last() else { return Ok(()) };
@@ -161,5 +172,21 @@ mod tests {
             assert!(error.meaning.contains("lost") && error.advice.contains(&hash), "{error:?}");
         }
         assert!(report_lost_keys(&errors).is_err() && report_lost_keys(&[]).is_ok());
+    }
+
+    #[test]
+    fn the_error_says_where_the_new_key_is_and_that_no_second_one_is_created() {
+        let error = keys::Error::NotInInventory("x".parse().unwrap()).to_user_error();
+        let key = ApiKey::from(String::from("k"));
+        let new = StoredKey::new(
+            "x (new)".parse().unwrap(),
+            &key,
+            "s".into(),
+            StoreKind::Keychain,
+            jiff::Timestamp::UNIX_EPOCH,
+        );
+        let error = label_not_moved_error(&new, error, "rotate again, which creates no second key");
+        assert!(error.meaning.contains("'x (new)'"), "{error:?}");
+        assert!(error.advice.contains("no second key"), "{error:?}");
     }
 }

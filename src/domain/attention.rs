@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::text::{format_date, format_relative_time};
 use super::{Cents, KeyState, StoredKey, Thresholds, UsageSample, ValidationError, format_usd};
 
+/// What a key is that [`StoredKey::is_exposed`].
+pub const EXPOSED: &str = "leaked and not disabled";
+
 /// A reason to look at a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -24,6 +27,8 @@ pub enum Condition {
     Expired,
     /// The key expires within [`WatchThresholds::expiring`].
     Expiring,
+    /// The key leaked and could not be disabled.
+    Leaked,
     /// The key was not used for [`WatchThresholds::idle`].
     Idle,
     /// A condition of a newer version, kept for it.
@@ -41,6 +46,7 @@ impl Condition {
             Self::Low => "low",
             Self::Expired => "expired",
             Self::Expiring => "expiring",
+            Self::Leaked => "leaked",
             Self::Idle => "idle",
             Self::Unknown => "unknown",
         }
@@ -101,6 +107,13 @@ pub fn find_attention(
     now: Timestamp,
 ) -> Vec<Attention> {
     let attention = |condition, detail| Attention { condition, detail };
+    if key.is_exposed(now) {
+        return vec![attention(Condition::Leaked, EXPOSED.into())];
+    }
+    // Another key has replaced it, so its limit and its end matter to nobody.
+    if key.retirement.is_some() {
+        return Vec::new();
+    }
     let relative = |at| format!("{} ({})", format_relative_time(now, at), format_date(at));
     let state = key.state(now);
     match state {
@@ -255,5 +268,15 @@ mod tests {
         assert_eq!(find(&stored_key, None, None), [Condition::Dead]);
         stored_key.disabled = Some(true);
         assert_eq!(find(&stored_key, None, Some(1)), []);
+        // Neither does one that another key has replaced, as in `needs_attention`.
+        let replaced_at = at(NOW);
+        let mut replaced = key(0.0, None);
+        replaced.retirement = Some(crate::domain::Retirement {
+            replaced_at,
+            unused_for: 0,
+            revoke_when_unused: false,
+        });
+        assert_eq!(find(&replaced, None, Some(1)), []);
+        assert!(!replaced.needs_attention(replaced_at));
     }
 }

@@ -103,6 +103,15 @@ impl StoredKey {
         self.retirement.is_none() && self.state(now).needs_attention()
     }
 
+    /// Returns whether it leaked and may still be used.
+    pub fn is_exposed(&self, now: Timestamp) -> bool {
+        self.leaked
+            && !matches!(
+                self.state(now),
+                KeyState::Disabled | KeyState::Rejected | KeyState::Expired
+            )
+    }
+
     /// Returns whether this key may authorise the creation of another one: it is stored here, it
     /// works, no other key has replaced it, and it belongs to the account of the other keys.
     pub fn can_authorize(&self, now: Timestamp) -> bool {

@@ -47,11 +47,31 @@ impl Rotated {
         }
         let advice = self.loss_advice(lost.iter().copied());
         let message = format!("the new key of '{}' does not have: {list}", self.new.label);
-        let meaning = match &self.old {
+        Some(UserError::new(ErrorKind::Failed, message, advice).with_meaning(self.meaning()))
+    }
+
+    /// Returns the error about what could not be compared, with a management key.
+    pub fn unread_error(&self) -> Option<UserError> {
+        let unread = self.not_carried.iter().filter(|part| !part.is_lost());
+        let unread: Vec<String> = unread.map(ToString::to_string).collect();
+        if unread.is_empty() {
+            return None;
+        }
+        let message = format!(
+            "the new key of '{}' could not be compared with the old one: {}",
+            self.new.label,
+            unread.join("; ")
+        );
+        let advice = format!("compare the two keys at {}/keys", self.new.server);
+        Some(UserError::new(ErrorKind::Failed, message, advice).with_meaning(self.meaning()))
+    }
+
+    /// Returns what an error after the rotation means for the two keys.
+    fn meaning(&self) -> String {
+        match &self.old {
             Some(old) => format!("the new key works; the old one is kept as '{}'", old.label),
             None => "the new key works".into(),
-        };
-        Some(UserError::new(ErrorKind::Failed, message, advice).with_meaning(meaning))
+        }
     }
 
     /// Returns how to give the new key what it lacks.

@@ -100,6 +100,9 @@ pub struct StoredKey {
     /// Whether it is disabled, as last reported to the management key.
     #[serde(default)]
     pub disabled: Option<bool>,
+    /// Whether it leaked and could not be disabled when the leak was reported.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaked: bool,
     /// The guardrail that it is assigned to, as last reported to the management key.
     #[serde(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -161,6 +164,7 @@ impl StoredKey {
             checked_at: None,
             rejected_at: None,
             disabled: None,
+            leaked: false,
             guardrail: None,
             replaces: None,
             retirement: None,

@@ -8,6 +8,17 @@ use super::*;
 
 /// An attempt whose program is gone.
 fn attempt(world: &TestAccount, name: &str, minutes_ago: i64, stage: AttemptStage) -> Attempt {
+    attempt_with(world, name, minutes_ago, stage, None)
+}
+
+/// Does what [`attempt`] does; with the management key that sent the request.
+fn attempt_with(
+    world: &TestAccount,
+    name: &str,
+    minutes_ago: i64,
+    stage: AttemptStage,
+    management_key: Option<String>,
+) -> Attempt {
     let attempt = Attempt {
         id: ApiKey::from(format!("{name}{minutes_ago}")).hash()[..32].to_owned(),
         started_at: Timestamp::now() - SignedDuration::from_mins(minutes_ago),
@@ -22,7 +33,7 @@ fn attempt(world: &TestAccount, name: &str, minutes_ago: i64, stage: AttemptStag
         requested: RequestedPolicy::default(),
         replaces: None,
         received_key: None,
-        management_key: None,
+        management_key,
         unknown: serde_json::Map::default(),
     };
     drop(AttemptGuard::begin_all(&world.services.location, vec![attempt.clone()]).unwrap());
@@ -283,4 +294,44 @@ fn attempt_is_kept_while_the_secret_store_fails() {
         );
         journal::dismiss_attempt(&world.services.location, &attempt.id).unwrap();
     }
+}
+
+#[test]
+fn the_key_of_an_attempt_that_was_moved_to_another_workspace_is_deleted() {
+    const OTHER: &str = "5a0d8c3e-0000-4000-8000-000000000002";
+    let world = TestAccount::new();
+    let services =
+        ServiceContext { management_key: Some(world.management.clone()), ..world.services.clone() };
+    let fingerprint = Some(world.management.fingerprint());
+    let begun = attempt_with(&world, "moved", 60, AttemptStage::Unresolved, fingerprint);
+    let client = services.build_client().unwrap();
+    let request = keywright::domain::KeyRequest {
+        label: label("moved"),
+        limit: None,
+        limit_reset: None,
+        expiry: None,
+        workspace_id: None,
+        guardrail: None,
+        store: None,
+        defaulted: keywright::domain::DefaultedFields::default(),
+    };
+    let name = begun.key_name();
+    block_on(client.create_key(&world.management, &request, &name)).unwrap();
+    let keys = || block_on(keys::list_account_keys(&services, &world.management)).unwrap();
+    let named = || keys().into_iter().find(|key| key.name.as_deref() == Some(name.as_str()));
+    let patch = keywright::domain::KeyPatch {
+        workspace_id: Some(OTHER.into()),
+        ..keywright::domain::KeyPatch::default()
+    };
+    block_on(client.update_key(&world.management, &named().unwrap().hash, &patch)).unwrap();
+
+    let recover = || block_on(recover_and_reconcile(&services, Timestamp::now())).unwrap();
+    // Whether it is in another workspace is not known, so the attempt stays.
+    world.inject_fault("GET /api/v1/workspaces", Fault::Respond(403, String::new()));
+    let report = recover();
+    assert_eq!((report.unresolved.len(), report.deleted.len()), (1, 0), "{report:?}");
+    world.proxy.set_rule(|_| Fault::Pass);
+    let report = recover();
+    assert_eq!(report.deleted, [label("moved")], "{report:?}");
+    assert_eq!((named(), report.unresolved.len()), (None, 0));
 }

@@ -1,5 +1,6 @@
 //! `keywright panic`: the response to a leak.
 
+use super::proxy::{Fault, Proxy};
 use super::*;
 
 #[test]
@@ -42,4 +43,38 @@ fn panic_lists_the_files_that_contain_the_leaked_key() {
         ]
     );
     assert!(!out.contains(&key), "{out}");
+}
+
+#[test]
+fn a_leaked_key_that_could_not_be_disabled_is_shown_until_it_is() {
+    let home = Home::new();
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap();
+    let proxy = Proxy::before(sandbox.url());
+    fs::write(home.path().join("passphrase"), "pass").unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = home.command(arguments);
+        command
+            .args(["--server", &proxy.url, "--store", "file"])
+            .env("KEYWRIGHT_PASSPHRASE_FILE", home.path().join("passphrase"))
+            .env("OPENROUTER_MANAGEMENT_KEY", sandbox.management_key());
+        decode_output(&command.output().unwrap())
+    };
+    assert_eq!(run(&["new", "ci", "--limit", "10"]).0, 0);
+    proxy.set_rule(|request| {
+        if request.starts_with("PATCH") { Fault::Respond(403, "{}".into()) } else { Fault::Pass }
+    });
+    assert_eq!(run(&["panic", "ci", "--yes"]).0, 1);
+    proxy.set_rule(|_| Fault::Pass);
+    assert_eq!(run(&["status", "--short"]).1, "2 keys, 1 leaked and not disabled\n");
+    let (_, out, _) = run(&["status"]);
+    assert!(
+        out.contains("ci (old): leaked and not disabled; ") && out.contains(" disable"),
+        "{out}"
+    );
+    let (code, out, err) = run(&["watch", "--once"]);
+    assert!(code == 1 && out.contains("ci (old)  leaked"), "{out} {err}");
+    assert_eq!(run(&["disable", "ci (old)"]).0, 0);
+    assert_eq!(run(&["status", "--short"]).1, "2 keys ok\n");
+    let (code, _, err) = run(&["watch", "--once"]);
+    assert_eq!(code, 0, "{err}");
 }

@@ -108,3 +108,42 @@ fn a_name_that_is_pending_is_in_the_json_of_new_and_named_by_doctor_until_recove
     assert_eq!((code, &document["finished"]), (0, &finished), "{err}");
     assert_eq!(run(&["recover"]).1, "every attempt ended cleanly\n");
 }
+
+#[test]
+fn keys_of_attempts_that_cannot_be_listed_or_deleted_are_not_said_to_be_missing() {
+    let home = SandboxHome::new();
+    let proxy = Proxy::before(home.sandbox.url());
+    let fault =
+        |beginning: &'static str, fault: Fault| {
+            proxy.set_rule(move |request| {
+                if request.starts_with(beginning) { fault.clone() } else { Fault::Pass }
+            });
+        };
+    let run = |arguments: &[&str]| {
+        let mut all = vec!["--server", &proxy.url, "--retries", "0"];
+        all.extend(arguments);
+        home.run_with_management_key(&all)
+    };
+    fault("POST /api/v1/keys", Fault::LoseResponse);
+    let (code, _, err) = run(&["new", "lost"]);
+    assert!(code == 7 && err.contains("'lost [kw:") && err.contains(" recover"), "{err}");
+    let refused = Fault::Respond(403, r#"{"error":{"message":"no"}}"#.into());
+    fs::write(home.home.path().join("plan.toml"), "[[key]]\nlabel = \"lost\"\n").unwrap();
+    for (request, verb) in [("DELETE", "deleted"), ("GET /api/v1/keys", "listed")] {
+        fault(request, refused.clone());
+        for arguments in
+            [&["recover"][..], &["recover", "--json"], &["apply", "plan.toml", "--yes"]]
+        {
+            let (code, out, err) = run(arguments);
+            assert_ne!(code, 0, "{arguments:?}");
+            let all = out + &err;
+            assert!(all.contains(&format!("could not be {verb}")), "{arguments:?}: {all}");
+            assert!(!all.contains("no key was created and nothing"), "{arguments:?}: {all}");
+            assert_eq!(all.contains("'lost [kw:"), verb == "deleted", "{arguments:?}: {all}");
+        }
+    }
+    proxy.set_rule(|_| Fault::Pass);
+    let (code, out, err) = run(&["recover", "--json"]);
+    let document: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &document["deleted"]), (0, &json!(["lost"])), "{err}");
+}

@@ -1,5 +1,8 @@
 //! What `rotate` and `panic` report about a new key that lacks something of the old one.
 
+use keywright::storage::inventory;
+use keywright::storage::json_store::StoreLocation;
+
 use super::proxy::{Fault, Proxy};
 use super::*;
 
@@ -89,11 +92,17 @@ fn what_the_management_key_may_not_read_is_asked_about_before_a_rotation() {
     let (code, out, err) = run(&["rotate", "ci"]);
     assert_eq!((code, out.as_str(), created()), (2, "", before), "{err}");
     assert!(err.contains(unknown) && err.contains("pass --yes"), "{err}");
-    let (_, out, err) = run(&["rotate", "ci", "--yes", "--json"]);
+    let (code, out, err) = run(&["rotate", "ci", "--yes", "--json", "--delete-old"]);
+    assert_eq!(code, 1, "as `panic`: {err}");
+    assert!(err.contains("could not be compared with the old one: "), "{err}");
     assert!(err.contains(unknown), "{err}");
     assert_eq!(created(), before + 1);
     let json: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(json["not_carried"][0]["what"], "guardrail", "{out}");
+    // The old key may be the stronger one.
+    let location = StoreLocation::Directory(home.data());
+    let old = inventory::find_key(&location, &proxy.url, "ci (old)").unwrap().unwrap();
+    assert!(!old.retirement.unwrap().revoke_when_unused);
     // A leaked key is disabled and replaced without waiting for an answer.
     let (_, out, err) = run(&["panic", "ci", "--yes", "--json"]);
     let json: Value = serde_json::from_str(&out).unwrap();
@@ -152,4 +161,48 @@ fn apply_replaces_a_key_that_differs_only_if_that_is_said() {
     assert_eq!(replaced["not_carried"], json!([]));
     let (code, json, err) = apply(&["--replace", "--yes"]);
     assert_eq!((code, &json["unchanged"][0]["label"]), (0, &json!("ci")), "{err}");
+}
+
+#[test]
+fn a_plan_says_that_a_new_key_is_stored_whose_label_could_not_be_moved() {
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 1 }).unwrap();
+    let proxy = Proxy::before(sandbox.url());
+    let home = Home::new();
+    fs::write(home.path().join("passphrase"), "pass").unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = home.command(arguments);
+        command
+            .args(["--server", &proxy.url, "--store", "file"])
+            .env("KEYWRIGHT_PASSPHRASE_FILE", home.path().join("passphrase"))
+            .env("OPENROUTER_MANAGEMENT_KEY", sandbox.management_key());
+        decode_output(&command.output().unwrap())
+    };
+    assert_eq!(run(&["new", "ci", "--limit", "10"]).0, 0);
+    fs::write(home.path().join("plan.toml"), "[[key]]\nlabel = \"ci\"\nlimit = 20\n").unwrap();
+    // Another program renames the old key while the new one gets its assignments.
+    let location = StoreLocation::Directory(home.data());
+    let created = std::sync::atomic::AtomicBool::new(false);
+    let url = proxy.url.clone();
+    proxy.set_rule(move |request| {
+        use std::sync::atomic::Ordering::Relaxed;
+        if request.starts_with("POST /api/v1/keys") {
+            created.store(true, Relaxed);
+        } else if request.starts_with("GET /api/v1/guardrails/assignments")
+            && created.swap(false, Relaxed)
+        {
+            let old = inventory::find_key(&location, &url, "ci").unwrap().unwrap();
+            let rename = |key: &mut keywright::domain::StoredKey| {
+                key.label = "renamed".parse().unwrap();
+            };
+            inventory::update_key(&location, &url, &old.hash, rename).unwrap();
+        }
+        Fault::Pass
+    });
+    let (code, out, err) = run(&["apply", "plan.toml", "--replace", "--yes", "--json"]);
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &json["failed"][0]["stored"]["label"]), (3, &json!("ci (new)")), "{err}");
+    assert!(err.contains("the new key is stored as 'ci (new)' and both keys work"), "{err}");
+    assert!(err.contains(" recover") && !err.contains("nothing was"), "{err}");
+    // What changes is said before, also with --yes.
+    assert!(err.contains("differs: limit"), "{err}");
 }

@@ -75,6 +75,8 @@ enum PlanRow {
     NotStarted(Label, UserError),
     /// Created, and stored under another label than the planned one: the account is not confirmed.
     OtherAccount(Label, StoredKey),
+    /// The new key is stored under another label than the planned one, which could not be moved.
+    LabelNotMoved(Label, StoredKey, UserError),
 }
 
 impl ApplyArgs {
@@ -254,7 +256,7 @@ impl ApplyArgs {
         if !is_confirmed {
             if io::stdin().is_terminal() {
                 let missing: Vec<PlanRow> = requests.iter().cloned().map(PlanRow::Create).collect();
-                eprint(&format_rows(&missing));
+                eprint(&format_rows(missing.iter()));
             }
             confirm(&format!("Create {keys} {description}?"))?;
         }
@@ -310,7 +312,7 @@ impl ApplyArgs {
 impl PlanRow {
     /// Returns whether a key was created for it.
     const fn is_done(&self) -> bool {
-        matches!(self, Self::Created(..) | Self::Replaced(..))
+        matches!(self, Self::Created(..) | Self::Replaced(..) | Self::LabelNotMoved(..))
     }
 
     /// Returns whether it differs in something that a new key would have.

@@ -12,10 +12,15 @@ use crate::cli::output::{confirm, find_key, print_result, print_warning};
 use crate::cli::run_async;
 use crate::cli::shared_store::check_may_write;
 use crate::cli::sign_in::{SignInArgs, run_with_prompts};
-use crate::cli::unstored_keys::{finish_interrupted, key_lost_error, store_replacement};
-use crate::domain::{ErrorKind, RetirePolicy, Rotated, RotationOutcome, StoredKey, UserError};
+use crate::cli::unstored_keys::{
+    finish_interrupted, key_lost_error, label_not_moved_error, store_replacement,
+};
+use crate::domain::{ErrorKind, RetirePolicy, Rotated, RotationOutcome, UserError};
 use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;
+
+/// What to do once the label can be moved.
+const AGAIN: &str = "rotate again, which creates no second key";
 
 /// Arguments of `rotate`.
 #[derive(Args, Debug)]
@@ -43,13 +48,21 @@ impl RotateArgs {
         let stored_key = find_key(services, &self.label)?;
         check_may_write(services, [stored_key.label.as_str()])?;
         services.unlock().map_err(|error| error.to_user_error())?;
+        let management = run_async(management_key::load_management_key(services))?
+            .map_err(|error| error.to_user_error())?
+            .map(|(key, _)| key);
+        let print_rotated = |rotated: &Rotated, warning| {
+            // With a management key an unknown part means that a request failed.
+            let unread = rotated.unread_error().filter(|_| management.is_some());
+            self.print_rotated(rotated, unread, warning, services)
+        };
         let other_account = &self.sign_in.other_account;
         let unconfirmed = keys::find_unconfirmed_replacement(services, &stored_key)
             .map_err(|error| error.to_user_error())?;
         if let Some(new) = unconfirmed {
             let rotated = other_account.confirm_account(services, &new, !self.yes);
-            let rotated = rotated.map_err(|error| label_not_moved_error(&new, error))?;
-            return self.print_rotated(&rotated, None, services);
+            let rotated = rotated.map_err(|error| label_not_moved_error(&new, error, AGAIN))?;
+            return print_rotated(&rotated, None);
         }
         // An interrupted rotation is finished first, so that no second key is created for it.
         let report = finish_interrupted(services, keys::recover_interrupted(services))?;
@@ -59,11 +72,8 @@ impl RotateArgs {
         let errors = report.errors.iter().filter(|error| Some(*error) != own_error.as_ref());
         report.lost_key_errors.iter().chain(errors).for_each(print_warning);
         if let Some(rotated) = rotated {
-            return self.print_rotated(rotated, None, services);
+            return print_rotated(rotated, None);
         }
-        let management = run_async(management_key::load_management_key(services))?
-            .map_err(|error| error.to_user_error())?
-            .map(|(key, _)| key);
         let losses =
             run_async(keys::preview_replacement(services, &stored_key, management.as_ref()))?;
         let copy = [(stored_key.label.as_str(), &*stored_key.hash)];
@@ -81,7 +91,7 @@ impl RotateArgs {
                 stored_key.label, stored_key.masked
             ))?;
         }
-        let auth_method = self.sign_in.choose_auth_method(services, management)?;
+        let auth_method = self.sign_in.choose_auth_method(services, management.clone())?;
         let retire_policy =
             RetirePolicy { unused_for: self.unused_for, revoke_when_unused: self.delete_old };
         let opens_manually = auth_method.opens_manually();
@@ -102,16 +112,14 @@ impl RotateArgs {
             store_replacement(rotation, &mut controls, services).await
         })?;
         match rotation {
-            RotationOutcome::Completed { rotated, warning } => {
-                self.print_rotated(&rotated, warning, services)
-            }
+            RotationOutcome::Completed { rotated, warning } => print_rotated(&rotated, warning),
             RotationOutcome::LabelNotMoved { new, error } => {
                 if !new.is_of_unconfirmed_account() {
-                    return Err(label_not_moved_error(&new, error));
+                    return Err(label_not_moved_error(&new, error, AGAIN));
                 }
                 match other_account.confirm_account(services, &new, !self.yes) {
-                    Ok(rotated) => self.print_rotated(&rotated, None, services),
-                    Err(error) => Err(label_not_moved_error(&new, error)),
+                    Ok(rotated) => print_rotated(&rotated, None),
+                    Err(error) => Err(label_not_moved_error(&new, error, AGAIN)),
                 }
             }
             RotationOutcome::NotStored { entry, error, .. } => Err(key_lost_error(&entry, error)),
@@ -124,6 +132,7 @@ impl RotateArgs {
     fn print_rotated(
         &self,
         rotated: &Rotated,
+        unread: Option<UserError>,
         warning: Option<UserError>,
         services: &ServiceContext,
     ) -> Result<(), UserError> {
@@ -138,12 +147,13 @@ impl RotateArgs {
                 .map_or(String::new(), |old| format!("; the old key is kept as '{}'", old.label));
             print_result(&format!("{} is a new key, {}{old}\n", new.label, new.masked))?;
         }
-        let unknown: Vec<_> = not_carried.iter().filter(|loss| !loss.is_lost()).cloned().collect();
-        print_losses(
-            &format!("could not be compared for the new key of '{}'", new.label),
-            &unknown,
-        );
-        match UserError::join([rotated.weaker_error(), warning]) {
+        if unread.is_none() {
+            let unknown: Vec<_> =
+                not_carried.iter().filter(|loss| !loss.is_lost()).cloned().collect();
+            let heading = format!("could not be compared for the new key of '{}'", new.label);
+            print_losses(&heading, &unknown);
+        }
+        match UserError::join([rotated.weaker_error(), unread, warning]) {
             Some(warning) if warning.kind == ErrorKind::Unreachable => {
                 print_warning(&warning);
                 Ok(())
@@ -152,15 +162,6 @@ impl RotateArgs {
             None => Ok(()),
         }
     }
-}
-
-fn label_not_moved_error(new: &StoredKey, error: UserError) -> UserError {
-    UserError::new(
-        error.kind,
-        format!("the label could not be moved to the new key: {}", error.message),
-        format!("{}; then rotate again, which creates no second key", error.advice),
-    )
-    .with_meaning(format!("the new key is stored as '{}' and both keys work", new.label))
 }
 
 /// Parses a duration such as `90s`, `30m`, `1h` or `2d`.
@@ -183,7 +184,6 @@ fn parse_seconds(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::StoreKind;
 
     #[test]
     fn durations_are_a_number_and_a_unit() {
@@ -193,21 +193,5 @@ mod tests {
         for text in ["", "h", "1", "1 h", "-1h", "1w", "99999999999999999999h", "400d", "1é"] {
             assert!(parse_seconds(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn the_error_says_where_the_new_key_is_and_that_no_second_one_is_created() {
-        let error = keys::Error::NotInInventory("x".parse().unwrap()).to_user_error();
-        let key = crate::domain::ApiKey::from(String::from("k"));
-        let new = StoredKey::new(
-            "x (new)".parse().unwrap(),
-            &key,
-            "s".into(),
-            StoreKind::Keychain,
-            Timestamp::UNIX_EPOCH,
-        );
-        let error = label_not_moved_error(&new, error);
-        assert!(error.meaning.contains("'x (new)'"), "{error:?}");
-        assert!(error.advice.contains("no second key"), "{error:?}");
     }
 }

@@ -9,7 +9,10 @@ use serde_json::json;
 use super::list::format_state;
 use crate::cli::json::{count_states, to_iso8601};
 use crate::cli::output::print;
-use crate::domain::{StoredKey, UserError, format_relative_time, sort_by_key};
+use crate::cli::repeated_options::complete_commands;
+use crate::domain::{
+    EXPOSED, StoredKey, UserError, format_command, format_relative_time, sort_by_key,
+};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 
@@ -30,12 +33,13 @@ impl StatusArgs {
             .map_err(|error| error.to_user_error())?;
         let now = Timestamp::now();
         sort_by_key(&mut keys, |key| key.state(now).urgency_rank());
-        let urgent: Vec<_> = keys.iter().filter(|key| key.needs_attention(now)).collect();
+        let (exposed, others): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.is_exposed(now));
+        let urgent: Vec<_> = others.iter().filter(|key| key.needs_attention(now)).collect();
         if self.json {
             let document = json!({
                 "keys": count_states(&keys, now),
-                "attention": urgent.iter().map(|key| json!({
-                    "label": key.label, "state": key.state(now),
+                "attention": exposed.iter().chain(urgent).map(|key| json!({
+                    "label": key.label, "state": key.state(now), "leaked": key.is_exposed(now),
                 })).collect::<Vec<_>>(),
                 "checked_at": to_iso8601(oldest_check(&keys)),
             });
@@ -43,6 +47,11 @@ impl StatusArgs {
         }
         let mut text = summarize(&keys, now);
         if !self.short {
+            for key in exposed {
+                let disable = format_command(&["disable"], &[key.label.as_str()]);
+                let disable = complete_commands(&disable);
+                let _ = write!(text, "\n{}: {EXPOSED}; {disable}", key.label);
+            }
             for key in urgent {
                 // Writing to a string does not fail.
                 let _ = write!(text, "\n{}: {}", key.label, format_state(key, now));
@@ -67,8 +76,15 @@ fn summarize(keys: &[StoredKey], now: Timestamp) -> String {
         1 => String::from("1 key"),
         count => format!("{count} keys"),
     };
-    let mut urgent = keys.iter().filter(|key| key.needs_attention(now)).map(|key| key.state(now));
-    let Some(mut state) = urgent.next() else { return text + " ok" };
+    let exposed = keys.iter().filter(|key| key.is_exposed(now)).count();
+    if exposed > 0 {
+        let _ = write!(text, ", {exposed} {EXPOSED}");
+    }
+    let urgent = keys.iter().filter(|key| key.needs_attention(now) && !key.is_exposed(now));
+    let mut urgent = urgent.map(|key| key.state(now));
+    let Some(mut state) = urgent.next() else {
+        return if exposed > 0 { text } else { text + " ok" };
+    };
     let mut count = 1;
     let mut add = |state: crate::domain::KeyState, count: usize| {
         let _ = write!(text, ", {count} {}", state.as_str().replace('_', " "));

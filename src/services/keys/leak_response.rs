@@ -7,6 +7,7 @@ use crate::domain::{
     ActionResult, LeakResponse, ManagementKey, ProvisioningEvent, RetirePolicy, StoredKey,
 };
 use crate::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
+use crate::storage::inventory;
 
 /// Disables all `leaked` keys, then replaces each with a new key under the same policy, unless it
 /// was replaced before. Without a management key, the results say where the account's owner can
@@ -21,7 +22,11 @@ pub async fn respond_to_leak(
 ) -> Vec<LeakResponse> {
     let mut disabled = Vec::with_capacity(leaked.len());
     for stored_key in leaked {
-        disabled.push(disable_leaked_key(services, stored_key, management).await);
+        let result = disable_leaked_key(services, stored_key, management).await;
+        if !result.succeeded {
+            mark_leaked(services, stored_key);
+        }
+        disabled.push(result);
     }
     let policy = RetirePolicy { unused_for: 0, revoke_when_unused: false };
     let mut responses = Vec::with_capacity(leaked.len());
@@ -45,6 +50,15 @@ pub async fn respond_to_leak(
         });
     }
     responses
+}
+
+/// Records that a leaked key was not disabled, so that it is shown until it is.
+fn mark_leaked(services: &ServiceContext, key: &StoredKey) {
+    let mark = |key: &mut StoredKey| key.leaked = true;
+    if let Err(error) = inventory::update_key(&services.location, &services.server, &key.hash, mark)
+    {
+        tracing::warn!(%error, "that a key leaked could not be recorded");
+    }
 }
 
 async fn disable_leaked_key(

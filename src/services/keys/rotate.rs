@@ -23,9 +23,9 @@ use super::{
     Error, delete_secret, get_assigned_guardrail, missing_error, secret_for, store_secret,
 };
 use crate::domain::{
-    ErrorKind, KeyRequest, Label, NotCarried, PendingReplacement, ProvisioningEvent,
-    ProvisioningOutcome, RetirePolicy, Retirement, Rotated, RotationOutcome, StoredKey, UserError,
-    format_command, is_key_hash,
+    ErrorKind, KeyRequest, Label, PendingReplacement, ProvisioningEvent, ProvisioningOutcome,
+    RetirePolicy, Retirement, Rotated, RotationOutcome, StoredKey, UserError, format_command,
+    is_key_hash,
 };
 use crate::services::provision::{
     self, AuthMethod, ProvisioningControls, Replacement, ServiceContext,
@@ -304,9 +304,10 @@ async fn move_label_with_access(
     let retirement = Retirement {
         replaced_at: Timestamp::now(),
         unused_for: replaces.unused_for,
-        // The user agreed to delete the old key, but not to have a weaker key in its place.
+        // The user agreed to delete the old key, but not to have a weaker key in its place. With a
+        // management key an unknown part means that it may be weaker.
         revoke_when_unused: replaces.revoke_when_unused
-            && !not_carried.iter().any(NotCarried::is_lost),
+            && !not_carried.iter().any(|part| part.is_lost() || access.is_ok()),
     };
     inventory::update_keys(&services.location, |keys| {
         let at = |hash: &str| {

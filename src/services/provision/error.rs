@@ -73,6 +73,14 @@ pub enum Error {
     /// The exchange may have created a key.
     #[error("a key may have been created and was not received: {0}")]
     Unresolved(openrouter::Error),
+    /// The management key may have created a key, under the name of its attempt.
+    #[error("a key may have been created and was not received: {error}")]
+    UnresolvedNamed {
+        /// The name of the attempt.
+        name: Label,
+        /// Why it is not known.
+        error: openrouter::Error,
+    },
     /// The server reported success in a response without a key.
     #[error("the server accepted the code, but its response contains no key{}", if *.truncated { " in its first 64 KiB" } else { "" })]
     UnexpectedResponse {
@@ -90,7 +98,10 @@ pub enum Error {
 impl Error {
     /// Returns whether a key may exist that was not received.
     pub const fn is_unresolved(&self) -> bool {
-        matches!(self, Self::Unresolved(_) | Self::UnexpectedResponse { .. })
+        matches!(
+            self,
+            Self::Unresolved(_) | Self::UnresolvedNamed { .. } | Self::UnexpectedResponse { .. }
+        )
     }
 
     /// Returns the error as it is shown to the user.
@@ -169,6 +180,9 @@ impl Error {
                 let (kind, advice) = classify_api_error(error);
                 (kind, error.settings_advice().unwrap_or(advice).into())
             }
+            Self::UnresolvedNamed { .. } => {
+                (ErrorKind::Unresolved, "delete it if it exists: keywright recover; then try again".into())
+            }
             Self::Unresolved(_) | Self::UnexpectedResponse { .. } => (
                 ErrorKind::Unresolved,
                 "look at your keys at OpenRouter and delete the one with this label if it is there, then try again".into(),
@@ -182,6 +196,9 @@ impl Error {
             Self::Unresolved(_) => {
                 "the attempt is listed by keywright recover; nobody can spend with a key that was not received".into()
             }
+            Self::UnresolvedNamed { name, .. } => format!(
+                "its name at OpenRouter would be '{name}'; nobody can spend with a key that was not received"
+            ),
             Self::UnexpectedResponse { saved_as: Some(account), store_name, .. } => format!(
                 "the response is stored in {store_name} (service {ATTEMPTS_SERVICE}, username {account})"
             ),
@@ -194,7 +211,7 @@ impl Error {
 }
 
 /// Returns the kind and the advice; [`openrouter::Error::settings_advice`] comes first.
-const fn classify_api_error(error: &openrouter::Error) -> (ErrorKind, &'static str) {
+pub(super) const fn classify_api_error(error: &openrouter::Error) -> (ErrorKind, &'static str) {
     match error {
         openrouter::Error::InvalidSetting { .. } => (ErrorKind::InvalidInput, ""),
         openrouter::Error::NotSent { .. }

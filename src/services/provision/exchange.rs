@@ -113,10 +113,13 @@ pub(super) async fn create_with_management_key(
         let result = send_with_retries(guard, &client, &create, services, cancel, report).await;
         let Err(Error::Unresolved(error @ openrouter::Error::OutcomeUnknown { .. })) = result
         else {
-            return result;
+            return result.map_err(|error| match error {
+                Error::Unresolved(error) => Error::UnresolvedNamed { name: name.clone(), error },
+                error => error,
+            });
         };
         if guard.attempt().send_count > services.max_retries.min(MAX_RESENDS) {
-            return Err(Error::Unresolved(error));
+            return Err(Error::UnresolvedNamed { name, error });
         }
         report(ProvisioningEvent::Notice(format!(
             "{error}: deleting the key if it was created, and creating it again"
@@ -127,7 +130,7 @@ pub(super) async fn create_with_management_key(
             Box::pin(unreceived::delete_keys_of_attempts(&attempts, services, &client, management));
         // A row that cannot be read may be the key.
         if !delete.await.is_ok_and(|found| found.is_complete()) {
-            return Err(Error::Unresolved(error));
+            return Err(Error::UnresolvedNamed { name, error });
         }
     }
 }

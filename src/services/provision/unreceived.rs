@@ -2,15 +2,17 @@
 //! name of its attempt and gets its label only when it is stored: a key that still has the name of
 //! an attempt and is not stored was never used, and can be deleted.
 
-use std::fmt;
+mod errors;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+pub(crate) use errors::not_named_error;
+use errors::{not_deleted_error, not_listed_error};
 
 use super::{ServiceContext, abandon_attempt, retry_request};
 use crate::api::openrouter::{self, Client};
-use crate::domain::{
-    AccountKey, ErrorKind, KeyPatch, Label, ManagementKey, StoredKey, UserError, sort_by,
-};
-use crate::services::provision::error::Error;
+use crate::domain::{AccountKey, KeyPatch, Label, ManagementKey, StoredKey, UserError, sort_by};
 use crate::storage::inventory;
 use crate::storage::journal::{self, Attempt, AttemptGuard, AttemptStage};
 use crate::storage::json_store;
@@ -28,6 +30,8 @@ pub(super) struct AttemptKeys {
     deleted: Vec<String>,
     /// Ids of the attempts whose key is in use and was not deleted.
     in_use: Vec<String>,
+    /// Id of the attempt, name and error of each key that could not be deleted.
+    not_deleted: Vec<(String, String, openrouter::Error)>,
     /// Other keys with the labels of the attempts, which were not created here.
     foreign: Vec<AccountKey>,
     /// The number of rows of the account's list that could not be read: each may be a key of an attempt.
@@ -35,9 +39,9 @@ pub(super) struct AttemptKeys {
 }
 
 impl AttemptKeys {
-    /// Returns whether every row of the account's list was read.
+    /// Returns whether every row of the account's list was read, and every key found deleted.
     pub(super) const fn is_complete(&self) -> bool {
-        self.skipped_rows == 0
+        self.skipped_rows == 0 && self.not_deleted.is_empty()
     }
 }
 
@@ -75,7 +79,7 @@ pub async fn settle_attempts(
     let client = match services.build_client() {
         Ok(client) => client,
         Err(error) => {
-            settled.errors.push(Error::CreateFailed(error).to_user_error());
+            settled.errors.push(not_listed_error(&error));
             return Ok(settled);
         }
     };
@@ -91,7 +95,7 @@ pub async fn settle_attempts(
         }
     }
     if let Err(error) = settle_lost(lost, services, &client, management, &mut settled).await {
-        settled.errors.push(Error::CreateFailed(error).to_user_error());
+        settled.errors.push(not_listed_error(&error));
     }
     Ok(settled)
 }
@@ -110,7 +114,13 @@ async fn settle_lost(
             break;
         }
         let attempts: Vec<&Attempt> = lost.iter().map(AttemptGuard::attempt).collect();
-        let found = delete_keys_of_attempts(&attempts, services, client, management).await?;
+        let mut workspaces = requested_workspaces(&attempts);
+        if is_last_look {
+            // Someone may have moved the key to another workspace.
+            workspaces.extend(list_workspaces(services, client, management).await?.map(Some));
+        }
+        let found = delete_keys_in(workspaces, &attempts, services, client, management).await?;
+        settled.errors.extend(not_deleted_error(&found.not_deleted, services));
         let mut absent = Vec::new();
         for guard in lost {
             let attempt = guard.attempt();
@@ -139,8 +149,51 @@ async fn settle_lost(
     Ok(())
 }
 
+/// Returns the workspaces in which the keys of the attempts were to be created; `None` is the default
+/// one.
+fn requested_workspaces(attempts: &[&Attempt]) -> Vec<Option<String>> {
+    attempts.iter().map(|attempt| attempt.requested.workspace_id.clone()).collect()
+}
+
+/// Returns the ids of all workspaces; none if the server does not list them.
+async fn list_workspaces(
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+) -> Result<impl Iterator<Item = String> + use<>, openrouter::Error> {
+    let mut ids = BTreeSet::new();
+    for _ in 0..MAX_PAGES {
+        let list = || client.list_workspaces(management, ids.len());
+        let page = match retry_request(services, list).await {
+            Err(openrouter::Error::Rejected { status: 404 | 405, .. }) => break,
+            page => page?,
+        };
+        if page.unreadable_count() > 0 {
+            return Err(unexpected(services, "workspaces that can all be read"));
+        }
+        let before = ids.len();
+        ids.extend(page.items.into_iter().map(|workspace| workspace.id));
+        if ids.len() == before {
+            break;
+        }
+    }
+    Ok(ids.into_iter())
+}
+
 /// Deletes the keys that have the name of one of the attempts, unless they are stored or in use.
 pub(super) async fn delete_keys_of_attempts(
+    attempts: &[&Attempt],
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+) -> Result<AttemptKeys, openrouter::Error> {
+    let workspaces = requested_workspaces(attempts);
+    delete_keys_in(workspaces, attempts, services, client, management).await
+}
+
+/// Does what [`delete_keys_of_attempts`] does, in these workspaces.
+async fn delete_keys_in(
+    mut workspaces: Vec<Option<String>>,
     attempts: &[&Attempt],
     services: &ServiceContext,
     client: &Client,
@@ -153,11 +206,12 @@ pub(super) async fn delete_keys_of_attempts(
         received.is_some_and(|key| key.hash == hash) || stored.iter().any(|key| key.hash == hash)
     };
     let mut found = AttemptKeys::default();
-    let mut workspaces: Vec<Option<&str>> =
-        attempts.iter().map(|attempt| attempt.requested.workspace_id.as_deref()).collect();
     sort_by(&mut workspaces, Ord::cmp);
     workspaces.dedup();
+    // After a failure that is not an answer the server is not asked again.
+    let mut failure: Option<openrouter::Error> = None;
     for workspace in workspaces {
+        let workspace = workspace.as_deref();
         let keys = find_keys(attempts, services, client, management, workspace, &mut found).await?;
         for key in keys {
             let name = key.name.as_deref().unwrap_or_default();
@@ -165,15 +219,24 @@ pub(super) async fn delete_keys_of_attempts(
             if is_stored(attempt, &key.hash) {
                 continue;
             }
-            match attempt {
-                Some(attempt) if key.info.usage.is_some_and(|usd| usd > 0.0) => {
-                    found.in_use.push(attempt.id.clone());
+            let Some(attempt) = attempt else {
+                found.foreign.push(key);
+                continue;
+            };
+            if key.info.usage.is_some_and(|usd| usd > 0.0) {
+                found.in_use.push(attempt.id.clone());
+                continue;
+            }
+            let deleted = match &failure {
+                Some(error) => Err(error.clone()),
+                None => delete_key(services, client, management, &key.hash).await,
+            };
+            match deleted {
+                Ok(()) => found.deleted.push(attempt.id.clone()),
+                Err(error) => {
+                    failure = Some(error.clone()).filter(|error| error.status().is_none());
+                    found.not_deleted.push((attempt.id.clone(), name.to_owned(), error));
                 }
-                Some(attempt) => {
-                    delete_key(services, client, management, &key.hash).await?;
-                    found.deleted.push(attempt.id.clone());
-                }
-                None => found.foreign.push(key),
             }
         }
     }
@@ -206,8 +269,7 @@ async fn find_keys(
             attempts.iter().any(|row| row.is_key_name(name) || row.label.as_str() == name)
         }));
     }
-    let expected = "a list with an end";
-    Err(openrouter::Error::UnexpectedResponse { server: services.server.clone(), expected })
+    Err(unexpected(services, "a list with an end"))
 }
 
 async fn delete_key(
@@ -280,7 +342,10 @@ async fn finish_name(
 ) -> Result<(), openrouter::Error> {
     rename_key(services, client, management, hash, label).await?;
     if attempt.send_count > 1 {
-        delete_keys_of_attempts(&[attempt], services, client, management).await?;
+        let found = delete_keys_of_attempts(&[attempt], services, client, management).await?;
+        if let Some((_, _, error)) = found.not_deleted.into_iter().next() {
+            return Err(error);
+        }
     }
     Ok(())
 }
@@ -299,8 +364,11 @@ pub(super) async fn rename_key(
     if patch.unapplied_fields(&key).is_empty() {
         return Ok(());
     }
-    let expected = "the key with its new name";
-    Err(openrouter::Error::UnexpectedResponse { server: services.server.clone(), expected })
+    Err(unexpected(services, "the key with its new name"))
+}
+
+fn unexpected(services: &ServiceContext, expected: &'static str) -> openrouter::Error {
+    openrouter::Error::UnexpectedResponse { server: services.server.clone(), expected }
 }
 
 /// Gives a new key its label at the server, where it has the name of its attempt.
@@ -317,26 +385,4 @@ pub(super) async fn name_key(
         finish_name(attempt, hash, label, services, client, management).await
     };
     Some(not_named_error(attempt, services, &named.await.err()?))
-}
-
-/// Returns the error of a stored key that still has the name of its attempt at the server.
-pub(crate) fn not_named_error(
-    attempt: &Attempt,
-    services: &ServiceContext,
-    reason: &impl fmt::Display,
-) -> UserError {
-    let received = attempt.received_key.as_ref();
-    let label = received.and_then(|received| find_label(received, services).ok());
-    UserError::new(
-        ErrorKind::Failed,
-        format!(
-            "'{}' could not be renamed at the server: {reason}",
-            label.as_ref().unwrap_or(&attempt.label)
-        ),
-        "try again: keywright recover",
-    )
-    .with_meaning(format!(
-        "the key is stored and works; its name there is '{}'",
-        attempt.key_name()
-    ))
 }

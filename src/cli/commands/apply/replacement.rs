@@ -1,11 +1,12 @@
 //! `apply --replace`: replaces the keys that differ from the plan.
 
+use super::results::format_rows;
 use super::{ApplyArgs, PlanRow};
 use crate::cli::losses::{print_expected_losses, print_losses};
-use crate::cli::output::{confirm, print_status, print_warning};
+use crate::cli::output::{confirm, eprint, print_status, print_warning};
 use crate::cli::run_async;
 use crate::cli::sign_in::run_with_prompts;
-use crate::cli::unstored_keys::{key_lost_error, store_replacement};
+use crate::cli::unstored_keys::{key_lost_error, label_not_moved_error, store_replacement};
 use crate::domain::{KeyRequest, ManagementKey, NotCarried, RotationOutcome, UserError};
 use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;
@@ -38,6 +39,8 @@ pub(super) fn replace_differing_keys(
         }
         losses
     })?;
+    // What the new keys will have instead, also where nobody is asked.
+    eprint(&format_rows(rows.iter().filter(|row| row.is_replaceable())));
     print_expected_losses(differing.iter().map(|key| &key.label).zip(losses));
     if !args.yes {
         let labels: Vec<_> = differing.iter().map(|key| format!("'{}'", key.label)).collect();
@@ -62,6 +65,7 @@ fn replace_key(
     services: &ServiceContext,
 ) -> Result<(), UserError> {
     let PlanRow::Differs { stored, .. } = row else { return Ok(()) };
+    let has_management = management.is_some();
     let method = args.sign_in.choose_auth_method(services, management)?;
     let opens_manually = method.opens_manually();
     let rotation = run_async(async {
@@ -75,18 +79,26 @@ fn replace_key(
     let label = planned.label.clone();
     *row = match rotation {
         RotationOutcome::Completed { rotated, warning } => {
-            let unknown: Vec<NotCarried> =
-                rotated.not_carried.iter().filter(|loss| !loss.is_lost()).cloned().collect();
-            print_losses(&format!("could not be compared for the new key of '{label}'"), &unknown);
+            let warning = if has_management {
+                warning.or(rotated.unread_error())
+            } else {
+                let unknown: Vec<NotCarried> =
+                    rotated.not_carried.iter().filter(|loss| !loss.is_lost()).cloned().collect();
+                let heading = format!("could not be compared for the new key of '{label}'");
+                print_losses(&heading, &unknown);
+                warning
+            };
             warning.iter().for_each(print_warning);
             PlanRow::Replaced(rotated, warning)
         }
         RotationOutcome::LabelNotMoved { new, .. } if new.is_of_unconfirmed_account() => {
             PlanRow::OtherAccount(label, new)
         }
-        RotationOutcome::LabelNotMoved { error, .. } | RotationOutcome::Failed(error) => {
-            PlanRow::Failed(label, error)
+        RotationOutcome::LabelNotMoved { new, error } => {
+            let error = label_not_moved_error(&new, error, "move it: keywright recover");
+            PlanRow::LabelNotMoved(label, new, error)
         }
+        RotationOutcome::Failed(error) => PlanRow::Failed(label, error),
         RotationOutcome::NotStored { entry, error, .. } => {
             PlanRow::Failed(label, key_lost_error(&entry, error))
         }

@@ -18,9 +18,9 @@ pub(super) fn report_results(
     if args.json {
         let names = json::PendingNames::load(services);
         print(&results_to_json(rows, args.dry_run, &names))
-            .map_err(|error| error.with_meaning(format_rows(rows).trim_end()))?;
+            .map_err(|error| error.with_meaning(format_rows(rows.iter()).trim_end()))?;
     } else {
-        print_result(&format_rows(rows))?;
+        print_result(&format_rows(rows.iter()))?;
         if rows.iter().any(PlanRow::is_replaceable) {
             eprintln(
                 "keys that differ are left as they are: change limit, reset, workspace and guardrail with keywright edit LABEL, \
@@ -30,7 +30,9 @@ pub(super) fn report_results(
         print_moves(rows);
     }
     let failed = rows.iter().filter_map(|row| match row {
-        PlanRow::Failed(label, error) => Some((label, error.clone())),
+        PlanRow::Failed(label, error) | PlanRow::LabelNotMoved(label, _, error) => {
+            Some((label, error.clone()))
+        }
         PlanRow::OtherAccount(label, key) => Some((label, key.other_account_error())),
         PlanRow::Replaced(rotated, _) => Some((&rotated.new.label, rotated.weaker_error()?)),
         _ => None,

@@ -32,6 +32,7 @@ pub(super) fn results_to_json(
         | PlanRow::Differs { .. }
         | PlanRow::Failed(..)
         | PlanRow::NotStarted(..)
+        | PlanRow::LabelNotMoved(..)
         | PlanRow::OtherAccount(..) => None,
     };
     let unchanged = |row: &PlanRow| match row {
@@ -42,6 +43,7 @@ pub(super) fn results_to_json(
         | PlanRow::Differs { .. }
         | PlanRow::Failed(..)
         | PlanRow::NotStarted(..)
+        | PlanRow::LabelNotMoved(..)
         | PlanRow::OtherAccount(..) => None,
     };
     let replaced = |row: &PlanRow| {
@@ -67,6 +69,9 @@ pub(super) fn results_to_json(
             }
             PlanRow::OtherAccount(label, key) => {
                 (label, key.other_account_error(), Some(json::key_to_json(key, now)))
+            }
+            PlanRow::LabelNotMoved(label, key, error) => {
+                (label, error.clone(), Some(named(json::key_to_json(key, now))))
             }
             _ => return None,
         };
@@ -106,7 +111,7 @@ fn write_json_array(text: &mut String, name: &str, elements: impl Iterator<Item 
 const COLUMNS: [Column; 3] = [Column("", 0), Column("LABEL", 0), Column("PLAN", 0)];
 
 /// Formats one line per key and one line of totals. The sign only repeats what the text says.
-pub(super) fn format_rows(rows: &[PlanRow]) -> String {
+pub(super) fn format_rows<'a>(rows: impl Iterator<Item = &'a PlanRow>) -> String {
     let now = Timestamp::now();
     let mut counts = [
         (0_usize, "to create"),
@@ -118,7 +123,6 @@ pub(super) fn format_rows(rows: &[PlanRow]) -> String {
         (0, "not started"),
     ];
     let lines: Vec<Vec<String>> = rows
-        .iter()
         .map(|row| {
             let (index, sign, label, text) = match row {
                 PlanRow::Create(request) => {
@@ -148,7 +152,7 @@ pub(super) fn format_rows(rows: &[PlanRow]) -> String {
                     let each: Vec<_> = differences.iter().map(ToString::to_string).collect();
                     (4, "~", &stored.label, format!("differs: {}", each.join("; ")))
                 }
-                PlanRow::Failed(label, error) => {
+                PlanRow::Failed(label, error) | PlanRow::LabelNotMoved(label, _, error) => {
                     (5, "!", label, format!("failed: {}", error.message))
                 }
                 PlanRow::NotStarted(label, _) => (6, "!", label, "not started".into()),
