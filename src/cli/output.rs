@@ -8,7 +8,7 @@ use crate::domain::{
     ErrorKind, Label, StoreKind, StoredKey, TrashedKey, UserError, format_command, io_error_text,
     sanitize, sort_by,
 };
-use crate::services::keys::read_shared_trash;
+use crate::services::keys::{find_change_by_others, read_shared_trash};
 use crate::services::provision::ServiceContext;
 use crate::services::shared_inventory;
 use crate::storage::{inventory, json_store};
@@ -133,11 +133,13 @@ fn read_shared_key(services: &ServiceContext, label: &str) -> Result<(), UserErr
 /// Returns the key stored under `label`, or an error that names similar labels.
 pub(super) fn find_key(services: &ServiceContext, label: &str) -> Result<StoredKey, UserError> {
     let failed = |error: json_store::Error| error.to_user_error();
+    let find = || inventory::find_key(&services.location, &services.server, label).map_err(failed);
+    let known = find_stored_key(services, label);
     read_shared_key(services, label)?;
-    if let Some(key) =
-        inventory::find_key(&services.location, &services.server, label).map_err(failed)?
-    {
+    if let Some(key) = find()? {
         Ok(key)
+    } else if let Some(error) = known.and_then(|key| find_change_by_others(services, &key)) {
+        Err(error)
     } else {
         let keys = inventory::list_all_keys(&services.location).map_err(failed)?;
         Err(unknown_label_error(services, label, &keys))

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use keywright::api::openrouter::Attribution;
 use keywright::domain::{
-    ApiKey, KeyDefaults, KeyUpdate, KeyUpdateOutcome, Label, ManagementKey, ProfileName, StoreKind,
-    StoredKey, TrashedKey, UserError,
+    ApiKey, KeyDefaults, KeyUpdate, KeyUpdateOutcome, Label, ManagementKey, PendingReplacement,
+    ProfileName, StoreKind, StoredKey, TrashedKey, UserError,
 };
 use keywright::services::keys;
 use keywright::services::provision::{self, PendingAttempts, ServiceContext, SkippedRows};
@@ -67,6 +67,11 @@ fn create(services: &ServiceContext, text: &str) -> StoredKey {
 
 fn find(services: &ServiceContext) -> Option<StoredKey> {
     inventory::find_key(&services.location, SERVER, "ci").unwrap()
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(work)
 }
 
 /// Returns the removed keys that can be restored, after the store was read.
@@ -248,6 +253,26 @@ fn nothing_is_done_to_a_key_that_a_colleague_replaced_renamed_or_removed_meanwhi
 }
 
 #[test]
+fn a_key_that_a_colleague_renamed_or_removed_is_said_to_be() {
+    let engine = FakeEngine::start();
+    let (eva, max) = (machine(&engine), machine(&engine));
+    let key = create(&max, &key_text("a"));
+    shared_inventory::read_all(&eva, |_, _| ()).unwrap();
+    let build: Label = "build".parse().unwrap();
+    block_on(keys::rename_key(&max, &key, &build, None)).unwrap();
+    shared_inventory::write_records(&max).unwrap();
+    let error = keys::missing_error(&eva, &key.label).to_user_error();
+    assert_eq!(error.message, "someone else renamed 'ci' to 'build' in the meantime");
+    assert!(error.advice.ends_with("keywright show build"), "{error:?}");
+    let stored = inventory::find_key(&max.location, SERVER, "build").unwrap().unwrap();
+    keys::remove_key(&max, &stored).unwrap();
+    let error = keys::missing_error(&eva, &build).to_user_error();
+    assert!(error.message.ends_with(" removed 'build' in the meantime"), "{error:?}");
+    assert!(error.advice.ends_with("keywright trash restore build"), "{error:?}");
+    assert!(error.meaning.contains("stays valid"), "{error:?}");
+}
+
+#[test]
 #[expect(clippy::disallowed_methods, reason = "the test compares secrets")]
 fn the_current_key_is_loaded_with_one_request() {
     let engine = FakeEngine::start();
@@ -275,4 +300,33 @@ fn the_text_of_another_key_is_not_loaded_from_a_store_of_this_machine() {
     let error = keys::load_listed_key(&services, &key("a")).unwrap_err().to_user_error();
     assert_eq!(error.message, "another program replaced the key of 'ci' in the meantime");
     assert!(keys::load_listed_key(&services, &key("b")).is_ok());
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test compares secrets")]
+fn a_rotation_follows_a_label_that_a_colleague_changed_meanwhile() {
+    let engine = FakeEngine::start();
+    let (eva, max) = (machine(&engine), machine(&engine));
+    let old = create(&max, &key_text("a"));
+    shared_inventory::read_all(&eva, |_, _| ()).unwrap();
+    // The new key of the rotation is stored, and its label not moved yet.
+    let new: Label = "ci (new)".parse().unwrap();
+    eva.secret_store.create(&entry_id("ci (new)"), &secret(&key_text("b")), TIMEOUT).unwrap();
+    let text = ApiKey::from(key_text("b"));
+    let mut new = StoredKey::new(new, &text, SERVER.into(), StoreKind::Bao, Timestamp::now());
+    new.replaces = Some(PendingReplacement {
+        hash: old.hash.clone(),
+        unused_for: 3_600,
+        revoke_when_unused: false,
+        is_planned: false,
+    });
+    inventory::upsert_keys(&eva.location, vec![new.clone()]).unwrap();
+    block_on(keys::rename_key(&max, &old, &"build".parse().unwrap(), None)).unwrap();
+    shared_inventory::write_records(&max).unwrap();
+    let rotated = block_on(keys::move_label(&eva, &new)).unwrap();
+    assert_eq!(rotated.new.label.as_str(), "build");
+    assert_eq!(rotated.old.unwrap().label.as_str(), "build (old)");
+    let get = |label: &str| eva.secret_store.get(&entry_id(label), TIMEOUT).unwrap();
+    assert_eq!(get("build").expose_secret(), key_text("b"));
+    assert_eq!(get("build (old)").expose_secret(), key_text("a"));
 }

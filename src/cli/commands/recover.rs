@@ -182,7 +182,7 @@ fn ensure_moved(waiting: &[StoredKey]) -> Result<(), UserError> {
     .with_meaning("the keys work and are on this machine only"))
 }
 
-/// Fails if something is still to do at the server for stored keys; the errors say why.
+/// Fails if something is still to do for stored keys; the errors say why.
 fn ensure_finished(services: &ServiceContext) -> Result<(), UserError> {
     let to_user_error = |error: crate::storage::json_store::Error| error.to_user_error();
     let unnamed = keys::list_pending_names(services).map_err(to_user_error)?.len();
@@ -190,12 +190,20 @@ fn ensure_finished(services: &ServiceContext) -> Result<(), UserError> {
         inventory::filter_keys(&services.location, &services.server, StoredKey::awaits_guardrail)
             .map_err(to_user_error)?
             .len();
-    let message = match (unnamed, unguarded) {
-        (0, 0) => return Ok(()),
-        (_, 0) => "not every key could be renamed at the server",
-        (0, _) => "not every key could be put under its guardrail",
-        (_, _) => "not every key could be renamed and put under its guardrail",
-    };
+    let replacing =
+        inventory::filter_keys(&services.location, &services.server, |key| key.replaces.is_some())
+            .map_err(to_user_error)?
+            .len();
+    let left = [
+        (unnamed, "renamed at the server"),
+        (unguarded, "put under its guardrail"),
+        (replacing, "given the label of the key that it replaces"),
+    ];
+    let left: Vec<_> = left.iter().filter(|(count, _)| *count > 0).map(|(_, done)| *done).collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let message = format!("not every key could be {}", left.join(" and "));
     Err(UserError::new(ErrorKind::Failed, message, "follow the advice given above for each key")
         .with_meaning("the keys are stored and work"))
 }

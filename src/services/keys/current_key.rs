@@ -1,12 +1,13 @@
 //! Whether the label of a key still names it. Others who use a shared store may have replaced, renamed or
 //! removed the key since it was listed.
 
-use super::{Error, load_key};
-use crate::domain::{ApiKey, ErrorKind, StoredKey, UserError, format_command};
+use super::{Error, load_key, read_shared_trash};
+use crate::domain::{ApiKey, ErrorKind, StoredKey, TrashedKey, UserError, format_command};
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::ServiceContext;
 use crate::services::shared_inventory;
 use crate::storage::inventory;
+use crate::storage::json_store;
 use crate::storage::secret_store;
 
 /// Checks that the label of a key in a shared store still names this key. Fails with
@@ -21,7 +22,9 @@ pub(super) async fn check_current(
     }
     let (services, key) = (services.clone(), stored_key.clone());
     run_blocking(move || match shared_inventory::read_key(&services, key.label.as_str()) {
-        Ok(()) => find_change(&services, &key)?.map_or(Ok(()), Err),
+        Ok(()) => {
+            find_change(&services, &key)?.map_or(Ok(()), |error| Err(Error::ReplacedByOther(error)))
+        }
         Err(shared_inventory::Error::Inventory(error)) => Err(error.into()),
         Err(shared_inventory::Error::Store(error)) => {
             tracing::warn!(%error, "it could not be checked whether others changed a key");
@@ -50,31 +53,47 @@ pub fn load_listed_key(services: &ServiceContext, stored_key: &StoredKey) -> Res
         tracing::warn!(%error, "the present keys of the shared store could not be read");
     }
     match find_change(services, stored_key)? {
-        Some(error) => Err(error),
+        Some(error) => Err(Error::ReplacedByOther(error)),
         None if is_other => Err(Error::SecretMismatch(stored_key.label.clone())),
         None => loaded,
     }
 }
 
-/// Returns the error for a key whose label names another key or none in the inventory. For a key of a
-/// shared store, all keys are read first, so that the error can say where the key is now.
-fn find_change(services: &ServiceContext, key: &StoredKey) -> Result<Option<Error>, Error> {
+/// Returns what others did with a key of a shared store whose label names another key or none by now;
+/// `None` for a key of another store, or if the store cannot be read. Blocks.
+pub fn find_change_by_others(services: &ServiceContext, key: &StoredKey) -> Option<UserError> {
+    if !key.is_shared() || shared_inventory::read_key(services, key.label.as_str()).is_err() {
+        return None;
+    }
+    find_change(services, key).ok().flatten()
+}
+
+/// Returns the error for a key whose label names another key or none in the inventory. A shared store is
+/// read first, so that the error can say where the key is now.
+fn find_change(
+    services: &ServiceContext,
+    key: &StoredKey,
+) -> Result<Option<UserError>, json_store::Error> {
     let find = |label: &str| inventory::find_key(&services.location, &services.server, label);
     let label = key.label.as_str();
     if find(label)?.is_some_and(|listed| listed.hash == key.hash) {
         return Ok(None);
     }
     if key.is_shared()
-        && let Err(error) = shared_inventory::read_all(services, |_, _| ())
+        && let Err(error) = read_shared_trash(services)
     {
         tracing::warn!(%error, "the present keys of the shared store could not be read");
     }
     let is_same = |listed: &StoredKey| listed.hash == key.hash;
     let now = inventory::filter_keys(&services.location, &services.server, is_same)?.pop();
+    let trash = inventory::list_trash(&services.location, &services.server)?;
+    let removed = trash.iter().find(|removed| removed.is_key(&key.server, &key.hash));
     let who = if key.is_shared() { "someone else" } else { "another program" };
     let show = |label: &str| format!("look at it: {}", format_command(&["show"], &[label]));
     let nothing = "nothing was done";
-    let (message, meaning, advice) = match (find(label)?, now) {
+    let listed = find(label)?;
+    let kind = if listed.is_some() { ErrorKind::Failed } else { ErrorKind::NotFound };
+    let (message, meaning, advice) = match (listed, now) {
         (Some(_), now) => (
             format!("{who} replaced the key of '{label}' in the meantime"),
             now.map_or(nothing.into(), |now| {
@@ -88,11 +107,22 @@ fn find_change(services: &ServiceContext, key: &StoredKey) -> Result<Option<Erro
             show(now.label.as_str()),
         ),
         (None, None) => (
-            format!("{who} removed '{label}' in the meantime"),
-            nothing.into(),
-            "see what can be restored: keywright trash list".into(),
+            format!(
+                "{} removed '{label}' in the meantime",
+                removed.and_then(TrashedKey::removed_by).unwrap_or_else(|| who.into())
+            ),
+            match removed {
+                Some(_) => format!("{nothing}; the key {} stays valid at OpenRouter", key.masked),
+                None => nothing.into(),
+            },
+            match removed {
+                Some(removed) => format!(
+                    "restore it: {}",
+                    format_command(&["trash", "restore"], &[removed.key.label.as_str()])
+                ),
+                None => format!("create a new key: {}", format_command(&["new"], &[label])),
+            },
         ),
     };
-    let error = UserError::new(ErrorKind::Failed, message, advice).with_meaning(meaning);
-    Ok(Some(Error::ReplacedByOther(error)))
+    Ok(Some(UserError::new(kind, message, advice).with_meaning(meaning)))
 }

@@ -121,6 +121,9 @@ pub enum Error {
     /// Someone else replaced the key in a shared store.
     #[error("{}", .0.message)]
     ReplacedByOther(UserError),
+    /// Someone else removed or renamed the key in a shared store.
+    #[error("{}", .0.message)]
+    ChangedByOther(UserError),
     /// An earlier version of a shared key is not brought back.
     #[error("{}", .0.message)]
     Refused(UserError),
@@ -190,6 +193,7 @@ impl Error {
             Self::Resource(error) => return error.to_user_error(),
             Self::InOtherStore(error)
             | Self::ReplacedByOther(error)
+            | Self::ChangedByOther(error)
             | Self::Refused(error)
             | Self::OtherAccount(error)
             | Self::WaitsForSharedStore(error)

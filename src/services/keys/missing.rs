@@ -1,13 +1,14 @@
 //! Why the secret store has no entry for a key.
 
 use super::Error;
+use super::current_key::find_change_by_others;
 use crate::domain::{ErrorKind, Label, StoreKind, UserError};
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store::Provider;
 use crate::storage::{inventory, keychain_providers};
 
-/// Returns the error for a label without a key in the secret store: it is in another store, another
-/// keychain answers, or the entry was removed.
+/// Returns the error for a label without a key in the secret store: it is in another store, someone
+/// else changed it in a shared one, another keychain answers, or the entry was removed. Blocks.
 pub fn missing_error(services: &ServiceContext, label: &Label) -> Error {
     let removed = || Error::MissingSecret {
         label: label.clone(),
@@ -20,6 +21,9 @@ pub fn missing_error(services: &ServiceContext, label: &Label) -> Error {
     let stored_key = stored_keys.iter().find(|key| key.label == *label);
     if let Some(error) = stored_key.and_then(|key| key.other_store_error(&kind)) {
         return Error::InOtherStore(error);
+    }
+    if let Some(error) = stored_key.and_then(|key| find_change_by_others(services, key)) {
+        return Error::ChangedByOther(error);
     }
     let known = keychain_providers::list_providers(&services.location).unwrap_or_default();
     let provider = match kind {

@@ -10,10 +10,13 @@
 //! Both keys are stored at every moment, and `LABEL` is one of them. Until the last step the new
 //! key's inventory entry names the key that it replaces, so that the next start can continue.
 
+mod labels;
 mod shared;
 
 use jiff::Timestamp;
-use shared::{discard_replacement, read_shared_key, replace_secret};
+pub(super) use labels::find_free_label;
+use labels::{find_old_key_label, numbered_label};
+use shared::{discard_replacement, follow_replaced_key, read_shared_key, replace_secret};
 pub(super) use shared::{read_shared_keys, replaced_error};
 
 use super::carry_over::carry_over;
@@ -245,7 +248,10 @@ async fn move_label_with_access(
     if new_key.is_of_unconfirmed_account() {
         return Err(Error::OtherAccount(new_key.other_account_error()));
     }
-    let old = by_hash(&replaces.hash);
+    let old = match by_hash(&replaces.hash) {
+        Some(old) => follow_replaced_key(services, old).await?,
+        None => None,
+    };
     let carried = carry_over(services, access, &replaces.hash, old.as_ref(), &new_key).await;
     let not_carried = carried.not_carried;
     let record = |key: &mut StoredKey| {
@@ -278,9 +284,11 @@ async fn move_label_with_access(
             return Err(replaced_error(old_services, label).await);
         }
         // Step 2 had begun, so the old key is already stored under its new label.
-        _ => find_old_key_label(old_services, label, &old.hash)
-            .await?
-            .ok_or_else(|| Error::SecretMismatch(label.clone()))?,
+        existing => match find_old_key_label(old_services, label, &old.hash).await? {
+            Some(old_label) => old_label,
+            None if existing.is_none() => return Err(missing_error(old_services, label)),
+            None => return Err(Error::SecretMismatch(label.clone())),
+        },
     };
     let existing = secret_for(services, label).await?;
     if existing.is_none_or(|key| key.hash() != new) {
@@ -347,54 +355,15 @@ pub async fn resume_rotations(
         match move_label(services, &new_key).await {
             Err(Error::JsonStore(json_store::Error::LockHeld(_))) => {}
             result => {
-                let to_user_error = |error: Error| {
-                    error.to_user_error().with_meaning("both keys are stored, and both work")
+                let to_user_error = |error: Error| match error {
+                    Error::ChangedByOther(error) => error,
+                    error => {
+                        error.to_user_error().with_meaning("both keys are stored, and both work")
+                    }
                 };
                 resumed.push((new_key.label, result.map_err(to_user_error)));
             }
         }
     }
     Ok(resumed)
-}
-
-/// Returns the first free label of `LABEL (suffix)`, `LABEL (suffix) 2` and so on, or the one under
-/// which the key with `own_hash` is already stored.
-pub(super) async fn find_free_label(
-    services: &ServiceContext,
-    stored_keys: &[StoredKey],
-    label: &Label,
-    suffix: &str,
-    own_hash: Option<&str>,
-) -> Result<Label, Error> {
-    for number in 1..=9 {
-        let name = numbered_label(label, suffix, number);
-        match secret_for(services, &name).await? {
-            Some(key) if own_hash.is_some_and(|hash| key.hash() == hash) => return Ok(name),
-            None if stored_keys.iter().all(|key| !key.label.is_same(name.as_str())) => {
-                return Ok(name);
-            }
-            _ => {}
-        }
-    }
-    Err(Error::LabelTaken(numbered_label(label, suffix, 1)))
-}
-
-/// Returns the `LABEL (old)` under which the old key is stored.
-async fn find_old_key_label(
-    services: &ServiceContext,
-    label: &Label,
-    hash: &str,
-) -> Result<Option<Label>, Error> {
-    for number in 1..=9 {
-        let name = numbered_label(label, "old", number);
-        if secret_for(services, &name).await?.is_some_and(|key| key.hash() == hash) {
-            return Ok(Some(name));
-        }
-    }
-    Ok(None)
-}
-
-fn numbered_label(label: &Label, suffix: &str, number: u8) -> Label {
-    let text = if number == 1 { format!("({suffix})") } else { format!("({suffix}) {number}") };
-    label.with_suffix(&text)
 }

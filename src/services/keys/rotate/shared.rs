@@ -2,7 +2,8 @@
 //! with check-and-set, so that only one of them succeeds.
 
 use super::super::management_key::AccountAccess;
-use super::super::{Error, delete_secret, store_secret, to_api_key, to_secret_string};
+use super::super::{Error, delete_secret, secret_for, store_secret, to_api_key, to_secret_string};
+use super::labels::find_old_key_label;
 use crate::domain::{ApiKey, ErrorKind, Label, StoredKey, UserError, format_command};
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::{self, ServiceContext, describe_writer};
@@ -44,6 +45,24 @@ pub(super) async fn replace_secret(
     } else {
         Err(replaced_error(services, label).await)
     }
+}
+
+/// Returns the replaced key as it is now. If its entry in a shared store is gone, someone else has
+/// renamed or removed it meanwhile, and the store is read.
+pub(super) async fn follow_replaced_key(
+    services: &ServiceContext,
+    old: StoredKey,
+) -> Result<Option<StoredKey>, Error> {
+    let services = &services.for_key(&old);
+    if !services.secret_store.kind().is_shared()
+        || secret_for(services, &old.label).await?.is_some()
+        || find_old_key_label(services, &old.label, &old.hash).await?.is_some()
+    {
+        return Ok(Some(old));
+    }
+    read_shared_keys(services).await?;
+    let same = |key: &StoredKey| key.hash == old.hash;
+    Ok(inventory::filter_keys(&services.location, &services.server, same)?.pop())
 }
 
 /// Reads a key of the shared store into the inventory, if that is the store in use.
