@@ -127,7 +127,7 @@ pub enum Command {
     Disable(disable::SetDisabledArgs),
     /// Enable keys again
     Enable(disable::SetDisabledArgs),
-    /// Remove keys from this machine, and with --revoke delete them at OpenRouter too
+    /// Remove keys from this machine or the shared store, and with --revoke delete them at OpenRouter too
     Rm(rm::RmArgs),
     /// List removed keys and restore them, for 7 days after their removal
     #[command(subcommand)]

@@ -251,6 +251,11 @@ impl StoredKey {
         matches!(&self.location, KeyLocation::Stored(kind) if kind.is_shared())
     }
 
+    /// Returns from where a removal takes the key, for use after "removed".
+    pub const fn removal_place(&self) -> &'static str {
+        if self.is_shared() { "from the shared store" } else { "here" }
+    }
+
     /// Returns whether the secret is stored here; otherwise this is a row of the account's list.
     pub const fn is_stored(&self) -> bool {
         matches!(self.location, KeyLocation::Stored(_))

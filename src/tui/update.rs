@@ -284,10 +284,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             trash::finish_remove(model, &label, result);
             Vec::new()
         }
-        Msg::KeyRestored { trashed, result } => {
-            trash::finish_restore(model, &trashed, result);
-            Vec::new()
-        }
+        Msg::KeyRestored { trashed, result } => trash::finish_restore(model, &trashed, result),
         Msg::Response(ticket, Response::AccountKeysFetched(current)) => {
             limits::finish_fetch(model, ticket, current);
             Vec::new()

@@ -161,7 +161,7 @@ fn a_click_beside_a_dialog_closes_it_and_a_click_on_a_button_acts() {
         want(&mut model, &[Intent::Remove]);
         let shown = drawn(&model);
         let (row, line) =
-            shown.lines().enumerate().find(|(_, line)| line.contains("[y remove here]")).unwrap();
+            shown.lines().enumerate().find(|(_, line)| line.contains("[y remove]")).unwrap();
         let column = line.split("[y").next().unwrap().chars().count();
         let at = |column: usize, row: usize| {
             view::intent_at(&model, u16::try_from(column).unwrap(), u16::try_from(row).unwrap())

@@ -62,7 +62,7 @@ fn removed_keys() -> Model {
     let Screen::Trash(screen) = &model.screen else { panic!("{:?}", model.screen) };
     let keys = model.dashboard.stored_keys().iter().cloned();
     let trash = keys.map(|key| TrashedKey { removed_at: now(), key }).collect();
-    let loaded = Msg::Response(screen.ticket, Response::TrashLoaded(Ok(trash)));
+    let loaded = Msg::Response(screen.ticket.unwrap(), Response::TrashLoaded(Ok(trash)));
     update(&mut model, loaded, now());
     model
 }

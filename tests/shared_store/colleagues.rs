@@ -330,3 +330,17 @@ fn a_rotation_follows_a_label_that_a_colleague_changed_meanwhile() {
     assert_eq!(get("build").expose_secret(), key_text("b"));
     assert_eq!(get("build (old)").expose_secret(), key_text("a"));
 }
+
+#[test]
+fn undoing_a_removal_that_a_colleague_undid_says_so() {
+    let engine = FakeEngine::start();
+    let (eva, max) = (machine(&engine), machine(&engine));
+    let key = create(&eva, &key_text("a"));
+    let trashed = keys::remove_key(&eva, &key).unwrap().unwrap();
+    keys::read_shared_trash(&max).unwrap();
+    keys::restore_key(&max, &restorable(&max)[0], &key.label).unwrap();
+    let error = keys::restore_key(&eva, &trashed, &key.label).unwrap_err().to_user_error();
+    assert_eq!(error.message, "someone else restored 'ci' in the meantime");
+    assert_eq!(error.meaning, "it is stored as 'ci'");
+    assert_eq!(find(&eva).unwrap().hash, key.hash);
+}

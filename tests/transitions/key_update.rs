@@ -190,7 +190,8 @@ fn quitting_waits_for_changes_under_way_and_a_failure_cancels_it() {
 
     let mut model = start_removal();
     send_intent(&mut model, Intent::Quit);
-    assert!(send(&mut model, removed(Err(user_error(ErrorKind::Failed)))).is_empty());
+    let effects = send(&mut model, removed(Err(user_error(ErrorKind::Failed))));
+    assert!(matches!(effects[..], [Effect::CheckInventory]), "{effects:?}");
     assert!(matches!(&model.notice, Some(Err(error)) if error.kind == ErrorKind::Failed));
     assert_eq!(key_of(&model).label.as_str(), "laptop");
     assert!(matches!(send_intent(&mut model, Intent::Quit)[..], [Effect::Quit]));

@@ -1,6 +1,6 @@
 //! A dashboard whose keys are in a shared store.
 
-use keywright::domain::KeyLocation;
+use keywright::domain::{KeyLocation, TrashedKey};
 use keywright::tui::state::{Attention, SharedStoreState};
 
 use super::*;
@@ -129,4 +129,23 @@ fn a_failed_act_reads_the_keys_again_and_shows_what_others_changed() {
     send(&mut model, Msg::InventoryChanged(vec![other]));
     assert_eq!(model.notice, Some(Err(replaced)));
     assert_eq!(model.dashboard.selected_key().unwrap().hash, "other");
+}
+
+#[test]
+fn what_someone_else_restored_is_not_undone_again() {
+    let (mut model, ticket) = reading(vec![shared_key("ci"), shared_key("web")]);
+    finish(&mut model, ticket, vec![shared_key("ci"), shared_key("web")], None, false);
+    let removed = shared_key("ci");
+    let trashed = TrashedKey { removed_at: now(), key: removed.clone() };
+    let removal = Msg::KeyRemoved { label: removed.label.clone(), result: Ok(Some(trashed)) };
+    model.changes_under_way = 1;
+    send(&mut model, removal);
+    let Some(Ok(message)) = &model.notice else { panic!("{:?}", model.notice) };
+    assert!(message.starts_with("'ci' was removed from the shared store and stays"), "{message}");
+    assert_eq!(labels(&model), ["web"]);
+    send(&mut model, Msg::InventoryChanged(vec![shared_key("ci"), shared_key("web")]));
+    assert!(model.undoable.is_none());
+    assert!(
+        send_intent(&mut model, Intent::Undo).iter().all(|e| !matches!(e, Effect::RestoreKeys(_)))
+    );
 }

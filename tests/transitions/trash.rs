@@ -54,8 +54,14 @@ fn a_key_that_cannot_be_restored_stays_in_the_list_and_the_error_is_shown() {
     let [Effect::RestoreKeys(keys)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(keys[..], [trashed("y")]);
     let failed = Err(user_error(ErrorKind::SecretStore));
-    send(&mut model, Msg::KeyRestored { trashed: trashed("y"), result: failed });
+    let effects = send(&mut model, Msg::KeyRestored { trashed: trashed("y"), result: failed });
     assert!(matches!(&model.notice, Some(Err(_))));
+    // Someone else may have restored it.
+    let [Effect::Request(ticket, Request::LoadTrash)] = effects[..] else { panic!("{effects:?}") };
+    let loaded = || Response::TrashLoaded(Ok(vec![trashed("x"), trashed("y")]));
+    send(&mut model, Msg::Response(ticket, loaded()));
+    let Screen::Trash(screen) = &model.screen else { panic!("{:?}", model.screen) };
+    assert_eq!(screen.selected_key(), Some(&trashed("y")));
     send(&mut model, Msg::KeyRestored { trashed: trashed("y"), result: Ok(key("y")) });
     let Screen::Trash(screen) = &model.screen else { panic!("{:?}", model.screen) };
     assert_eq!(screen.keys.as_deref(), Some(&[trashed("x")][..]));

@@ -1,5 +1,5 @@
-//! `keywright rm`: removes keys from this machine, where they can be restored for a week, and with `--revoke` also deletes them at
-//! OpenRouter.
+//! `keywright rm`: removes keys from this machine or the shared store, where they can be restored for a
+//! week, and with `--revoke` also deletes them at OpenRouter.
 
 use clap::Args;
 
@@ -66,15 +66,18 @@ impl RmArgs {
         result
     }
 
-    fn question(&self, StoredKey { label, masked, shared, .. }: &StoredKey) -> String {
+    fn question(&self, key: &StoredKey) -> String {
+        let StoredKey { label, masked, .. } = key;
         if self.revoke {
+            let place = key.removal_place();
             format!(
-                "Delete the key '{label}' ({masked}) at OpenRouter permanently, and remove it here? Programs that use it stop working."
+                "Delete the key '{label}' ({masked}) at OpenRouter permanently, and remove it {place}? Programs that use it stop working."
             )
         } else {
-            let place = match shared {
-                Some(_) => "the shared store, for everybody who uses it",
-                None => "this machine",
+            let place = if key.is_shared() {
+                "the shared store, for everyone who uses it"
+            } else {
+                "this machine"
             };
             format!(
                 "Remove '{label}' ({masked}) from {place}? The key stays valid at OpenRouter. It can be restored for {TRASH_DAYS} days; after that its text cannot be fetched again."
@@ -95,7 +98,7 @@ fn remove_key(services: &ServiceContext, key: &StoredKey) -> Result<String, User
         Some(trashed) => format!(
             "{removed}until {} it can be restored{}: {}\n",
             format_date(trashed.deleted_at()),
-            if key.shared.is_some() { " by everyone who uses the store" } else { "" },
+            if key.is_shared() { " by everyone who uses the store" } else { "" },
             complete_commands(&format_command(&["trash", "restore"], &[key.label.as_str()]))
         ),
         None => removed,
@@ -110,12 +113,13 @@ fn revoke_key(
 ) -> Result<String, UserError> {
     let outcome = run_async(keys::revoke_and_remove(services, management, key))?
         .map_err(|error| error.to_user_error())?;
+    let place = key.removal_place();
     Ok(match outcome {
         RevokeOutcome::Revoked => {
-            format!("deleted {} at OpenRouter and removed it here\n", key.label)
+            format!("deleted {} at OpenRouter and removed it {place}\n", key.label)
         }
         RevokeOutcome::AlreadyRevoked => format!(
-            "{} no longer exists in the management key's account; removed it here\n",
+            "{} no longer exists in the management key's account; removed it {place}\n",
             key.label
         ),
     })

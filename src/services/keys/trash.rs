@@ -155,9 +155,10 @@ pub fn restore_key(
         if let Some(error) = trashed.key.other_store_error(&store.kind()) {
             return Err(Error::InOtherStore(error));
         }
+        let restored = find_restored(services, trashed)?;
         // The key can no longer be restored, so it is not listed any more.
         remove_from_trash(services, std::slice::from_ref(trashed))?;
-        return Err(Error::NotInTrash(trashed.key.label.clone()));
+        return Err(restored.unwrap_or_else(|| Error::NotInTrash(trashed.key.label.clone())));
     };
     if to_api_key(&secret).hash() != trashed.key.hash {
         return Err(Error::TrashMismatch(trashed.key.label.clone()));
@@ -197,6 +198,22 @@ pub fn list_own_removed_keys(services: &ServiceContext) -> Result<Vec<TrashedKey
     let mut trash = inventory::list_trash(&services.location, &services.server)?;
     trash.retain(|trashed| trashed.removed_by().is_none_or(|who| who == own_name));
     Ok(trash)
+}
+
+/// Returns the error for a removed key that someone else restored in a shared store, if that is so.
+fn find_restored(services: &ServiceContext, trashed: &TrashedKey) -> Result<Option<Error>, Error> {
+    if !trashed.key.is_shared() {
+        return Ok(None);
+    }
+    shared_inventory::read_all(services, |_, _| ())?;
+    let is_same = |key: &StoredKey| key.hash == trashed.key.hash;
+    let found = inventory::filter_keys(&services.location, &services.server, is_same)?.pop();
+    Ok(found.map(|key| {
+        let message = format!("someone else restored '{}' in the meantime", trashed.key.label);
+        let show = format_command(&["show"], &[key.label.as_str()]);
+        let error = UserError::new(ErrorKind::Failed, message, format!("look at it: {show}"));
+        Error::Refused(error.with_meaning(format!("it is stored as '{}'", key.label)))
+    }))
 }
 
 /// Deletes the secrets of the keys that this user removed, and returns the keys. Those of a shared

@@ -128,7 +128,7 @@ pub(super) const DASHBOARD: &[Action] = &[
         .safety(Safety::Confirmed)
         .enabled_if(has_stored_target),
     Action::named(Group::Keys, "remove", &[char_key('x')], "x", "remove", Intent::Remove)
-        .with_long_description("remove here or revoke")
+        .with_long_description("remove or revoke")
         .with_other_words("delete trash rm")
         .safety(Safety::Confirmed)
         .enabled_if(has_selection),

@@ -67,7 +67,7 @@ pub(super) const FILTER: &[Action] = key_bindings! {
 
 /// Whether to remove a key here or also revoke it.
 pub(super) const REMOVE_QUESTION: &[Action] = key_bindings! {
-    [char_key('y'), char_key('Y')] "y" "remove here" => Intent::Yes;
+    [char_key('y'), char_key('Y')] "y" "remove" => Intent::Yes;
     [char_key('r'), char_key('R')] "r" "revoke at OpenRouter too" => Intent::Revoke;
     [bare_key(KeyCode::Enter), char_key('n'), char_key('N'), bare_key(KeyCode::Esc)] "enter" "cancel" => Intent::No;
 };

@@ -6,8 +6,8 @@ use crate::domain::TrashedKey;
 /// State of the screen.
 #[derive(Clone, Debug)]
 pub struct TrashScreen {
-    /// The ticket of the list being loaded.
-    pub ticket: Ticket,
+    /// The ticket of the list being loaded, if it is.
+    pub ticket: Option<Ticket>,
     /// The removed keys, the last removed first; `None` until they are loaded.
     pub keys: Option<Vec<TrashedKey>>,
     /// The index of the selected key.
@@ -17,7 +17,7 @@ pub struct TrashScreen {
 impl TrashScreen {
     /// Returns the screen while the list is loaded.
     pub const fn new(ticket: Ticket) -> Self {
-        Self { ticket, keys: None, selected: 0 }
+        Self { ticket: Some(ticket), keys: None, selected: 0 }
     }
 
     /// Returns the selected key.

@@ -2,7 +2,7 @@
 //! open.
 
 use crate::domain::{ErrorKind, Label, StoredKey, UserError};
-use crate::tui::state::{Effect, Model, Question, Screen};
+use crate::tui::state::{Effect, Model, Question, Screen, UndoableChange};
 
 /// Returns the effects that look for changes before an action on keys.
 pub(super) fn check_before_action(model: &Model) -> Vec<Effect> {
@@ -31,6 +31,13 @@ pub(super) fn apply(model: &mut Model, keys: Vec<StoredKey>) {
         return;
     }
     let asked = asked_keys(model);
+    if let Some(UndoableChange::Removed(removed)) = &mut model.undoable {
+        // Someone else may have restored them.
+        removed.retain(|trashed| !keys.iter().any(|key| trashed.is_key(&key.server, &key.hash)));
+        if removed.is_empty() {
+            model.undoable = None;
+        }
+    }
     model.dashboard.set_keys(Ok(keys), model.now);
     model.account.is_spending_stale = true;
     let is_same = |(hash, label): &&(String, Label)| {

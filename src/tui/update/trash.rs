@@ -38,11 +38,14 @@ pub(super) fn finish_load(
     keys: Result<Vec<TrashedKey>, UserError>,
 ) {
     let Screen::Trash(screen) = &mut model.screen else { return };
-    if screen.ticket != ticket || screen.keys.is_some() {
+    if screen.ticket.take_if(|expected| *expected == ticket).is_none() {
         return;
     }
     match keys {
-        Ok(keys) => screen.keys = Some(keys),
+        Ok(keys) => {
+            screen.keys = Some(keys);
+            screen.move_selection(0);
+        }
         Err(error) => {
             model.screen = Screen::Dashboard;
             model.notify(Err(error));
@@ -57,8 +60,10 @@ pub(super) fn finish_remove(
     result: Result<Option<TrashedKey>, UserError>,
 ) {
     let message = result.map(|trashed| {
+        let listed = model.dashboard.stored_keys().iter().find(|key| key.label == *label);
+        let place = listed.map_or("here", StoredKey::removal_place);
         model.dashboard.remove_key(label, model.now);
-        let removed = format!("'{label}' was removed here and stays valid at OpenRouter");
+        let removed = format!("'{label}' was removed {place} and stays valid at OpenRouter");
         match trashed {
             Some(trashed) => {
                 match &mut model.undoable {
@@ -79,12 +84,21 @@ pub(super) fn undo_removal(model: &mut Model, keys: Vec<TrashedKey>) -> Vec<Effe
     vec![Effect::RestoreKeys(keys)]
 }
 
-/// Handles the result of restoring a key.
+/// Handles the result of restoring a key. If that failed, the list is loaded again: someone else may have
+/// restored the key.
 pub(super) fn finish_restore(
     model: &mut Model,
     trashed: &TrashedKey,
     result: Result<StoredKey, UserError>,
-) {
+) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    if result.is_err() && matches!(model.screen, Screen::Trash(_)) {
+        let ticket = model.next_ticket();
+        if let Screen::Trash(screen) = &mut model.screen {
+            screen.ticket = Some(ticket);
+        }
+        effects.push(Effect::Request(ticket, Request::LoadTrash));
+    }
     let message = result.map(|restored| {
         if let Screen::Trash(screen) = &mut model.screen {
             screen.remove(trashed);
@@ -101,4 +115,5 @@ pub(super) fn finish_restore(
         message
     });
     bulk::record_result(model, &trashed.key.label, message);
+    effects
 }

@@ -92,10 +92,12 @@ pub fn dialog<'a>(
         }
         ConfirmKind::Revoke => {
             let loss = match &state.keys[..] {
-                [_] => "It stops working everywhere and is removed here. This cannot be undone.",
-                _ => "They stop working everywhere and are removed here. This cannot be undone.",
+                [_] => "It stops working everywhere and is removed",
+                _ => "They stop working everywhere and are removed",
             };
-            dialog.add_text(loss, Style::new());
+            let is_shared = state.keys.iter().any(StoredKey::is_shared);
+            let place = if is_shared { " for everyone who uses the shared store" } else { " here" };
+            dialog.add_text(&format!("{loss}{place}. This cannot be undone."), Style::new());
             add_copies(&mut dialog, state, model, "it stops working there too");
             add_confirmation(&mut dialog, state);
         }

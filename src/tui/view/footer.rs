@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
-use crate::domain::sanitize;
+use crate::domain::{StoredKey, sanitize};
 use crate::tui::keymap::{active_bindings, footer_items};
 use crate::tui::state::{Filter, Intent, Model, Screen};
 
@@ -128,7 +128,11 @@ fn format_background_status(model: &Model, theme: Theme, width: usize) -> Line<'
     {
         format!("finishing the sign-in for {}", run.label)
     } else if on_dashboard && dashboard.secret_ticket.is_some() {
-        "waiting for the keychain: it may ask you to unlock it".to_owned()
+        if dashboard.selected_key().is_some_and(StoredKey::is_shared) {
+            "waiting for the shared store".to_owned()
+        } else {
+            "waiting for the keychain: it may ask you to unlock it".to_owned()
+        }
     } else if let (true, Some(error)) = (on_dashboard, &model.refresh.last_error) {
         let text =
             format!("! {} {}", to_sentence(&error.message), text::format_error_details(error));

@@ -5,7 +5,7 @@ use unicode_width::UnicodeWidthStr;
 use super::Theme;
 use super::dialog::Dialog;
 use super::text::truncate;
-use crate::domain::{Label, TRASH_DAYS};
+use crate::domain::{Label, StoredKey, TRASH_DAYS};
 use crate::tui::state::{Model, Question};
 
 pub fn dialog(question: &Question, model: &Model, theme: Theme, width: usize) -> Dialog<'static> {
@@ -52,7 +52,7 @@ fn describe(question: &Question, model: &Model, width: usize) -> (String, String
                 _ => ("The keys stay", "they are", "their texts"),
             };
             (
-                format!("Remove {names} from this machine?"),
+                format!("Remove {names} from {}?", removal_place(labels, model)),
                 format!(
                     "{key} valid at OpenRouter. For {TRASH_DAYS} days {is} in the trash (X), after that {text} cannot be fetched again."
                 ),
@@ -81,6 +81,17 @@ fn describe(question: &Question, model: &Model, width: usize) -> (String, String
             };
             (format!("{verb} {names} at OpenRouter?"), meaning.to_owned(), false)
         }
+    }
+}
+
+/// Returns from where these keys are removed.
+fn removal_place(labels: &[Label], model: &Model) -> &'static str {
+    let is_listed = |key: &&StoredKey| labels.contains(&key.label);
+    let keys = model.dashboard.stored_keys().iter().filter(is_listed);
+    match keys.filter(|key| key.is_shared()).count() {
+        0 => "this machine",
+        count if count == labels.len() => "the shared store, for everyone who uses it",
+        _ => "this machine and the shared store",
     }
 }
 

@@ -169,11 +169,15 @@ pub fn format_error_details(error: &UserError) -> String {
     format!("{} {}", to_sentence(&error.meaning), to_sentence(&error.advice))
 }
 
-/// Capitalises the first letter and adds a full stop if there is no end mark.
+/// Capitalises the first letter, unless it is that of an address or a path, and adds a full stop if
+/// there is no end mark.
 pub fn to_sentence(text: &str) -> String {
     let mut letters = text.chars();
     let Some(first) = letters.next() else { return String::new() };
     let stop = if text.ends_with(['.', '?', '!', ':']) { "" } else { "." };
+    if text.split(' ').next().is_some_and(|word| word.contains('/')) {
+        return format!("{text}{stop}");
+    }
     format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
 }
 

@@ -28,20 +28,33 @@ pub fn draw(screen: &TrashScreen, model: &Model, theme: Theme, frame: &mut Frame
         return;
     }
     // Where there is little room, the label matters more than the masked key.
-    let masked_width = if area.width < 76 { 0 } else { 19 };
+    let is_shared = keys.iter().any(|trashed| trashed.removed_by().is_some());
+    let by_width = if is_shared && area.width >= 58 { 16 } else { 0 };
+    let masked_width = if area.width < 76 + by_width { 0 } else { 19 };
     let longest = keys.iter().map(|trashed| trashed.key.label.as_str().width()).max().unwrap_or(0);
     let longest = u16::try_from(longest).unwrap_or(u16::MAX).max(12);
-    let label_width = area.width.saturating_sub(masked_width + 14 + 10 + 3 * 2).min(longest);
-    let header = Row::new(["LABEL", "KEY", "REMOVED", "UNTIL"]).style(theme.dim());
+    let label_width = area
+        .width
+        .saturating_sub(masked_width + 14 + 10 + by_width + 3 * 2 + 2 * u16::from(by_width > 0))
+        .min(longest);
+    let column_count = if by_width == 0 { 4 } else { 5 };
+    let titles = ["LABEL", "KEY", "REMOVED", "UNTIL", "BY"].into_iter().take(column_count);
+    let header = Row::new(titles).style(theme.dim());
     let format_row = |trashed: &TrashedKey| {
-        Row::new([
+        let cells = [
             Text::raw(truncate(trashed.key.label.as_str(), usize::from(label_width))),
             Text::styled(trashed.key.masked.clone(), theme.dim()),
             Text::raw(format_relative_time(model.now, trashed.removed_at)),
             Text::raw(format_date(trashed.deleted_at())),
-        ])
+            Text::styled(
+                truncate(&trashed.removed_by().unwrap_or_default(), usize::from(by_width)),
+                theme.dim(),
+            ),
+        ];
+        Row::new(cells.into_iter().take(column_count))
     };
-    let widths = [label_width, masked_width, 14, 10].map(Constraint::Length);
+    let widths = [label_width, masked_width, 14, 10, by_width].map(Constraint::Length);
+    let widths = widths.into_iter().take(column_count);
     let table = Table::new(keys.iter().map(format_row), widths)
         .header(header)
         .column_spacing(2)
