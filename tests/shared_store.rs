@@ -238,6 +238,18 @@ fn a_token_that_may_only_read_is_recognised_and_nothing_is_written() {
 }
 
 #[test]
+fn a_command_of_the_engine_can_be_pasted_whatever_the_label() {
+    let engine = FakeEngine::start();
+    engine.edit(|state| state.faults.push_back(Fault::Status(403, "permission denied")));
+    let error = bao(&engine).read("keywright/default/my key").unwrap_err();
+    let advice = error.advice();
+    assert!(
+        advice.ends_with("`bao token capabilities 'secret/data/keywright/default/my key'`"),
+        "{advice}"
+    );
+}
+
+#[test]
 fn a_login_is_made_once_and_again_when_its_token_has_expired() {
     let engine = FakeEngine::start();
     engine.edit(|state| state.write(CI, "sk-1"));

@@ -2,7 +2,7 @@
 //! that wait for the store.
 
 use super::output::print_status;
-use crate::domain::{StoredKey, UserError, format_command};
+use crate::domain::{Label, StoredKey, UserError, format_command};
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store::{self, bao};
 
@@ -46,6 +46,18 @@ fn check_entry(services: &ServiceContext, label: &str) -> Result<(), secret_stor
     services.secret_store.check_storable(service, &entry_id, services.secret_store_timeout)
 }
 
+/// Returns what happens to the history of a shared key when its entry is deleted, as the end of a
+/// question; empty if it has none. `label` is the key's label afterwards.
+pub(super) fn describe_history_loss(key: &StoredKey, label: &Label) -> String {
+    if !key.has_history() {
+        return String::new();
+    }
+    format!(
+        " The history of its versions in the shared store is deleted; keys of it that still work are kept as '{}'.",
+        label.with_suffix("(old)")
+    )
+}
+
 /// Says which keys are on this machine because their shared store could not take them.
 pub(super) fn print_waiting_keys(keys: &[StoredKey]) {
     for key in keys.iter().filter(|key| key.move_to.is_some()) {
@@ -54,5 +66,27 @@ pub(super) fn print_waiting_keys(keys: &[StoredKey]) {
             key.label,
             format_command(&["recover"], &[])
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::domain::{ApiKey, SharedFields, SharedRecord, StoreKind};
+
+    #[test]
+    fn a_question_names_the_history_that_is_deleted() {
+        let (label, new): (Label, Label) = ("ci".parse().unwrap(), "build".parse().unwrap());
+        let secret = ApiKey::from("k".to_owned());
+        let now = Timestamp::UNIX_EPOCH;
+        let mut key = StoredKey::new(label.clone(), &secret, "s".into(), StoreKind::Bao, now);
+        for (version, is_named) in [(1, false), (2, true)] {
+            let record = SharedRecord::new(label.clone(), version, SharedFields::new());
+            key.shared = Some(Box::new(record));
+            let loss = describe_history_loss(&key, &new);
+            assert_eq!(loss.contains("is deleted") && loss.contains("'build (old)'"), is_named);
+        }
     }
 }

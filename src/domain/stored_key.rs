@@ -256,6 +256,11 @@ impl StoredKey {
         if self.is_shared() { "from the shared store" } else { "here" }
     }
 
+    /// Returns whether a shared store has earlier versions of the key, or had them.
+    pub fn has_history(&self) -> bool {
+        self.shared.as_ref().is_some_and(|record| record.version > 1)
+    }
+
     /// Returns whether the secret is stored here; otherwise this is a row of the account's list.
     pub const fn is_stored(&self) -> bool {
         matches!(self.location, KeyLocation::Stored(_))

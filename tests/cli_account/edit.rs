@@ -181,4 +181,8 @@ fn a_plan_names_workspace_and_guardrail_and_unknown_ones_stop_it_before_anything
     run_json(&home, &["edit", "b", "--guardrail", "none", "--yes", "--json"]);
     let again = run_json(&home, &["apply", &plan, "--dry-run", "--json"]);
     assert_eq!(again["differing"][0]["label"], "b", "{again}");
+    let (_, _, err) = home.run_with_management_key(&["apply", &plan, "--dry-run"]);
+    assert!(err.contains("left as they are") && err.contains("with --replace"), "{err}");
+    let (_, _, err) = home.run_with_management_key(&["apply", &plan, "--dry-run", "--replace"]);
+    assert!(err.contains("would be replaced") && !err.contains("left as they are"), "{err}");
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::output::{confirm, find_key, print_result, print_warning, usage_error};
 use crate::cli::run_async;
-use crate::cli::shared_store::check_may_write;
+use crate::cli::shared_store::{check_may_write, describe_history_loss};
 use crate::domain::{Label, UserError};
 use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;
@@ -29,6 +29,10 @@ impl RenameArgs {
             .map_err(|problem| usage_error(format!("NEW: {problem}"), "choose another label"))
             .map_err(|error| error.with_meaning("nothing was changed"))?;
         check_may_write(services, [key.label.as_str()])?;
+        let history_loss = describe_history_loss(&key, &new);
+        if !history_loss.is_empty() && io::stdin().is_terminal() {
+            confirm(&format!("Rename '{}' to '{new}'?{history_loss}", key.label))?;
+        }
         let management = run_async(management_key::load_management_key(services))?
             .map_err(|error| error.to_user_error())?;
         let mut management = management.map(|(key, _)| key);

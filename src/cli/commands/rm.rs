@@ -9,7 +9,7 @@ use crate::cli::output::{
 };
 use crate::cli::repeated_options::complete_commands;
 use crate::cli::run_async;
-use crate::cli::shared_store::check_may_write;
+use crate::cli::shared_store::{check_may_write, describe_history_loss};
 use crate::domain::{ManagementKey, StoredKey, TRASH_DAYS, UserError, format_command, format_date};
 use crate::services::keys::{self, RevokeOutcome, management_key};
 use crate::services::provision::ServiceContext;
@@ -68,10 +68,11 @@ impl RmArgs {
 
     fn question(&self, key: &StoredKey) -> String {
         let StoredKey { label, masked, .. } = key;
+        let history_loss = describe_history_loss(key, label);
         if self.revoke {
             let place = key.removal_place();
             format!(
-                "Delete the key '{label}' ({masked}) at OpenRouter permanently, and remove it {place}? Programs that use it stop working."
+                "Delete the key '{label}' ({masked}) at OpenRouter permanently, and remove it {place}? Programs that use it stop working.{history_loss}"
             )
         } else {
             let place = if key.is_shared() {
@@ -80,7 +81,7 @@ impl RmArgs {
                 "this machine"
             };
             format!(
-                "Remove '{label}' ({masked}) from {place}? The key stays valid at OpenRouter. It can be restored for {TRASH_DAYS} days; after that its text cannot be fetched again."
+                "Remove '{label}' ({masked}) from {place}? The key stays valid at OpenRouter. It can be restored for {TRASH_DAYS} days; after that its text cannot be fetched again.{history_loss}"
             )
         }
     }

@@ -140,19 +140,30 @@ impl MoveArgs {
             KeyLocation::Stored(kind) => kind.is_shared() && *kind != self.to,
             KeyLocation::AccountOnly => false,
         };
-        let count = if self.labels.is_empty() {
+        let all;
+        let moving = if self.labels.is_empty() {
             let keys = inventory::list_all_keys(&services.location);
-            keys.map_err(|error| error.to_user_error())?.iter().filter(|key| leaves(key)).count()
+            all = keys.map_err(|error| error.to_user_error())?;
+            &all
         } else {
-            chosen.iter().filter(|key| leaves(key)).count()
+            chosen
         };
-        match count {
-            0 => Ok(()),
-            _ if self.yes => Ok(()),
-            count => confirm(&format!(
-                "{count} keys leave a shared store: other people can no longer read them. Move them?"
-            )),
+        let leaving: Vec<_> = moving.iter().filter(|key| leaves(key)).collect();
+        if leaving.is_empty() || self.yes {
+            return Ok(());
         }
+        let (keys, them) = match leaving.len() {
+            1 => ("1 key leaves".to_owned(), "it"),
+            count => (format!("{count} keys leave"), "them"),
+        };
+        let history = if leaving.iter().any(|key| key.has_history()) {
+            ", and the history of its versions there is deleted (keys of it that still work are kept)"
+        } else {
+            ""
+        };
+        confirm(&format!(
+            "{keys} a shared store: other people can no longer read {them}{history}. Move {them}?"
+        ))
     }
 
     fn print_summary(&self, moved: usize) -> Result<(), UserError> {

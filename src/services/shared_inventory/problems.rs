@@ -1,6 +1,8 @@
 //! What is wrong with the entries of shared keys, with a next step for each.
 
-use crate::domain::{ErrorKind, SecretLoss, StoredKey, UserError, format_command};
+use crate::domain::{
+    ErrorKind, SecretLoss, StoredKey, UserError, format_command, quote_shell_word,
+};
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store::bao;
 
@@ -49,7 +51,8 @@ fn invalid_fields_error(services: &ServiceContext, key: &StoredKey) -> Option<Us
         names.join(", ")
     );
     let advice = format!(
-        "look at them: `bao kv metadata get {path}`; the next command that changes a key replaces them"
+        "look at them: `bao kv metadata get {}`; the next command that changes a key replaces them",
+        quote_shell_word(&path)
     );
     Some(
         UserError::new(ErrorKind::Failed, message, advice)

@@ -22,10 +22,12 @@ pub(super) fn report_results(
     } else {
         print_result(&format_rows(rows.iter()))?;
         if rows.iter().any(PlanRow::is_replaceable) {
-            eprintln(
+            eprintln(if args.replace && args.dry_run {
+                "keys that differ would be replaced with new keys: apply again without --dry-run"
+            } else {
                 "keys that differ are left as they are: change limit, reset, workspace and guardrail with keywright edit LABEL, \
-                 or replace them with new keys: apply again with --replace",
-            );
+                 or replace them with new keys: apply again with --replace"
+            });
         }
         print_moves(rows);
     }

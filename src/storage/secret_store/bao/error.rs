@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::TlsProblem;
+use crate::domain::quote_shell_word;
 
 /// An error of a shared store.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -185,7 +186,9 @@ impl Error {
                 "log in again with `bao login`, or set BAO_TOKEN (or VAULT_TOKEN) to a valid token".into()
             }
             Self::LoginFailed { method: "Kubernetes", mount, .. } => format!(
-                "check the role's service accounts with `bao read auth/{mount}/role/ROLE`, and the login with `bao read auth/{mount}/config`; another mount is set with bao_auth_mount in config.toml"
+                "check the role's service accounts with `bao read {}`, and the login with `bao read {}`; another mount is set with bao_auth_mount in config.toml",
+                quote_shell_word(&format!("auth/{mount}/role/ROLE")),
+                quote_shell_word(&format!("auth/{mount}/config"))
             )
             .into(),
             Self::LoginFailed { mount, reason, .. } if reason == "permission denied" => format!(
@@ -193,43 +196,51 @@ impl Error {
             )
             .into(),
             Self::LoginFailed { mount, .. } => format!(
-                "create a new secret id with `bao write -f auth/{mount}/role/ROLE/secret-id`, and set BAO_SECRET_ID"
+                "create a new secret id with `bao write -f {}`, and set BAO_SECRET_ID",
+                quote_shell_word(&format!("auth/{mount}/role/ROLE/secret-id"))
             )
             .into(),
             Self::Forbidden { operation, path } => {
                 // Policies name the paths of the API, which have the kind after the mount.
                 let kind = if matches!(*operation, "read" | "write") { "data" } else { "metadata" };
                 let (mount, rest) = path.split_once('/').unwrap_or((path, ""));
+                let path = format!("{mount}/{kind}/{rest}");
                 format!(
-                    "ask for a policy with the path {mount}/{kind}/{rest}; see what the token may do with `bao token capabilities {mount}/{kind}/{rest}`"
+                    "ask for a policy with the path {path}; see what the token may do with `bao token capabilities {}`",
+                    quote_shell_word(&path)
                 )
                 .into()
             }
             Self::NoMount(mount) => format!(
-                "create it with `bao secrets enable -path={mount} -version=2 kv`, or name another with bao_mount in config.toml"
+                "create it with `bao secrets enable -path={} -version=2 kv`, or name another with bao_mount in config.toml",
+                quote_shell_word(mount)
             )
             .into(),
             Self::WrongMount { mount, kind } if kind.contains("version 1") => format!(
-                "upgrade it with `bao kv enable-versioning {mount}/`, or name another with bao_mount in config.toml"
+                "upgrade it with `bao kv enable-versioning {}`, or name another with bao_mount in config.toml",
+                quote_shell_word(&format!("{mount}/"))
             )
             .into(),
             Self::WrongMount { .. } => {
                 "name a mount of KV version 2 with bao_mount in config.toml; see `bao secrets list -detailed`".into()
             }
             Self::VersionDeleted { path, .. } => format!(
-                "restore it with {}, or free the label with `bao kv metadata delete {path}`",
-                self.undelete_command().unwrap_or_default()
+                "restore it with {}, or free the label with `bao kv metadata delete {}`",
+                self.undelete_command().unwrap_or_default(),
+                quote_shell_word(path)
             )
             .into(),
             Self::VersionDestroyed { path, .. } => format!(
-                "free the label with `bao kv metadata delete {path}`, and create a new key"
+                "free the label with `bao kv metadata delete {}`, and create a new key",
+                quote_shell_word(path)
             )
             .into(),
             Self::Conflict { .. } => {
                 "look at it with `keywright list`, then run the command again".into()
             }
             Self::NotAKey { path } => format!(
-                "choose another label, or look at the entry with `bao kv get {path}`"
+                "choose another label, or look at the entry with `bao kv get {}`",
+                quote_shell_word(path)
             )
             .into(),
             Self::TooManyRequests(_) => "wait a minute, then try again".into(),
@@ -243,7 +254,7 @@ impl Error {
     /// Returns the command of the engine that restores a deleted version, in backquotes.
     pub fn undelete_command(&self) -> Option<String> {
         let Self::VersionDeleted { path, version } = self else { return None };
-        Some(format!("`bao kv undelete -versions={version} {path}`"))
+        Some(format!("`bao kv undelete -versions={version} {}`", quote_shell_word(path)))
     }
 
     /// Returns whether the error is about one entry; the store itself works.
