@@ -19,6 +19,8 @@ mod proxy;
 mod replacement;
 #[path = "account/resources.rs"]
 mod resources;
+#[path = "account/resumed.rs"]
+mod resumed;
 #[path = "account/rotation.rs"]
 mod rotation;
 #[path = "account/server.rs"]

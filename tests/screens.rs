@@ -292,6 +292,7 @@ fn small_terminal_shows_the_required_size() {
 fn unresolved_attempts_are_shown_on_top() {
     let mut model = loaded_model((80, 24));
     let attempt = UnresolvedAttempt {
+        waits_for_store: false,
         id: "1".into(),
         label: "lost".parse().unwrap(),
         server: "https://openrouter.ai".into(),

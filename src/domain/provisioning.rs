@@ -100,13 +100,17 @@ pub enum FinishedStep {
     Renamed(Label),
     /// The key is under the guardrail that was requested for it.
     GuardrailAssigned(Label, GuardrailRef),
+    /// The guardrail that was requested for the key no longer exists.
+    GuardrailDeleted(Label, GuardrailRef),
 }
 
 impl FinishedStep {
     /// Returns the label of the key.
     pub const fn label(&self) -> &Label {
         match self {
-            Self::Renamed(label) | Self::GuardrailAssigned(label, _) => label,
+            Self::Renamed(label)
+            | Self::GuardrailAssigned(label, _)
+            | Self::GuardrailDeleted(label, _) => label,
         }
     }
 
@@ -115,6 +119,7 @@ impl FinishedStep {
         match self {
             Self::Renamed(_) => "renamed",
             Self::GuardrailAssigned(..) => "guardrail",
+            Self::GuardrailDeleted(..) => "guardrail_deleted",
         }
     }
 }
@@ -128,6 +133,11 @@ impl fmt::Display for FinishedStep {
             Self::GuardrailAssigned(label, guardrail) => {
                 write!(f, "'{label}' is under its guardrail '{}' now", guardrail.name)
             }
+            Self::GuardrailDeleted(label, guardrail) => write!(
+                f,
+                "'{label}' stays without the guardrail '{}', which no longer exists",
+                guardrail.name
+            ),
         }
     }
 }
@@ -143,6 +153,8 @@ pub struct UnresolvedAttempt {
     pub server: String,
     /// When the attempt began.
     pub started_at: Timestamp,
+    /// Whether its key was received: whether that is stored shows the secret store when it can be read.
+    pub waits_for_store: bool,
 }
 
 impl UnresolvedAttempt {

@@ -47,7 +47,9 @@ pub use carry_over::{preview_replacement, preview_without_management_key};
 pub use confirm_account::{confirm_account, find_unconfirmed_replacement};
 pub use current_key::{find_change_by_others, load_listed_key};
 pub use earlier_versions::{EarlierVersions, keep_earlier_keys};
-pub use edit::{apply_guardrail, apply_key_update, fetch_editable_key, parse_guardrail};
+pub use edit::{
+    apply_guardrail, apply_key_update, fetch_editable_key, parse_guardrail, record_guardrail,
+};
 pub use error::Error;
 pub use import::{import_key, restore_inventory_entry};
 pub use leak_response::respond_to_leak;

@@ -151,8 +151,9 @@ fn deserialize_store<'de, D: Deserializer<'de>>(
 }
 
 impl From<Attempt> for UnresolvedAttempt {
-    fn from(Attempt { id, label, server, started_at, .. }: Attempt) -> Self {
-        Self { id, label, server, started_at }
+    fn from(Attempt { id, label, server, started_at, stage, .. }: Attempt) -> Self {
+        let waits_for_store = stage == AttemptStage::KeyReceived;
+        Self { id, label, server, started_at, waits_for_store }
     }
 }
 

@@ -196,7 +196,7 @@ fn lost_response_is_retried_after_its_key_was_deleted_and_then_unresolved() {
 }
 
 /// The two keys of a rotation that was interrupted after the new key was created.
-fn interrupted(account: &TestAccount) -> (String, String) {
+pub fn interrupted(account: &TestAccount) -> (String, String) {
     let old = account.get("agent").unwrap();
     let replacement = Replacement {
         label: label("agent (new)"),

@@ -166,6 +166,7 @@ fn every_row_of_the_list_is_whole_and_a_long_label_has_an_ellipsis() {
 fn a_sentence_ends_with_a_stop_or_an_ellipsis_wherever_it_is_shown() {
     let mut model = loaded_model((80, 24));
     let attempt = UnresolvedAttempt {
+        waits_for_store: false,
         id: "1".into(),
         label: "lost".parse().unwrap(),
         server: "https://openrouter.ai".into(),

@@ -390,6 +390,7 @@ impl Rng {
 
     pub fn unresolved_attempt(&mut self, now: Timestamp) -> UnresolvedAttempt {
         UnresolvedAttempt {
+            waits_for_store: false,
             id: format!("{:x}", self.next_u64()),
             label: self.label(),
             server: "https://openrouter.ai".into(),

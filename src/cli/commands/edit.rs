@@ -4,7 +4,9 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::cli::output::{confirm, eprintln, find_key, print, print_result, usage_error};
+use crate::cli::output::{
+    confirm, eprintln, find_key, print, print_result, print_status, usage_error,
+};
 use crate::cli::shared_store::check_may_write;
 use crate::cli::{json, run_async};
 use crate::domain::{
@@ -77,8 +79,31 @@ impl EditArgs {
         }
         let (update, differences) =
             edit.to_update(&key, Some(&current)).map_err(|problem| invalid_edit_error(&problem))?;
+        // A guardrail that is still to be assigned is withdrawn, although the account has no other one.
+        let withdrawn = key.requested.guardrail.as_ref().filter(|_| {
+            key.awaits_guardrail()
+                && matches!(edit.guardrail, FieldChange::Clear)
+                && current.guardrail.is_none()
+        });
+        let withdraw = || match withdrawn {
+            Some(guardrail) => {
+                keys::record_guardrail(services, &key.hash, None)
+                    .map_err(|error| error.to_user_error())?;
+                let name = &guardrail.name;
+                print_status(&format!(
+                    "the guardrail '{name}' is not requested for {} any more",
+                    key.label
+                ));
+                Ok(())
+            }
+            None => Ok(()),
+        };
         if differences.is_empty() {
-            return self.print_done(&key, &differences);
+            withdraw()?;
+            return match withdrawn {
+                Some(_) => self.print_done(&find_key(services, &self.label)?, &differences),
+                None => self.print_done(&key, &differences),
+            };
         }
         if !self.yes {
             eprintln(&format!("{}  {}", key.label, key.masked));
@@ -89,6 +114,7 @@ impl EditArgs {
         }
         match run_async(keys::apply_key_update(services, update))? {
             KeyUpdateOutcome::Updated { stored_key, warning, .. } => {
+                withdraw()?;
                 self.print_done(stored_key.as_ref().unwrap_or(&key), &differences)?;
                 warning.map_or(Ok(()), Err)
             }

@@ -11,7 +11,9 @@ use crate::cli::output::{confirm, print, print_result, print_status, print_warni
 use crate::cli::repeated_options::complete_commands;
 use crate::cli::run_async;
 use crate::cli::unstored_keys::{finish_interrupted, print_settled, report_lost_keys};
-use crate::domain::{ErrorKind, StoredKey, UnresolvedAttempt, UserError, format_command, sanitize};
+use crate::domain::{
+    ErrorKind, Rotated, StoredKey, UnresolvedAttempt, UserError, format_command, sanitize,
+};
 use crate::services::keys::{self, AttemptKey, RecoveryReport, management_key};
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
@@ -45,11 +47,18 @@ impl RecoverArgs {
         }
         if let Some(name) = &self.revoke {
             let revoked = find_unresolved(&report.unresolved, name)?;
+            if revoked.waits_for_store {
+                return Err(keys::pending_error(&revoked));
+            }
             self.revoke_key(services, &revoked)?;
             report.unresolved.retain(|(attempt, _)| *attempt != revoked);
             report.deleted.push(revoked.label);
         }
         print_settled(&[], &report.foreign, services);
+        let uncompared = report.rotated.iter().filter_map(Rotated::uncompared_error);
+        uncompared
+            .filter(|error| !report.errors.contains(error))
+            .for_each(|error| print_warning(&error));
         report.errors.iter().for_each(print_warning);
         for (label, server, store) in &report.attempts_elsewhere {
             print_status(&format!(
@@ -60,18 +69,18 @@ impl RecoverArgs {
                 )
             ));
         }
+        let ended = ensure_ended(&report, services);
+        let mut text = format_recovery(&report);
+        if text.is_empty() && ended.is_ok() {
+            text.push_str("every attempt ended cleanly\n");
+        }
         if self.json {
             print(&format!("{:#}\n", recovery_to_json(&report)))
-                .map_err(|error| error.with_meaning(format_recovery(&report).trim_end()))?;
+                .map_err(|error| error.with_meaning(text.trim_end()))?;
         } else {
-            print_result(&format_recovery(&report))?;
+            print_result(&text)?;
         }
-        ensure_resolved(&report)?;
-        let waits = |key: &StoredKey| key.move_to.is_some();
-        let waiting = inventory::filter_keys(&services.location, &services.server, waits)
-            .map_err(|error| error.to_user_error())?;
-        ensure_moved(&waiting)?;
-        ensure_finished(services)
+        ended
     }
 }
 
@@ -167,6 +176,20 @@ fn find_unresolved(
     }
 }
 
+/// Fails if something is still to do, or could not be done.
+fn ensure_ended(report: &RecoveryReport, services: &ServiceContext) -> Result<(), UserError> {
+    ensure_resolved(report)?;
+    let waits = |key: &StoredKey| key.move_to.is_some();
+    let waiting = inventory::filter_keys(&services.location, &services.server, waits)
+        .map_err(|error| error.to_user_error())?;
+    ensure_moved(&waiting)?;
+    ensure_finished(services)?;
+    let Some(error) = report.errors.first() else { return Ok(()) };
+    let message = "not everything could be finished";
+    Err(UserError::new(error.kind, message, "follow the advice given above")
+        .with_meaning("the keys are stored and work"))
+}
+
 /// Fails if a shared store still could not take keys that wait on this machine.
 fn ensure_moved(waiting: &[StoredKey]) -> Result<(), UserError> {
     if waiting.is_empty() {
@@ -232,18 +255,16 @@ fn format_recovery(report: &RecoveryReport) -> String {
         );
     }
     for (attempt, advice) in &report.unresolved {
+        let state = if attempt.waits_for_store { "not checked    " } else { "possibly issued" };
         let _ = writeln!(
             text,
-            "possibly issued  {}  {}  {}  {}\n  {}",
+            "{state}  {}  {}  {}  {}\n  {}",
             attempt.label,
             format_time(attempt.started_at),
             attempt.server,
             attempt.id,
             complete_commands(advice)
         );
-    }
-    if text.is_empty() && report.errors.is_empty() {
-        text.push_str("every attempt ended cleanly\n");
     }
     text
 }
@@ -266,6 +287,13 @@ fn recovery_to_json(report: &RecoveryReport) -> Value {
         "unresolved": unresolved.collect::<Vec<_>>(),
         "stored": report.stored.iter().map(|key| &key.label).collect::<Vec<_>>(),
         "rotated": report.rotated.iter().map(|rotated| &rotated.new.label).collect::<Vec<_>>(),
+        "not_carried": report.rotated.iter().flat_map(|rotated| {
+            rotated.not_carried.iter().map(|part| {
+                let mut part = json!(part);
+                part["label"] = json!(rotated.new.label);
+                part
+            })
+        }).collect::<Vec<_>>(),
         "dismissed": report.dismissed.iter().map(|attempt| &attempt.label).collect::<Vec<_>>(),
         "deleted": report.deleted,
         "finished": report.finished.iter().map(|step| json!({
@@ -285,6 +313,16 @@ fn ensure_resolved(report: &RecoveryReport) -> Result<(), UserError> {
     report_lost_keys(&report.lost_key_errors)?;
     if let Some(key) = report.stored.iter().find(|key| key.is_of_unconfirmed_account()) {
         return Err(key.other_account_error());
+    }
+    if !report.unresolved.is_empty()
+        && report.unresolved.iter().all(|(attempt, _)| attempt.waits_for_store)
+    {
+        return Err(UserError::new(
+            ErrorKind::SecretStore,
+            "keys of interrupted runs were received, and the secret store cannot be read",
+            "unlock the secret store, then run: keywright recover",
+        )
+        .with_meaning("the keys may be stored and in use: do not delete them"));
     }
     let message = match report.unresolved.len() {
         0 => return Ok(()),

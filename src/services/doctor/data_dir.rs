@@ -207,9 +207,10 @@ pub(super) fn check_pending_attempts(services: &ServiceContext) -> HealthCheck {
     let (location, server) = (&services.location, &services.server);
     let read = || {
         let unguarded = inventory::filter_keys(location, server, StoredKey::awaits_guardrail)?;
-        Ok((journal::list_attempts(location, server)?, unguarded))
+        let replacing = inventory::filter_keys(location, server, |key| key.replaces.is_some())?;
+        Ok((journal::list_attempts(location, server)?, unguarded, replacing))
     };
-    let (attempts, unguarded) = match read() {
+    let (attempts, unguarded, replacing) = match read() {
         Ok(read) => read,
         Err(error) => return HealthCheck::from_error(name, &Error::to_user_error(&error)),
     };
@@ -241,6 +242,14 @@ pub(super) fn check_pending_attempts(services: &ServiceContext) -> HealthCheck {
         messages
             .push(format!("keys are not under the guardrail requested for them: {}", join(labels)));
         advice.push("run keywright recover to assign it".into());
+    }
+    if !replacing.is_empty() {
+        let labels = replacing.iter().map(|key| format!("'{}'", key.label));
+        messages.push(format!(
+            "rotations were interrupted before the new key got its label: {}",
+            join(labels)
+        ));
+        advice.push("run keywright recover to finish them".into());
     }
     if !unfinished.is_empty() {
         messages.push(format!("{} not finished", pluralize(unfinished.len(), "attempt")));

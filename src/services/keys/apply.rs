@@ -184,6 +184,14 @@ async fn find_authorizing_key(services: &ServiceContext) -> Option<(StoredKey, A
 
 /// Returns why the label of a pending attempt is not requested again.
 pub fn pending_error(unresolved: &UnresolvedAttempt) -> UserError {
+    if unresolved.waits_for_store {
+        return UserError::new(
+            ErrorKind::SecretStore,
+            "the key of an interrupted run was received, and the secret store cannot be read",
+            "unlock the secret store, then run: keywright recover",
+        )
+        .with_meaning("the key may be stored and in use: do not delete it");
+    }
     UserError::new(
         ErrorKind::Unresolved,
         format!(

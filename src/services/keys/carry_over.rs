@@ -60,6 +60,8 @@ pub(super) struct CarriedOver {
     pub new: StoredKey,
     /// What it does not have, or what could not be compared.
     pub not_carried: Vec<NotCarried>,
+    /// Whether no guardrail is requested for it any more: someone took the old key out of it, or deleted it.
+    pub ends_guardrail_request: bool,
 }
 
 /// Gives `new` what the key with the hash `old_hash` has, reads both back and compares them. `old` is
@@ -74,11 +76,17 @@ pub(super) async fn carry_over(
     let mut new = new.clone();
     let planned = new.replaces.as_ref().filter(|replaces| replaces.is_planned);
     let planned = planned.map(|_| new.requested.clone());
-    let expected = |assignments: KeyAssignments| {
-        let assignments = match old {
+    // The guardrail that was requested for the old key and not assigned yet.
+    let mut pending =
+        old.filter(|old| old.awaits_guardrail()).and_then(|old| old.requested.guardrail.clone());
+    let expected = |assignments: KeyAssignments, pending: Option<&GuardrailRef>| {
+        let mut assignments = match old {
             Some(old) => assignments.or_last_known(old),
             None => assignments,
         };
+        if let Ok(guardrail @ None) = &mut assignments.guardrail {
+            *guardrail = pending.cloned();
+        }
         match &planned {
             Some(planned) => assignments.with_planned(planned),
             None => assignments,
@@ -89,11 +97,12 @@ pub(super) async fn carry_over(
         (Ok(management), Ok(client)) => (management, client),
         (Err(reason), _) | (_, Err(reason)) => {
             let after = KeyAssignments::last_known(&new, reason);
-            let mut missing = expected(KeyAssignments::unknown(reason)).missing_on(&after);
+            let mut missing =
+                expected(KeyAssignments::unknown(reason), pending.as_ref()).missing_on(&after);
             missing.extend(new.missing_policy());
             let add_reason = |part: MissingPart| part.with_reason(Some(reason.clone()), &after);
             let not_carried = missing.into_iter().map(add_reason).collect();
-            return CarriedOver { new, not_carried };
+            return CarriedOver { new, not_carried, ends_guardrail_request: false };
         }
     };
     let mut failures: Vec<(KeyPart, String)> = Vec::new();
@@ -140,7 +149,8 @@ pub(super) async fn carry_over(
         // A provider key is of no use in the other workspace that a plan names.
         let leaves_workspace =
             planned.is_some() && before.assignments.workspace_id != after.workspace_id;
-        let mut missing = expected(before.assignments).missing_on(&known_after);
+        let is_unassigned = before.assignments.guardrail == Ok(None);
+        let mut missing = expected(before.assignments, pending.as_ref()).missing_on(&known_after);
         missing.extend(if has_new_policy { new.differing_policy() } else { new.missing_policy() });
         if let Some(part) = deleted_guardrail
             && !missing.iter().any(|part| matches!(part, MissingPart::Lost(KeyPart::Guardrail(_))))
@@ -168,7 +178,12 @@ pub(super) async fn carry_over(
                 part.with_reason(failure, &after)
             };
             let not_carried = missing.into_iter().map(add_reason).collect();
-            return CarriedOver { new, not_carried };
+            let is_deleted = |(part, reason): &(KeyPart, String)| {
+                matches!(part, KeyPart::Guardrail(_)) && reason == GUARDRAIL_DELETED
+            };
+            let ends_guardrail_request = failures.iter().any(is_deleted)
+                || planned.is_none() && is_unassigned && pending.is_none();
+            return CarriedOver { new, not_carried, ends_guardrail_request };
         }
         for part in parts {
             if leaves_workspace && matches!(part, KeyPart::Byok(_)) {
@@ -180,6 +195,15 @@ pub(super) async fn carry_over(
             let result = match (given, after.unread_reason(&part)) {
                 (Ok(()), None) => continue,
                 (Ok(()), Some(reason)) => format!("sent, but not read back: {reason}"),
+                // The old key never had it, so the new one is not weaker without it.
+                (Err(_), _)
+                    if let KeyPart::Guardrail(guardrail) = &part
+                        && pending.as_ref() == Some(guardrail)
+                        && is_deleted(services, client, management, guardrail).await =>
+                {
+                    pending = None;
+                    continue;
+                }
                 (Err(error), _)
                     if error.status() == Some(404) && matches!(part, KeyPart::Guardrail(_)) =>
                 {
@@ -208,7 +232,7 @@ fn follow_policy(new: &mut StoredKey, old: &AccountKey) -> bool {
 }
 
 /// Returns whether the account says that it does not have this guardrail.
-async fn is_deleted(
+pub(super) async fn is_deleted(
     services: &ServiceContext,
     client: &Client,
     management: &ManagementKey,

@@ -149,6 +149,16 @@ async fn change_guardrail(
     let reserve = services.location.reserve_space()?;
     assign_guardrail(services, management, hash, from, guardrail.as_ref()).await?;
     drop(reserve);
+    record_guardrail(services, hash, guardrail)
+}
+
+/// Records that the account has a key under this guardrail, or under none, and that no other one is
+/// requested for it.
+pub fn record_guardrail(
+    services: &ServiceContext,
+    hash: &str,
+    guardrail: Option<GuardrailRef>,
+) -> Result<(), Error> {
     let record = |stored_key: &mut StoredKey| {
         stored_key.requested.guardrail.clone_from(&guardrail);
         stored_key.guardrail = guardrail;

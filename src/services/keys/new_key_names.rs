@@ -98,14 +98,20 @@ pub async fn assign_requested_guardrail(
                 UserError::new(
                     ErrorKind::Failed,
                     error.to_string(),
-                    format!(
-                        "try again: {}, or leave it without: {}",
-                        format_command(
-                            &["edit", "--guardrail", &guardrail.name],
-                            &[label.as_str()]
+                    match &error {
+                        // `edit` needs a management key as well.
+                        Error::NoManagementKey { .. } => {
+                            "store the management key: keywright management set; then run: keywright recover".into()
+                        }
+                        _ => format!(
+                            "try again: {}, or leave it without: {}",
+                            format_command(
+                                &["edit", "--guardrail", &guardrail.name],
+                                &[label.as_str()]
+                            ),
+                            format_command(&["edit", "--guardrail", "none"], &[label.as_str()])
                         ),
-                        format_command(&["edit", "--guardrail", "none"], &[label.as_str()])
-                    ),
+                    },
                 )
                 .with_meaning(format!(
                     "the key '{label}' exists and works, and {state} under the guardrail '{}'",

@@ -6,13 +6,14 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Error, account_keys::list_keys_of_workspaces, assign_requested_guardrail, management_key,
-    management_key::NO_MANAGEMENT_KEY, resume_rotations, to_api_key, to_secret_string,
+    Error, account_keys::list_keys_of_workspaces, assign_requested_guardrail,
+    carry_over::is_deleted, list_guardrails, management_key, management_key::NO_MANAGEMENT_KEY,
+    resume_rotations, to_api_key, to_secret_string,
 };
 use crate::domain::{
-    AUTH_CODE_LIFETIME, AccountKey, FinishedStep, Label, ManagementKey, ProvisioningOutcome,
-    Rotated, StoreKind, StoredKey, UnresolvedAttempt, UserError, format_command, format_timestamp,
-    format_usd,
+    AUTH_CODE_LIFETIME, AccountKey, FinishedStep, GuardrailRef, Label, ManagementKey,
+    ProvisioningOutcome, Rotated, StoreKind, StoredKey, UnresolvedAttempt, UserError,
+    format_command, format_timestamp, format_usd,
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::{self, RecoveredAttempts, ServiceContext};
@@ -70,11 +71,10 @@ pub async fn recover_attempts(services: &ServiceContext) -> Result<RecoveredAtte
             recovered.finished.extend(settled.renamed.drain(..).map(FinishedStep::Renamed));
             recovered.errors.append(&mut settled.errors);
             recovered.settled = settled;
-            let unresolved =
-                journal::list_unresolved_attempts(&services.location, &services.server)?;
+            let remaining = journal::list_attempts(&services.location, &services.server)?;
             recovered
                 .unresolved
-                .retain(|attempt| unresolved.iter().any(|other| other.id == attempt.id));
+                .retain(|attempt| remaining.iter().any(|other| other.id == attempt.id));
         }
         Ok(None) => {
             let unnamed = attempts.iter().filter(|attempt| attempt.awaits_rename());
@@ -101,6 +101,11 @@ async fn assign_pending_guardrails(
         let guardrail = key.requested.guardrail.clone();
         let error = assign_requested_guardrail(services, guardrail.as_ref(), &mut key).await;
         match (error, guardrail) {
+            (Some(_), Some(guardrail)) if is_guardrail_deleted(services, &guardrail).await => {
+                let end = |key: &mut StoredKey| key.requested.guardrail = None;
+                inventory::update_key(location, &services.server, &key.hash, end)?;
+                recovered.finished.push(FinishedStep::GuardrailDeleted(key.label, guardrail));
+            }
             (Some(error), _) => recovered.errors.push(error),
             (None, Some(guardrail)) => {
                 if let Some(stored) =
@@ -114,6 +119,17 @@ async fn assign_pending_guardrails(
         }
     }
     Ok(())
+}
+
+/// Returns whether the account has guardrails and not this one.
+async fn is_guardrail_deleted(services: &ServiceContext, guardrail: &GuardrailRef) -> bool {
+    let (Ok(Some((management, _))), Ok(client)) =
+        (management_key::load_management_key(services).await, services.build_client())
+    else {
+        return false;
+    };
+    is_deleted(services, &client, &management, guardrail).await
+        && list_guardrails(services, &management).await.is_ok()
 }
 
 /// Returns the names that stored keys still have at the server, by their hashes: those of their attempts.
@@ -146,17 +162,26 @@ pub async fn recover_interrupted(services: &ServiceContext) -> Result<RecoveryRe
         (attempt.label, attempt.server, attempt.store.unwrap_or_else(|| store.clone()))
     }));
     report.unresolved.extend(unresolved.into_iter().map(|unresolved| {
-        let advice = format!(
-            "look at {} for a key with this label and creation time, delete it there, then run {}",
-            unresolved.keys_page_url(),
-            dismiss_command(&unresolved)
-        );
+        let advice = if unresolved.waits_for_store {
+            "its key was received and may be stored: unlock the secret store, then run keywright recover"
+                .into()
+        } else {
+            format!(
+                "look at {} for a key with this label and creation time, delete it there, then run {}",
+                unresolved.keys_page_url(),
+                dismiss_command(&unresolved)
+            )
+        };
         (unresolved, advice)
     }));
     for (label, result) in resume_rotations(services).await? {
         match result {
             Ok(rotated) => {
                 report.errors.extend(rotated.weaker_error());
+                // Without a management key nothing can be compared, and a script is not stopped by that.
+                if rotated.not_carried.iter().any(|part| part.reason != NO_MANAGEMENT_KEY) {
+                    report.errors.extend(rotated.uncompared_error());
+                }
                 report.rotated.push(rotated);
             }
             Err(error) => report.errors.push(UserError {
@@ -201,6 +226,10 @@ pub async fn recover_and_reconcile(
     let attempts = journal::list_all_attempts(&services.location)?;
     let mut remaining = Vec::new();
     for (unresolved, advice) in report.unresolved.drain(..) {
+        if unresolved.waits_for_store {
+            remaining.push((unresolved, advice));
+            continue;
+        }
         let Some(attempt) = attempts.iter().find(|attempt| attempt.id == unresolved.id) else {
             continue;
         };

@@ -184,16 +184,20 @@ async fn plan_rotation(
     };
     let current = fetch_policy(services, access, stored_key, &key).await;
     let guardrail = match access {
-        Ok(management) => get_assigned_guardrail(services, management, &stored_key.hash).await,
-        Err(_) => Ok(None),
+        Ok(management) => get_assigned_guardrail(services, management, &stored_key.hash).await.ok(),
+        Err(_) => None,
     };
-    let guardrail = guardrail.ok().flatten();
+    // A key that the account does not have any more has no assignment either; the last known one counts.
+    let guardrail =
+        guardrail.filter(|now| now.is_some() || current.checked_at != stored_key.checked_at);
     if current.info.is_some() || guardrail.is_some() {
         // The new key is compared with this reading if a later one is incomplete or the guardrail
         // is deleted in the meantime.
         let record = |key: &mut StoredKey| {
             key.info = current.info.clone().or(key.info.take());
-            key.guardrail = guardrail.or(key.guardrail.take());
+            if let Some(guardrail) = guardrail {
+                key.record_guardrail(guardrail);
+            }
         };
         inventory::update_key(&services.location, &services.server, &stored_key.hash, record)?;
     }
@@ -338,6 +342,9 @@ async fn move_label_with_access(
             let requested = keys[from].requested.clone();
             keys[to].requested.workspace_id = requested.workspace_id;
             keys[to].requested.guardrail = requested.guardrail;
+        }
+        if carried.ends_guardrail_request {
+            keys[to].requested.guardrail = None;
         }
         record(&mut keys[to]);
         Ok(Rotated { new: keys[to].clone(), old: Some(keys[from].clone()), not_carried })

@@ -299,6 +299,7 @@ mod tests {
             ..request("none", "never", "2026-11-20T00:00:00Z")
         };
         let pending = |label: &str| UnresolvedAttempt {
+            waits_for_store: false,
             id: label.into(),
             label: label.parse().unwrap(),
             server: "s".into(),
