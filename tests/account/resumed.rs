@@ -1,10 +1,14 @@
 //! Interrupted rotations and pending guardrails: whatever could not be finished or compared is said, and a
 //! guardrail that nobody wants any more is not assigned.
 
-use keywright::domain::{FinishedStep, GuardrailRef, NotCarried, RotationOutcome, StoredKey};
+use keywright::domain::{
+    ErrorKind, ExecProgram, FinishedStep, GuardrailRef, NotCarried, RotationOutcome, StoredKey,
+};
 use keywright::services::keys::{self, RecoveryReport};
 use keywright::services::provision::ServiceContext;
 use keywright::storage::inventory;
+use keywright::storage::journal::{self, Attempt, AttemptGuard, AttemptStage};
+use keywright::storage::secret_store::SecretStore;
 
 use super::proxy::Fault;
 use super::rotation::{interrupted, management, respond_to_leak, rotate};
@@ -185,4 +189,49 @@ fn without_a_management_key_the_advice_for_a_pending_guardrail_is_to_store_one()
     let recovered = block_on(keys::recover_attempts(&account.services)).unwrap();
     let advice = &recovered.errors[0].advice;
     assert!(advice.contains("management set") && !advice.contains("edit"), "{advice}");
+}
+
+#[test]
+fn a_received_key_is_not_said_to_be_lost_as_long_as_the_secret_store_cannot_be_read() {
+    let mut account = TestAccount::new();
+    account.services.management_key = Some(account.management.clone());
+    let received = account.stored_key(KEY);
+    inventory::update_keys(&account.services.location, |keys| {
+        keys.retain(|key| key.label != received.label)
+    })
+    .unwrap();
+    let attempt = Attempt {
+        id: "0".repeat(32),
+        started_at: jiff::Timestamp::now(),
+        label: received.label.clone(),
+        server: account.services.server.clone(),
+        stage: AttemptStage::KeyReceived,
+        store: None,
+        local_store: None,
+        send_count: 1,
+        has_saved_response: false,
+        code_received_at: None,
+        requested: keywright::domain::RequestedPolicy::default(),
+        replaces: None,
+        received_key: Some(received),
+        management_key: Some(account.management.fingerprint()),
+        unknown: serde_json::Map::default(),
+    };
+    drop(AttemptGuard::begin_all(&account.services.location, vec![attempt]).unwrap());
+    let program = ExecProgram::parse("exec:keywright-no-such-helper").unwrap();
+    let locked =
+        ServiceContext { secret_store: SecretStore::exec(program), ..account.services.clone() };
+    let now = jiff::Timestamp::now();
+    let report = block_on(keys::recover_and_reconcile(&locked, now)).unwrap();
+    let (attempt, advice) = &report.unresolved[0];
+    assert!(attempt.waits_for_store && advice.contains("unlock"), "{advice}");
+    assert!(!advice.contains("delete"), "{advice}");
+    let pending = keys::pending_error(&keys::list_pending_attempts(&locked).unwrap()[0]);
+    assert_eq!(pending.kind, ErrorKind::SecretStore);
+    assert!(pending.meaning.contains("do not delete it"), "{pending:?}");
+
+    // With the store open the key is listed again.
+    let report = block_on(keys::recover_and_reconcile(&account.services, now)).unwrap();
+    assert_eq!((report.stored.len(), report.unresolved.len()), (1, 0), "{report:?}");
+    assert_eq!(journal::list_all_attempts(&account.services.location).unwrap().len(), 0);
 }

@@ -147,3 +147,70 @@ fn keys_of_attempts_that_cannot_be_listed_or_deleted_are_not_said_to_be_missing(
     let document: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &document["deleted"]), (0, &json!(["lost"])), "{err}");
 }
+
+#[test]
+fn recover_fails_with_what_could_not_be_compared_and_doctor_names_an_interrupted_rotation() {
+    use keywright::domain::PendingReplacement;
+    use keywright::storage::inventory;
+
+    let home = SandboxHome::new();
+    let proxy = Proxy::before(home.sandbox.url());
+    let run = |arguments: &[&str]| {
+        let mut all = vec!["--server", &proxy.url];
+        all.extend(arguments);
+        home.run_with_management_key(&all)
+    };
+    assert_eq!(run(&["new", "tool (new)"]).0, 0);
+    // The key that it replaces is gone.
+    inventory::update_keys(&StoreLocation::Directory(home.data()), |keys| {
+        keys[0].replaces = Some(PendingReplacement {
+            hash: "0".repeat(64),
+            unused_for: 0,
+            revoke_when_unused: false,
+            is_planned: false,
+        });
+    })
+    .unwrap();
+    let (_, out, _) = run(&["doctor", "--json"]);
+    assert!(out.contains("rotations were interrupted") && out.contains("'tool (new)'"), "{out}");
+    let (code, out, err) = run(&["recover", "--json"]);
+    let document: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &document["rotated"]), (1, &json!(["tool (new)"])), "{err}");
+    assert!(err.contains("could not be compared for the new key of 'tool (new)'"), "{err}");
+    let parts = document["not_carried"].as_array().unwrap();
+    assert!(parts.iter().any(|part| part["what"] == "guardrail" && part["label"] == "tool (new)"));
+    assert_eq!(run(&["recover"]).0, 0);
+}
+
+#[test]
+fn edit_withdraws_a_guardrail_that_is_pending_and_apply_fails_as_long_as_it_is() {
+    let home = SandboxHome::new();
+    let proxy = Proxy::before(home.sandbox.url());
+    let refuse = || {
+        proxy.set_rule(|request| {
+            if request.starts_with("POST /api/v1/guardrails/") {
+                Fault::Respond(403, String::new())
+            } else {
+                Fault::Pass
+            }
+        });
+    };
+    let run = |arguments: &[&str]| {
+        let mut all = vec!["--server", &proxy.url];
+        all.extend(arguments);
+        home.run_with_management_key(&all)
+    };
+    let plan = home.write_plan("[[key]]\nlabel = \"tool\"\nlimit = 5\nguardrail = \"research\"\n");
+    refuse();
+    for _ in 0..2 {
+        let (code, _, err) = run(&["apply", &plan, "--yes"]);
+        assert_eq!(code, 1, "{err}");
+    }
+    let (code, out, err) = run(&["edit", "tool", "--guardrail", "none", "--yes"]);
+    assert!(
+        code == 0 && err.contains("'research' is not requested for tool any more"),
+        "{out}{err}"
+    );
+    proxy.set_rule(|_| Fault::Pass);
+    assert_eq!(run(&["recover"]).1, "every attempt ended cleanly\n");
+}

@@ -56,6 +56,10 @@ fn a_refused_management_key_leaves_an_empty_field() {
     assert_eq!(error_and_text(&model), (true, String::new()));
 }
 
+fn recovers(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::RecoverInterrupted))
+}
+
 #[test]
 fn the_environments_key_is_used_with_another_server_only_after_a_yes() {
     let context = AppContext { asks_about_environment_key: true, ..AppContext::default() };
@@ -63,9 +67,16 @@ fn the_environments_key_is_used_with_another_server_only_after_a_yes() {
         let mut model = Model::new(context.clone(), (80, 24), now());
         load_keys(&mut model);
         let keys = Ok(vec![key("laptop")]);
-        send(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(keys)));
+        let effects =
+            send(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(keys.clone())));
         assert_eq!(model.question, Some(Question::UseEnvironmentKey));
-        let effects = send_intent(&mut model, answer);
+        assert!(!recovers(&effects), "it needs the management key");
+        let mut effects = send_intent(&mut model, answer);
+        if let Some(ticket) = model.dashboard.load_ticket {
+            let loaded = Msg::Response(ticket, Response::KeysLoaded(keys));
+            effects.extend(send(&mut model, loaded));
+        }
+        assert!(recovers(&effects), "{effects:?}");
         assert_eq!(matches!(effects.first(), Some(Effect::UseEnvironmentKey)), is_used);
         send(&mut model, Msg::Tick);
         assert!(model.question.is_none());

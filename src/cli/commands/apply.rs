@@ -12,6 +12,7 @@ use clap::Args;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::cli::commands::recover::ensure_finished;
 use crate::cli::interactive_batch::BatchPrompter;
 use crate::cli::output::{confirm, eprint, print_status, print_warning, usage_error};
 use crate::cli::run_async;
@@ -105,7 +106,8 @@ impl ApplyArgs {
                 return Err(error.with_meaning(describe_end(&rows)));
             }
         }
-        report_results(self, &rows, services)
+        report_results(self, &rows, services)?;
+        if self.dry_run { Ok(()) } else { ensure_finished(services) }
     }
 
     /// Creates the missing keys. A key of another account ends the batch, which goes on if the account

@@ -206,7 +206,7 @@ fn ensure_moved(waiting: &[StoredKey]) -> Result<(), UserError> {
 }
 
 /// Fails if something is still to do for stored keys; the errors say why.
-fn ensure_finished(services: &ServiceContext) -> Result<(), UserError> {
+pub(in crate::cli) fn ensure_finished(services: &ServiceContext) -> Result<(), UserError> {
     let to_user_error = |error: crate::storage::json_store::Error| error.to_user_error();
     let unnamed = keys::list_pending_names(services).map_err(to_user_error)?.len();
     let unguarded =

@@ -293,6 +293,9 @@ fn handle_question_intent(model: &mut Model, question: Question, answer: &Intent
             {
                 model.notify(Ok("nothing was changed".into()));
             }
+            if question == Question::UseEnvironmentKey {
+                return vec![Effect::RecoverInterrupted];
+            }
             return Vec::new();
         }
         // Quitting answers only the question whether to quit.

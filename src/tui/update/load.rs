@@ -2,7 +2,7 @@
 
 use super::{refresh, update_used_labels};
 use crate::domain::{StoredKey, UserError};
-use crate::tui::state::{Effect, Model, Request};
+use crate::tui::state::{Effect, Model, Question, Request};
 
 /// Shows the inventory. If a shared store is in use, it is read next.
 pub(super) fn finish_inventory(
@@ -44,7 +44,11 @@ fn show_keys(model: &mut Model, keys: Result<Vec<StoredKey>, UserError>) {
 fn finish(model: &mut Model, is_read: bool) -> Vec<Effect> {
     let refresh_requested = std::mem::take(&mut model.refresh.refresh_after_load);
     // Interrupted runs and figures come after the inventory, because both refer to it.
-    let mut effects = vec![Effect::RecoverInterrupted];
+    let mut effects = Vec::new();
+    // A rotation that goes on needs the management key, so the question about it is answered first.
+    if !model.asks_about_environment_key && model.question != Some(Question::UseEnvironmentKey) {
+        effects.push(Effect::RecoverInterrupted);
+    }
     if is_read && (model.refresh.refresh_interval.is_some() || refresh_requested) {
         effects.extend(refresh::start(model));
     }

@@ -309,13 +309,20 @@ fn format_pending_attempts(model: &Model, width: usize) -> Option<String> {
     };
     let page = first.keys_page_url();
     let since = format_relative_time(model.now, first.started_at);
-    let ends = [
+    let stored = [
+        format!(
+            " may be stored, {since}{more}: unlock the secret store, then run keywright recover"
+        ),
+        format!(" may be stored{more}: run keywright recover"),
+    ];
+    let lost = [
         format!(
             " may exist, {since}{more}: revoke it at {}; D dismisses this",
             page.trim_start_matches("https://")
         ),
         format!(" may exist{more}: revoke it, then press D"),
     ];
+    let ends = if first.waits_for_store { stored } else { lost };
     let end = ends.iter().find(|end| width >= end.width() + 24).or(ends.last())?;
     let label = truncate(first.label.as_str(), width.saturating_sub(end.width() + 7).max(8));
     Some(truncate(&format!(" ! Key {label}{end}"), width))
