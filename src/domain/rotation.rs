@@ -74,40 +74,6 @@ impl Rotated {
         }
     }
 
-    /// Returns the error about what could not be compared with the replaced key, so that the new one may
-    /// lack it.
-    pub fn uncompared_error(&self) -> Option<UserError> {
-        let unknown: Vec<String> = self
-            .not_carried
-            .iter()
-            .filter(|part| !part.is_lost())
-            .map(ToString::to_string)
-            .collect();
-        if unknown.is_empty() {
-            return None;
-        }
-        let new = &self.new;
-        let message = format!(
-            "could not be compared for the new key of '{}': {}",
-            new.label,
-            unknown.join("; ")
-        );
-        let (meaning, advice) = match &self.old {
-            Some(old) => (
-                format!(
-                    "the new key works and may lack it; the old one is kept as '{}'",
-                    old.label
-                ),
-                format!("compare the two keys: {} and {}", new.page_url(), old.page_url()),
-            ),
-            None => (
-                "the new key works and may lack it; the old one is not stored here any more".into(),
-                format!("look at what the new key has: {}", new.page_url()),
-            ),
-        };
-        Some(UserError::new(ErrorKind::Failed, message, advice).with_meaning(meaning))
-    }
-
     /// Returns how to give the new key what it lacks.
     fn loss_advice<'a>(&self, lost: impl Iterator<Item = &'a NotCarried>) -> String {
         let parts = lost.filter_map(|loss| loss.part.as_ref());

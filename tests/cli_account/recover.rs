@@ -176,7 +176,7 @@ fn recover_fails_with_what_could_not_be_compared_and_doctor_names_an_interrupted
     let (code, out, err) = run(&["recover", "--json"]);
     let document: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &document["rotated"]), (1, &json!(["tool (new)"])), "{err}");
-    assert!(err.contains("could not be compared for the new key of 'tool (new)'"), "{err}");
+    assert!(err.contains("the new key of 'tool (new)' could not be compared"), "{err}");
     let parts = document["not_carried"].as_array().unwrap();
     assert!(parts.iter().any(|part| part["what"] == "guardrail" && part["label"] == "tool (new)"));
     assert_eq!(run(&["recover"]).0, 0);

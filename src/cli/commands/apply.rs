@@ -12,7 +12,6 @@ use clap::Args;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::cli::commands::recover::ensure_finished;
 use crate::cli::interactive_batch::BatchPrompter;
 use crate::cli::output::{confirm, eprint, print_status, print_warning, usage_error};
 use crate::cli::run_async;
@@ -84,6 +83,7 @@ impl ApplyArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let plan = self.read_plan(services)?;
         let mut rows = compare_with_stored_keys(&plan, services)?;
+        let mut unfinished = Vec::new();
         if !self.dry_run {
             // One label is checked for all. A missing right for another label fails at its key.
             let missing = rows.iter().find_map(|row| match row {
@@ -91,7 +91,7 @@ impl ApplyArgs {
                 _ => None,
             });
             check_may_write(services, missing)?;
-            rows = self.create_missing_keys(&plan, rows, services)?;
+            rows = self.create_missing_keys(&plan, rows, &mut unfinished, services)?;
             if self.replace
                 && let Err(error) =
                     replacement::replace_differing_keys(self, &plan, &mut rows, services)
@@ -107,7 +107,10 @@ impl ApplyArgs {
             }
         }
         report_results(self, &rows, services)?;
-        if self.dry_run { Ok(()) } else { ensure_finished(services) }
+        let Some(error) = unfinished.first() else { return Ok(()) };
+        let message = "not everything of an earlier run could be finished";
+        Err(UserError::new(error.kind, message, "follow the advice given above")
+            .with_meaning("the keys are stored and work"))
     }
 
     /// Creates the missing keys. A key of another account ends the batch, which goes on if the account
@@ -116,6 +119,7 @@ impl ApplyArgs {
         &self,
         plan: &[KeyRequest],
         mut rows: Vec<PlanRow>,
+        unfinished: &mut Vec<UserError>,
         services: &ServiceContext,
     ) -> Result<Vec<PlanRow>, UserError> {
         let mut created = HashMap::new();
@@ -125,7 +129,7 @@ impl ApplyArgs {
             if has_missing
                 || keys::is_interrupted(services).map_err(|error| error.to_user_error())?
             {
-                let applied = run_async(self.apply_plan(plan, is_confirmed, services))?;
+                let applied = run_async(self.apply_plan(plan, is_confirmed, unfinished, services))?;
                 rows = applied.map_err(|error| match created.len() {
                     0 => error,
                     1 => error.with_meaning("one key was created and stored before"),
@@ -212,6 +216,7 @@ impl ApplyArgs {
         &self,
         plan: &[KeyRequest],
         is_confirmed: bool,
+        unfinished: &mut Vec<UserError>,
         services: &ServiceContext,
     ) -> Result<Vec<PlanRow>, UserError> {
         // Until an attempt starts, ctrl-c ends the program as by default.
@@ -231,6 +236,7 @@ impl ApplyArgs {
         print_settled(&recovered.settled.deleted, &recovered.settled.foreign, services);
         print_finished(&recovered.finished);
         recovered.errors.iter().for_each(print_warning);
+        *unfinished = recovered.errors;
         let (stored, lost) = store_recovered_keys(recovered.not_stored, services).await;
         for key in recovered.stored.iter().chain(&stored) {
             print_status(&format!("stored {} from an interrupted run", key.label));

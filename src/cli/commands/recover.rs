@@ -55,7 +55,7 @@ impl RecoverArgs {
             report.deleted.push(revoked.label);
         }
         print_settled(&[], &report.foreign, services);
-        let uncompared = report.rotated.iter().filter_map(Rotated::uncompared_error);
+        let uncompared = report.rotated.iter().filter_map(Rotated::unread_error);
         uncompared
             .filter(|error| !report.errors.contains(error))
             .for_each(|error| print_warning(&error));
@@ -183,8 +183,12 @@ fn ensure_ended(report: &RecoveryReport, services: &ServiceContext) -> Result<()
     let waiting = inventory::filter_keys(&services.location, &services.server, waits)
         .map_err(|error| error.to_user_error())?;
     ensure_moved(&waiting)?;
-    ensure_finished(services)?;
-    let Some(error) = report.errors.first() else { return Ok(()) };
+    let first = report.errors.first();
+    ensure_finished(services).map_err(|error| UserError {
+        kind: first.map_or(error.kind, |first| first.kind),
+        ..error
+    })?;
+    let Some(error) = first else { return Ok(()) };
     let message = "not everything could be finished";
     Err(UserError::new(error.kind, message, "follow the advice given above")
         .with_meaning("the keys are stored and work"))
@@ -206,7 +210,7 @@ fn ensure_moved(waiting: &[StoredKey]) -> Result<(), UserError> {
 }
 
 /// Fails if something is still to do for stored keys; the errors say why.
-pub(in crate::cli) fn ensure_finished(services: &ServiceContext) -> Result<(), UserError> {
+fn ensure_finished(services: &ServiceContext) -> Result<(), UserError> {
     let to_user_error = |error: crate::storage::json_store::Error| error.to_user_error();
     let unnamed = keys::list_pending_names(services).map_err(to_user_error)?.len();
     let unguarded =

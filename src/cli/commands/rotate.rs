@@ -68,7 +68,7 @@ impl RotateArgs {
         let report = finish_interrupted(services, keys::recover_interrupted(services))?;
         let rotated = report.rotated.iter().find(|rotated| rotated.new.label == stored_key.label);
         // What the new key lacks is reported as the error of this command.
-        let own_errors = rotated.map(|own| [own.weaker_error(), own.uncompared_error()]);
+        let own_errors = rotated.map(|own| [own.weaker_error(), own.unread_error()]);
         let is_own =
             |error: &&UserError| own_errors.iter().flatten().flatten().any(|own| own == *error);
         let errors = report.errors.iter().filter(|error| !is_own(error));

@@ -180,7 +180,7 @@ pub async fn recover_interrupted(services: &ServiceContext) -> Result<RecoveryRe
                 report.errors.extend(rotated.weaker_error());
                 // Without a management key nothing can be compared, and a script is not stopped by that.
                 if rotated.not_carried.iter().any(|part| part.reason != NO_MANAGEMENT_KEY) {
-                    report.errors.extend(rotated.uncompared_error());
+                    report.errors.extend(rotated.unread_error());
                 }
                 report.rotated.push(rotated);
             }
