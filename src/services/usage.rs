@@ -198,6 +198,8 @@ fn unreadable_note(rows: usize) -> Option<UserError> {
 /// The keys of the account, and the server's day.
 struct ListedKeys {
     keys: Option<Vec<AccountKey>>,
+    /// Whether these are all keys of the account.
+    is_complete: bool,
     today: Date,
 }
 
@@ -208,8 +210,10 @@ async fn list_keys(
     management: &ManagementKey,
     notes: &mut Vec<UserError>,
 ) -> Result<ListedKeys, UserError> {
+    let mut is_complete = false;
     let keys = match keys::list_keys_with(services, client, management).await {
         Ok(list) => {
+            is_complete = list.unlisted_workspaces.is_none() && list.skipped_rows == 0;
             if let Some(error) = list.unlisted_workspaces {
                 notes.push(UserError::new(
                     ErrorKind::Failed,
@@ -230,5 +234,5 @@ async fn list_keys(
         }
         Err(error) => return Err(error.to_user_error().with_meaning("nothing was changed")),
     };
-    Ok(ListedKeys { keys, today: utc_date(client.server_time()) })
+    Ok(ListedKeys { keys, is_complete, today: utc_date(client.server_time()) })
 }

@@ -36,7 +36,8 @@ one they come from the checks that Keywright made itself: a day that these do no
 is not known, which is not the same as zero.
 
 Without LABEL: the whole account, or all stored keys without a management key. JSON and CSV have one
-row for each day, key and model, unless --by is given; days that are not known have no row.";
+row for each day, key and model, unless --by is given; days that are not known have no row. The usage
+of a key is null, and empty in CSV, where a day of it is not known; JSON has the rest as at_least.";
 
 /// Arguments of `usage`.
 #[derive(Args, Debug)]
@@ -229,7 +230,7 @@ fn to_document<'a>(report: &'a UsageReport, rows: &'a [UsageRow<'a>]) -> UsageDo
             UsageSource::Activity => "activity",
             UsageSource::Samples => "samples",
         },
-        rows: rows.iter().filter(|row| row.is_known).collect(),
+        rows: rows.iter().filter(|row| row.is_in_document()).collect(),
         unreadable_rows: report.unreadable_rows,
         unread: unread
             .map(|(label, hash, error)| UnreadKey { label, hash, error: &error.message })
@@ -240,7 +241,7 @@ fn to_document<'a>(report: &'a UsageReport, rows: &'a [UsageRow<'a>]) -> UsageDo
 /// Formats rows as RFC 4180 describes, with line feeds. What is not known is empty.
 fn format_csv(rows: &[UsageRow<'_>]) -> String {
     let mut text = String::from("date,label,hash,model,requests,usage\n");
-    for row in rows.iter().filter(|row| row.is_known) {
+    for row in rows.iter().filter(|row| row.is_in_document()) {
         let date = row.date.map(|date| date.to_string()).unwrap_or_default();
         text.push_str(&date);
         for field in [row.label, row.hash, row.model.as_deref()] {
@@ -248,16 +249,20 @@ fn format_csv(rows: &[UsageRow<'_>]) -> String {
             text.push_str(&quote_csv(field.unwrap_or_default()));
         }
         let requests = row.requests.map(|requests| requests.to_string()).unwrap_or_default();
-        text.extend([",", &requests, ",", &row.usage.to_string(), "\n"]);
+        let usage = row.usage.map(|usage| usage.to_string()).unwrap_or_default();
+        text.extend([",", &requests, ",", &usage, "\n"]);
     }
     text
 }
 
 fn quote_csv(field: &str) -> Cow<'_, str> {
+    // A spreadsheet would calculate it.
+    let text = field.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let field = if text { format!("'{field}").into() } else { Cow::Borrowed(field) };
     if field.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", field.replace('"', "\"\"")).into()
     } else {
-        field.into()
+        field
     }
 }
 

@@ -182,7 +182,8 @@ impl ActivityRun {
             return Ok(keys.map(|key| target(key.label.to_string(), key.hash.clone())).collect());
         }
         if !query.by_key {
-            let keys = listed.keys.as_ref();
+            // Without all keys the sum would not be that of the account.
+            let keys = listed.keys.as_ref().filter(|_| listed.is_complete);
             return Ok(vec![Target {
                 label: None,
                 hash: None,

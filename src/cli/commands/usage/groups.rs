@@ -23,15 +23,20 @@ pub(in crate::cli) struct UsageRow<'a> {
     pub(super) masked: Option<&'a str>,
     pub(super) model: Option<Cow<'a, str>>,
     pub(super) requests: Option<u64>,
-    /// USD; a lower bound if it is not known.
-    pub(super) usage: f64,
-    /// Whether the usage is known.
-    #[serde(skip)]
-    pub(super) is_known: bool,
+    /// USD.
+    pub(super) usage: Option<f64>,
+    /// The part of the usage that is known, in USD, where not all of it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) at_least: Option<f64>,
 }
 
 impl UsageRow<'_> {
-    const fn new(usage: f64) -> Self {
+    fn new(usage: f64) -> Self {
+        Self { usage: Some(usage), ..Self::unknown(None) }
+    }
+
+    /// Returns a row whose usage is `at_least` this.
+    const fn unknown(at_least: Option<f64>) -> Self {
         Self {
             date: None,
             label: None,
@@ -39,9 +44,19 @@ impl UsageRow<'_> {
             masked: None,
             model: None,
             requests: None,
-            usage,
-            is_known: true,
+            usage: None,
+            at_least,
         }
+    }
+
+    /// Returns what is known of the usage, in USD.
+    pub(super) fn known_usage(&self) -> f64 {
+        self.usage.or(self.at_least).unwrap_or(0.0)
+    }
+
+    /// Returns whether JSON and CSV have it: days that are not known are left out.
+    pub(super) const fn is_in_document(&self) -> bool {
+        self.usage.is_some() || self.date.is_none()
     }
 }
 
@@ -62,6 +77,11 @@ fn sum(amounts: impl Iterator<Item = f64>) -> f64 {
     from_nanodollars(amounts.fold(0, i64::saturating_add))
 }
 
+/// Returns whether an amount in USD is zero. A correction is below zero.
+fn is_zero(usd: f64) -> bool {
+    to_nanodollars(usd) == Some(0)
+}
+
 fn list_details(report: &UsageReport) -> Vec<UsageRow<'_>> {
     let mut rows = Vec::new();
     for key in &report.keys {
@@ -70,7 +90,7 @@ fn list_details(report: &UsageReport) -> Vec<UsageRow<'_>> {
             by_date.entry(model_use.date).or_default().push(model_use);
         }
         // A key has no zeros for days before it existed.
-        let existed = |date, usage| usage > 0.0 || key.created.is_none_or(|day| date >= day);
+        let existed = |date, usage| !is_zero(usage) || key.created.is_none_or(|day| date >= day);
         let days =
             key.days.iter().filter(|(date, usage)| *date >= report.from && existed(*date, *usage));
         for (date, usage) in days {
@@ -101,7 +121,7 @@ fn list_details(report: &UsageReport) -> Vec<UsageRow<'_>> {
 
 /// Returns the number of requests of a day without rows: zero where the activity says so.
 fn idle_requests(report: &UsageReport, date: Date, usage: f64) -> Option<u64> {
-    let is_idle = report.source == UsageSource::Activity && date < report.today && usage <= 0.0;
+    let is_idle = report.source == UsageSource::Activity && date < report.today && is_zero(usage);
     is_idle.then_some(0)
 }
 
@@ -116,15 +136,13 @@ pub(super) fn group_by_day(report: &UsageReport) -> Vec<UsageRow<'_>> {
         .map(|date| {
             let known = days.get(date);
             let at_least = || sum(report.keys.iter().filter_map(|key| key.days.get(date)));
-            let usage = known.unwrap_or_else(at_least);
             UsageRow {
                 date: Some(date),
                 requests: requests
                     .get(&date)
                     .copied()
                     .or_else(|| known.and_then(|usage| idle_requests(report, date, usage))),
-                is_known: known.is_some(),
-                ..UsageRow::new(usage)
+                ..known.map_or_else(|| UsageRow::unknown(Some(at_least())), UsageRow::new)
             }
         })
         .collect()
@@ -145,23 +163,32 @@ fn group_by_model(report: &UsageReport) -> Vec<UsageRow<'_>> {
     let all = report.keys.iter().map(|key| key.days.total(report.from, report.today));
     let with_model = sum(uses.map(|model_use| model_use.usage));
     let rest = sum([sum(all), -with_model].into_iter());
-    if rest > 0.0 {
+    if !is_zero(rest) {
         rows.push(UsageRow::new(rest));
     }
     rows
 }
 
 fn group_by_key<'a>(report: &'a UsageReport) -> Vec<UsageRow<'a>> {
-    let to_row = |key: &'a KeyUsage| UsageRow {
-        label: key.label.as_deref(),
-        hash: key.hash.as_deref(),
-        masked: key.masked.as_deref(),
-        requests: (report.source == UsageSource::Activity)
-            .then(|| key.uses.iter().map(|model_use| model_use.requests).sum()),
-        is_known: !key.days.is_empty(),
-        ..UsageRow::new(key.days.total(report.from, report.today))
+    let to_row = |key: &'a KeyUsage| {
+        let total = key.days.total(report.from, report.today);
+        // Every day since it was created.
+        let from = key.created.unwrap_or(report.from).clamp(report.from, report.today);
+        let mut days = from.series(jiff::ToSpan::day(1)).take_while(|date| *date <= report.today);
+        let is_known = days.all(|date| key.days.get(date).is_some());
+        let row = if is_known { UsageRow::new(total) } else { UsageRow::unknown(Some(total)) };
+        UsageRow {
+            label: key.label.as_deref(),
+            hash: key.hash.as_deref(),
+            masked: key.masked.as_deref(),
+            requests: (report.source == UsageSource::Activity)
+                .then(|| key.uses.iter().map(|model_use| model_use.requests).sum()),
+            ..row
+        }
     };
     let mut rows: Vec<UsageRow<'_>> = report.keys.iter().map(to_row).collect();
-    sort_by(&mut rows, |a, b| b.usage.total_cmp(&a.usage).then_with(|| a.label.cmp(&b.label)));
+    sort_by(&mut rows, |a, b| {
+        b.known_usage().total_cmp(&a.known_usage()).then_with(|| a.label.cmp(&b.label))
+    });
     rows
 }

@@ -87,7 +87,7 @@ fn json_has_a_row_for_each_known_day_key_and_model() {
 fn a_day_that_is_not_known_of_every_key_is_left_out_of_the_sum() {
     let report = two_keys();
     let rows = group_rows(&report, Some(Grouping::Day));
-    let found: Vec<_> = rows.iter().map(|row| (row.is_known, row.usage)).collect();
+    let found: Vec<_> = rows.iter().map(|row| (row.usage.is_some(), row.known_usage())).collect();
     let expected = [(false, 0.0), (true, 0.3), (true, 0.0), (true, 12.5), (true, 1.000_000_001)];
     assert_eq!(found, expected);
     assert_eq!(to_value(&report, &rows)["rows"].as_array().unwrap().len(), 4);
@@ -97,12 +97,22 @@ fn a_day_that_is_not_known_of_every_key_is_left_out_of_the_sum() {
 fn models_and_keys_are_ordered_by_spending_and_add_up() {
     let report = two_keys();
     let models = group_rows(&report, Some(Grouping::Model));
-    let found: Vec<_> = models.iter().map(|row| (row.model.as_deref(), row.usage)).collect();
+    let found: Vec<_> =
+        models.iter().map(|row| (row.model.as_deref(), row.known_usage())).collect();
     // What was spent today is not known by model.
     assert_eq!(found, [(Some("a/x"), 10.1), (Some("a/y"), 2.7), (None, 1.000_000_001)]);
     let keys = group_rows(&report, Some(Grouping::Key));
-    let found: Vec<_> = keys.iter().map(|row| row.usage).collect();
+    let found: Vec<_> = keys.iter().map(UsageRow::known_usage).collect();
     assert_eq!(found, [10.300_000_001, 3.5]);
+    // A day of the second one is not known.
+    let document = to_value(&report, &keys);
+    assert_eq!(document["rows"][0]["usage"], 10.300_000_001);
+    assert_eq!(document["rows"][0].get("at_least"), None);
+    let second = &document["rows"][1];
+    assert_eq!((&second["usage"], &second["at_least"]), (&Value::Null, &json!(3.5)));
+    let table = text::format_report(&report, &keys, Grouping::Key);
+    assert!(table.contains("at least $3.50"), "{table}");
+    assert!(table.contains("$13.80 in all that is known; 1 key is not known"), "{table}");
 }
 
 #[test]
@@ -113,9 +123,11 @@ fn csv_quotes_commas_and_quotation_marks() {
         text,
         "date,label,hash,model,requests,usage\n\
          ,\"ci, \"\"nightly\"\"\",\"hash of ci, \"\"nightly\"\"\",,12,10.300000001\n\
-         ,laptop,hash of laptop,,4,3.5\n"
+         ,laptop,hash of laptop,,4,\n"
     );
     assert_eq!(quote_csv("a\nb"), "\"a\nb\"");
+    assert_eq!(quote_csv("=cmd|x!A1"), "'=cmd|x!A1");
+    assert_eq!(quote_csv("@a,b"), "\"'@a,b\"");
 }
 
 #[test]
@@ -160,8 +172,8 @@ fn equal_labels_are_told_apart_and_a_key_has_no_zeros_before_it_existed() {
     let both = report(UsageSource::Activity, vec![key("ci", &[(4, 2.0)], &[]), late.clone()]);
     let rows = group_rows(&both, Some(Grouping::Key));
     let table = text::format_report(&both, &rows, Grouping::Key);
-    assert!(table.contains("ci sk-or-v1-1  $2.00"), "{table}");
-    assert!(table.contains("ci sk-or-v1-4  $1.00"), "{table}");
+    assert!(table.contains("ci sk-or-v1-1  at least $2.00"), "{table}");
+    assert!(table.contains("ci sk-or-v1-4  at least $1.00"), "{table}");
     let one = report(UsageSource::Activity, vec![late]);
     let dates: Vec<_> = group_rows(&one, None).iter().filter_map(|row| row.date).collect();
     assert_eq!(dates, [day(3), day(4)]);
@@ -202,4 +214,19 @@ fn nothing_known_is_never_a_total_of_zero() {
         text::format_report(&some, &group_rows(&some, Some(Grouping::Model)), Grouping::Model);
     assert!(text.contains("at least $13.80 in all that is known; 1 day is not known"), "{text}");
     assert_eq!(to_value(&some, &[])["unreadable_rows"], 2);
+}
+
+#[test]
+fn a_correction_below_zero_is_in_every_document() {
+    let mut corrected = key("ci", &[(1, 3.0), (2, -1.0)], &[(1, "a/x", 3.0)]);
+    corrected.created = Some(day(4));
+    let report = report(UsageSource::Activity, vec![corrected]);
+    let details = to_value(&report, &group_rows(&report, None));
+    assert_eq!(
+        (&details["rows"][1]["date"], &details["rows"][1]["usage"]),
+        (&json!("2026-11-02"), &json!(-1.0))
+    );
+    assert_eq!(details["rows"][1]["requests"], Value::Null);
+    let models = to_value(&report, &group_rows(&report, Some(Grouping::Model)));
+    assert_eq!(models["rows"][1]["usage"], -1.0, "{models}");
 }

@@ -57,17 +57,17 @@ fn format_rows(rows: &[UsageRow<'_>], by: Grouping, width: usize) -> String {
         rows.iter().map(|row| truncate(&name(row, rows, by), MAX_NAME)).collect();
     let amounts: Vec<String> = rows
         .iter()
-        .map(|row| match row.is_known {
-            true => format_usd(row.usage),
-            false if row.usage > 0.0 => format!("at least {}", format_usd(row.usage)),
-            false => UNKNOWN.to_owned(),
+        .map(|row| match (row.usage, row.known_usage()) {
+            (Some(usage), _) => format_usd(usage),
+            (None, known) if known > 0.0 => format!("at least {}", format_usd(known)),
+            (None, _) => UNKNOWN.to_owned(),
         })
         .collect();
     let widest = |texts: &[String]| texts.iter().map(|text| text.width()).max().unwrap_or(0);
     let amount_width = widest(&amounts);
     let name_width = widest(&names).min(width.saturating_sub(amount_width + 2).max(8));
     let bar_width = width.saturating_sub(name_width + amount_width + 4).min(MAX_BAR);
-    let most = rows.iter().map(|row| row.usage).fold(0.0, f64::max);
+    let most = rows.iter().map(UsageRow::known_usage).fold(0.0, f64::max);
     let mut text = String::new();
     for ((row, name), amount) in rows.iter().zip(&names).zip(&amounts) {
         let name = truncate(name, name_width);
@@ -76,7 +76,7 @@ fn format_rows(rows: &[UsageRow<'_>], by: Grouping, width: usize) -> String {
         let mut line = format!("{name}{}{amount}", " ".repeat(padding));
         if bar_width >= MIN_BAR && most > 0.0 {
             line.push_str("  ");
-            line.push_str(&format_bar(row.usage / most, bar_width));
+            line.push_str(&format_bar(row.known_usage() / most, bar_width));
         }
         text.push_str(line.trim_end());
         text.push('\n');
@@ -128,12 +128,12 @@ fn format_total(report: &UsageReport, rows: &[UsageRow<'_>], by: Grouping) -> St
     if !is_any_day_known {
         return format!("\nwhat was spent is not known; {}\n", advise_unknown(report));
     }
-    let total: f64 = rows.iter().map(|row| row.usage).sum();
+    let total: f64 = rows.iter().map(UsageRow::known_usage).sum();
     let at_least = if report.unreadable_rows > 0 { "at least " } else { "" };
     let mut text = format!("\n{at_least}{} in all", format_usd(total));
     // Rows of models have no unknown days.
     let days = (by == Grouping::Model).then(|| group_by_day(report));
-    let unknown = days.as_deref().unwrap_or(rows).iter().filter(|row| !row.is_known).count();
+    let unknown = days.as_deref().unwrap_or(rows).iter().filter(|row| row.usage.is_none()).count();
     if unknown > 0 {
         let unit = match (by, unknown) {
             (Grouping::Key, 1) => "key is",
@@ -143,7 +143,8 @@ fn format_total(report: &UsageReport, rows: &[UsageRow<'_>], by: Grouping) -> St
         };
         text += &[" that is known; ", &unknown.to_string(), " ", unit, " not known"].concat();
     }
-    let is_today_known = rows.iter().any(|row| row.date == Some(report.today) && row.is_known);
+    let is_today_known =
+        rows.iter().any(|row| row.date == Some(report.today) && row.usage.is_some());
     if by == Grouping::Day && is_today_known {
         text.push_str("; the last day is not over");
     }
