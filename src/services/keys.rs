@@ -32,7 +32,7 @@ mod trash;
 
 pub use account_keys::{
     AccountKeyList, JoinedKey, find_in_other_profiles, join_account_keys, join_by_hash,
-    list_account_keys, list_keys_with,
+    list_account_keys, list_keys_with, refresh_guardrails,
 };
 pub use account_resources::{
     assign_guardrail, find_guardrail, find_workspace, get_assigned_guardrail, get_credits,

@@ -15,7 +15,7 @@ use keywright::storage::{inventory, journal};
 use tokio::sync::watch;
 
 use super::proxy::Fault;
-use super::{TestAccount, block_on};
+use super::{ApiKey, StoreKind, StoredKey, TestAccount, block_on};
 
 /// Checks a key with `GET /key`.
 fn refresh(account: &TestAccount, label: &str) {
@@ -106,6 +106,46 @@ fn the_account_is_read_through_typed_calls() {
         assert!(block_on(keys::get_credits(services, &client, management)).is_err());
         assert!(block_on(keys::list_activity(services, &client, management, None)).is_ok());
     }
+}
+
+#[test]
+fn a_refresh_records_the_guardrail_that_the_account_reports_now() {
+    let account = TestAccount::new();
+    let services = ServiceContext {
+        management_key: Some(account.management.clone()),
+        ..account.services.clone()
+    };
+    let (management, hash) = (&account.management, account.stored_key("ci").hash);
+    let refresh = || block_on(keys::refresh_guardrails(&services));
+    let recorded = || account.stored_key("ci").guardrail.map(|guardrail| guardrail.name);
+    let research = block_on(keys::find_guardrail(&services, management, "research")).unwrap();
+    let hashes = [hash.clone()];
+    let client = services.build_client().unwrap();
+    block_on(client.assign_guardrail(management, &research.id, &hashes)).unwrap();
+    refresh().unwrap();
+    assert_eq!(recorded().as_deref(), Some("research"));
+    // A key of another account has no assignment in this one, which says nothing.
+    let foreign = ApiKey::from(String::from("sk-or-v1-foreign"));
+    let foreign = StoredKey {
+        guardrail: account.stored_key("ci").guardrail,
+        ..StoredKey::new(
+            "foreign".parse().unwrap(),
+            &foreign,
+            services.server.clone(),
+            StoreKind::Memory,
+            Timestamp::now(),
+        )
+    };
+    inventory::upsert_keys(&services.location, vec![foreign]).unwrap();
+    block_on(client.unassign_guardrail(management, &research.id, &hashes)).unwrap();
+    // Nothing is read, so the last known one stays.
+    account.inject_fault("GET /api/v1/guardrails", Fault::Respond(403, String::new()));
+    assert!(refresh().is_err());
+    assert_eq!(recorded().as_deref(), Some("research"));
+    account.proxy.set_rule(|_| Fault::Pass);
+    refresh().unwrap();
+    assert_eq!(recorded(), None);
+    assert!(account.stored_key("foreign").guardrail.is_some());
 }
 
 #[test]

@@ -156,6 +156,17 @@ async fn refresh_keys(
             results.insert(hash, (at, result));
         }
     }
+    if !results.is_empty()
+        && let Err(error) = keys::refresh_guardrails(services).await
+    {
+        tracing::warn!(%error, "the guardrails of the keys could not be read");
+        // An older server has none.
+        if error.is_answered() && keys.iter().any(|key| key.guardrail.is_some()) {
+            print_status(&format!(
+                "the guardrails are the last known ones, since they could not be read: {error}"
+            ));
+        }
+    }
     if results.values().any(|(_, result)| *result == CheckResult::InsufficientCredits) {
         print_status("the account has no credit (402): its keys work again once credit is added");
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::error::is_not_found;
 use super::paging::{List, ListBudget, fetch_all_pages};
-use super::{Error, account_resources, retry_request};
+use super::{Error, account_resources, management_key, retry_request};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{AccountKey, ManagementKey, ProfileCopies, ProfileCopy, StoredKey, Workspace};
 use crate::services::provision::ServiceContext;
@@ -181,6 +181,39 @@ pub async fn join_account_keys(
         }
     }
     Ok(joined)
+}
+
+/// Records the guardrail of each stored key as the account reports it, with one request for all keys;
+/// without a management key nothing. On an error the last known guardrails stay.
+pub async fn refresh_guardrails(services: &ServiceContext) -> Result<(), Error> {
+    let Some((management, _)) = management_key::load_management_key(services).await? else {
+        return Ok(());
+    };
+    let assigned = account_resources::list_assigned_guardrails(services, &management).await?;
+    let client = services.build_client().map_err(Error::from_read_request)?;
+    let mut changed = HashMap::new();
+    for key in inventory::list_keys(&services.location, &services.server)? {
+        let guardrail = assigned.get(&key.hash).cloned();
+        if guardrail == key.guardrail {
+            continue;
+        }
+        // The account has no assignment of a key of another account either.
+        let read = async || client.get_key(&management, &key.hash).await;
+        if guardrail.is_some() || retry_request(services, read).await.is_ok() {
+            changed.insert(key.hash, guardrail);
+        }
+    }
+    if changed.is_empty() {
+        return Ok(());
+    }
+    inventory::update_keys(&services.location, |keys| {
+        for key in keys.iter_mut().filter(|key| key.server == services.server) {
+            if let Some(guardrail) = changed.remove(&key.hash) {
+                key.record_guardrail(guardrail);
+            }
+        }
+    })?;
+    Ok(())
 }
 
 /// Returns the copies of keys in other profiles, by hash. A profile whose inventory cannot be read has

@@ -76,10 +76,9 @@ pub async fn list_assigned_guardrails(
     management: &ManagementKey,
 ) -> Result<HashMap<String, GuardrailRef>, Error> {
     let client = build_client(services)?;
-    let mut budget = ListBudget::new();
     let key = |assignment: &GuardrailAssignment| assignment.key_hash.clone();
     let list = List::of_account("guardrail assignments");
-    let assignments = fetch_all_pages(services, &mut budget, list, key, async |offset| {
+    let assignments = fetch_complete_list(services, list, key, async |offset| {
         client.list_guardrail_assignments(management, None, offset).await
     })
     .await
