@@ -62,7 +62,13 @@ impl Rotated {
             self.new.label,
             unread.join("; ")
         );
-        let advice = format!("compare the two keys at {}/keys", self.new.server);
+        let advice = match &self.old {
+            Some(_) => format!("compare the two keys at {}/keys", self.new.server),
+            None => format!(
+                "the old key is not stored here any more; look at what the new one has: {}",
+                self.new.page_url()
+            ),
+        };
         Some(UserError::new(ErrorKind::Failed, message, advice).with_meaning(self.meaning()))
     }
 

@@ -100,6 +100,7 @@ fn a_resumed_rotation_of_a_removed_key_says_that_nothing_could_be_compared() {
     let report = recover(&account);
     let error = &report.errors[0];
     assert!(error.message.contains("whether it has a guardrail"), "{error:?}");
+    assert!(error.advice.contains("not stored here any more"), "{error:?}");
     assert!(error.meaning.contains("the new key works"), "{error:?}");
 }
 
