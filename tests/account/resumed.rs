@@ -198,7 +198,7 @@ fn a_received_key_is_not_said_to_be_lost_as_long_as_the_secret_store_cannot_be_r
     account.services.management_key = Some(account.management.clone());
     let received = account.stored_key(KEY);
     inventory::update_keys(&account.services.location, |keys| {
-        keys.retain(|key| key.label != received.label)
+        keys.retain(|key| key.label != received.label);
     })
     .unwrap();
     let attempt = Attempt {

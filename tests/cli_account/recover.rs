@@ -208,7 +208,9 @@ fn edit_withdraws_a_guardrail_that_is_pending_and_apply_fails_as_long_as_it_is()
     }
     let (code, out, err) = run(&["edit", "tool", "--guardrail", "none", "--yes"]);
     assert!(
-        code == 0 && err.contains("'research' is not requested for tool any more"),
+        code == 0
+            && out.is_empty()
+            && err.contains("'research' is not requested for tool any more"),
         "{out}{err}"
     );
     proxy.set_rule(|_| Fault::Pass);

@@ -101,7 +101,10 @@ impl EditArgs {
         if differences.is_empty() {
             withdraw()?;
             return match withdrawn {
-                Some(_) => self.print_done(&find_key(services, &self.label)?, &differences),
+                Some(_) if self.json => {
+                    self.print_done(&find_key(services, &self.label)?, &differences)
+                }
+                Some(_) => Ok(()),
                 None => self.print_done(&key, &differences),
             };
         }

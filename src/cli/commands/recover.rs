@@ -281,6 +281,7 @@ fn recovery_to_json(report: &RecoveryReport) -> Value {
             "server": attempt.server,
             "at": format_time(attempt.started_at),
             "advice": complete_commands(advice),
+            "waits_for_store": attempt.waits_for_store,
         })
     });
     let elsewhere = report
