@@ -96,13 +96,17 @@ fn read_engine(
     let where_ = format!("{} has version {version}", store.display_name());
     let token_text = describe_token(&token);
     match rights {
-        Ok(Rights { may_write: true, text }) => {
+        Ok(Rights { may_write: true, text, .. }) => {
             checks.push(HealthCheck::ok(CHECK_NAME, format!("{where_}; {token_text}; it may {text}")));
         }
-        Ok(Rights { text, .. }) => checks.push(HealthCheck::warn(
+        Ok(Rights { may_read, text, .. }) => checks.push(HealthCheck::warn(
             CHECK_NAME,
-            format!("{where_}; {token_text}; it may {text} only"),
-            "get, run and env work; to create or rotate keys, ask for a policy with create and update",
+            format!("{where_}; {token_text}; it may {text}"),
+            if may_read {
+                "get, run and env work; to create or rotate keys, ask for a policy with create and update"
+            } else {
+                "no command can use a key; ask for a policy with read and list, and to create keys with create and update"
+            },
         )),
         // A policy may hide what the token may do.
         Err(_) => checks.push(HealthCheck::ok(CHECK_NAME, format!("{where_}; {token_text}"))),
@@ -160,6 +164,7 @@ fn check_entries(services: &ServiceContext) -> Vec<HealthCheck> {
 }
 
 struct Rights {
+    may_read: bool,
     may_write: bool,
     text: String,
 }
@@ -182,7 +187,8 @@ fn describe_rights(rights: &[Vec<String>]) -> Rights {
         Some((last, others)) => format!("{} and {last} keys", others.join(", ")),
         None => "do nothing with keys".into(),
     };
-    Rights { may_write, text }
+    let only = if may_write || words.is_empty() { "" } else { " only" };
+    Rights { may_write, may_read: may(0, "read"), text: text + only }
 }
 
 fn describe_token(token: &TokenInfo) -> String {
@@ -218,8 +224,9 @@ mod tests {
         assert_eq!(all.text, "read, write, delete and list keys");
         let read_only = rights(&["read"], &["read"], &[]);
         assert!(!read_only.may_write);
-        assert_eq!(read_only.text, "read keys");
-        assert_eq!(rights(&["deny"], &[], &[]).text, "do nothing with keys");
+        assert_eq!(read_only.text, "read keys only");
+        let none = rights(&["deny"], &[], &[]);
+        assert_eq!((none.may_read, none.text.as_str()), (false, "do nothing with keys"));
         assert!(rights(&["root"], &["root"], &["root"]).may_write);
     }
 }

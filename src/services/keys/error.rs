@@ -124,7 +124,7 @@ pub enum Error {
     /// Someone else removed or renamed the key in a shared store.
     #[error("{}", .0.message)]
     ChangedByOther(UserError),
-    /// An earlier version of a shared key is not brought back.
+    /// Nothing is done, for the reason that the error gives.
     #[error("{}", .0.message)]
     Refused(UserError),
     /// The key is in another secret store than the one in use.

@@ -3,7 +3,7 @@
 
 use super::{Error, retry_request, to_api_key, to_secret_string};
 use crate::api::openrouter;
-use crate::domain::{ApiKey, ManagementKey};
+use crate::domain::{ApiKey, ErrorKind, ManagementKey, UserError};
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store::{self, EntryId};
 use secrecy::ExposeSecret;
@@ -83,10 +83,26 @@ pub async fn store_management_key(
         Err(error) => return Err(Error::CheckFailed(error)),
     }
     let (entry_id, secret) = (management_entry_id(services), to_secret_string(key));
-    Ok(services
+    let stored = services
         .local()
         .call_secret_store(move |store, timeout| store.set(&entry_id, &secret, timeout))
-        .await?)
+        .await;
+    stored.map_err(|error| match services.local_store {
+        // Another store for all keys, as the error of a keychain advises, is not what is needed.
+        Some(_) => Error::Refused(no_local_store_error(&error)),
+        None => error.into(),
+    })
+}
+
+/// Returns the error for a management key that this machine has no store for, while keys are in another.
+fn no_local_store_error(error: &secret_store::Error) -> UserError {
+    UserError::new(
+        ErrorKind::SecretStore,
+        format!("this machine has no store for the management key: {error}"),
+        "start a keychain, or set KEYWRIGHT_PASSPHRASE_FILE to a file with a passphrase: \
+         then an encrypted file holds it",
+    )
+    .with_meaning("the management key was not stored")
 }
 
 /// Returns what a management key may read, each with the server's reason if it refuses that.

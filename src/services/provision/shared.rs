@@ -52,7 +52,11 @@ fn waiting_error(
     UserError::new(
         ErrorKind::SecretStore,
         format!("the shared store could not take the key '{}': {error}", stored_key.label),
-        format!("{}; then run: {}", error.advice(), format_command(&["recover"], &[])),
+        format!(
+            "{}, then move the key there: {}",
+            error.advice().trim_end_matches(", then try again"),
+            format_command(&["recover"], &[])
+        ),
     )
     .with_meaning(format!("the key is safe in {store_name}, and others cannot read it yet"))
 }
