@@ -384,3 +384,32 @@ def a_key_that_a_colleague_removed_is_in_the_trash_of_everyone(world):
     equal(shown["requested"]["limit"], 5)
     contains(shown["created_by"], "eva@")
     equal(json.loads(eva.run("trash", "list", "--json")[0])["trash"], [])
+
+
+@test
+def what_a_colleague_did_is_read_before_a_command_decides(world):
+    bao, server, management, (eva, max_) = team(world, "eva", "max")
+    max_.run("new", "ci")
+    key = max_.run("get", "ci")[0]
+    for _ in range(2):
+        eva.run("rm", "ci", "--yes")
+        max_.run("trash", "restore", "ci")
+    # Neither a restored key nor what someone else removed is deleted.
+    equal(eva.run("trash", "empty", "--yes")[0], "the trash is empty\n")
+    equal(eva.run("get", "ci")[0], key)
+    max_.run("rm", "ci", "--yes")
+    contains(eva.run("trash", "empty", "--yes")[0], "what is in the trash was removed by others")
+    # A label that someone freed can be taken, and a removed key restored with another.
+    eva.run("new", "ci")
+    _, err = max_.run("trash", "restore", "ci", expect=2)
+    contains(err, "keywright trash restore --as NEW ci")
+    max_.run("trash", "restore", "ci", "--as", "first")
+    equal(eva.run("get", "first")[0], key)
+    max_.run("rename", "first", "second")
+    eva.run("new", "first")
+    max_.run("list")
+    eva.run("rename", "first", "third")
+    _, err = max_.run("get", "first", expect=3)
+    contains(err, "renamed 'first' to 'third'")
+    contains(err, "keywright show third")
+    max_.run("new", "first")
