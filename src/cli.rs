@@ -50,7 +50,7 @@ pub use json::is_json_requested;
 pub use output::{print, print_error_json, report_error, set_quiet, stdout_error};
 pub use repeated_options::set_repeated_options;
 use runtime::run_async;
-use shared_keys::{read_shared_keys, write_shared_records};
+use shared_keys::{read_shared_keys, report_waits, write_shared_records};
 pub use signals::disable_prompt_signals;
 
 const AFTER_HELP: &str = "\
@@ -195,6 +195,7 @@ impl Cli {
 
 /// Runs a command, except those of [`run_without_config`] and `sandbox`, which `main` runs.
 pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Result<(), UserError> {
+    report_waits();
     // `doctor` looks at the directory itself.
     let is_reading = !command.changes_keys() && !matches!(command, Command::Doctor(_));
     let view = if is_reading { shared_inventory::read_only_view(services) } else { None };

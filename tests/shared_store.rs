@@ -7,9 +7,9 @@ mod colleagues;
 #[path = "shared_store/engine.rs"]
 mod engine;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use engine::{FakeEngine, Fault, TOKEN};
 use keywright::storage::secret_store::bao::{self, BaoOptions, BaoStore};
@@ -343,4 +343,23 @@ fn messages_name_the_folder_of_the_server_in_use() {
     assert_eq!(store.display_name(), format!("{folder} at {}", engine.address));
     let usual = SecretStore::bao(bao(&engine)).display_name();
     assert_eq!(usual, format!("secret/keywright/default at {}", engine.address));
+}
+
+#[test]
+fn an_engine_that_does_not_answer_is_reported_and_waited_for_once() {
+    static REPORTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    bao::on_wait(|address| REPORTED.lock().unwrap().push(address.to_owned()));
+    let engine = FakeEngine::start();
+    let sealed = Fault::Status(503, "Vault is sealed");
+    engine.edit(|state| state.faults.extend([sealed, Fault::Unanswered]));
+    let options = BaoOptions { request_timeout: Duration::from_secs(10), ..options(&engine) };
+    let store = SecretStore::bao(BaoStore::new(options));
+    assert!(message(&store.get(&entry_id("ci"), TIMEOUT).unwrap_err()).contains("is sealed"));
+    let started = Instant::now();
+    let error = store.get(&entry_id("ci"), TIMEOUT).unwrap_err();
+    assert_eq!(message(&error), format!("{} did not answer: it timed out", engine.address));
+    // The store has failed before, so the request was short and not repeated.
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    assert_eq!(engine.edit(|state| state.requests.len()), 2);
+    assert!(REPORTED.lock().unwrap().contains(&engine.address));
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Command;
@@ -10,6 +11,7 @@ use crate::domain::UserError;
 use crate::services::provision::ServiceContext;
 use crate::services::shared_inventory;
 use crate::storage::inventory;
+use crate::storage::secret_store::bao;
 
 /// Progress is shown for a reading that takes longer than this.
 const QUIET_TIME: Duration = Duration::from_secs(1);
@@ -43,6 +45,18 @@ impl Command {
                 | Self::Recover(_)
                 | Self::Store(_)
         )
+    }
+}
+
+/// Says once on a terminal which engine a command waits for, after a second.
+pub(super) fn report_waits() {
+    static IS_SAID: AtomicBool = AtomicBool::new(false);
+    if !is_quiet() && io::stderr().is_terminal() {
+        bao::on_wait(|address| {
+            if !IS_SAID.swap(true, Ordering::Relaxed) {
+                eprint(&format!("waiting for an answer of {address}\n"));
+            }
+        });
     }
 }
 

@@ -8,6 +8,7 @@ mod path;
 mod session;
 mod settings;
 mod tls;
+mod waiting;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use tokio::runtime::{Builder, Handle};
 pub use error::Error;
 pub use settings::{BaoOptions, FindProxy};
 pub use tls::TlsProblem;
+pub use waiting::on_wait;
 pub use wire::{Entry, EntryMetadata, Health, Mount, TokenInfo, VersionInfo};
 
 use super::{EntryId, check_read_back};

@@ -5,6 +5,7 @@ mod folder;
 mod rights;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,8 @@ use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::session::{Answer, LazySession, OUTAGE_PATIENCE, Session};
+use super::session::{Answer, LazySession, Session};
+use super::waiting::{OUTAGE_PATIENCE, REPORT_AFTER, report_wait};
 use super::wire::{Body, Entry, EntryMetadata, Envelope, KEY_FIELD, ReadData, WrittenData};
 use super::{BaoOptions, Error};
 use crate::storage::secret_store;
@@ -59,7 +61,8 @@ impl Client {
         format!("{}/{kind}/{path}", self.mount())
     }
 
-    /// Sends a request that can be repeated, and repeats it while the cluster has no leader.
+    /// Sends a request that can be repeated, and repeats it while the cluster has no leader. Reports that
+    /// it waits after a second.
     async fn send(
         &self,
         method: Method,
@@ -68,16 +71,39 @@ impl Client {
         body: Option<&Body>,
     ) -> std::result::Result<Answer, Error> {
         let session = self.session()?;
+        let mut answer = pin!(self.send_until_answered(&session, method, path, query, body));
+        match tokio::time::timeout(REPORT_AFTER, &mut answer).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                report_wait(&session.address);
+                answer.await
+            }
+        }
+    }
+
+    async fn send_until_answered(
+        &self,
+        session: &Session,
+        method: Method,
+        path: &str,
+        query: Option<&str>,
+        body: Option<&Body>,
+    ) -> std::result::Result<Answer, Error> {
         let started = Instant::now();
         let mut pause = Duration::from_millis(200);
         loop {
             match session.request(method.clone(), path, query, body).await {
                 Err(error)
-                    if error.is_temporary() && started.elapsed() + pause < OUTAGE_PATIENCE =>
+                    if error.is_temporary()
+                        && !session.outage.is_known()
+                        && started.elapsed() + pause < OUTAGE_PATIENCE =>
                 {
                     tracing::debug!(%error, "repeating a request to the engine");
                 }
                 Err(error) => {
+                    if error.is_outage() {
+                        session.outage.begin();
+                    }
                     self.discard_refused_credentials(&error);
                     return Err(error);
                 }

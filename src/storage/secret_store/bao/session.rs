@@ -17,14 +17,12 @@ use url::Url;
 use super::Error;
 use super::settings::{BaoOptions, Credentials, Environment, invalid, resolve_leader};
 use super::tls::{add_tls, error_chain, tls_problem};
+use super::waiting::Outage;
 use super::wire::{Body, Errors};
 use crate::domain::sanitize;
 
 /// The maximum number of bytes read from an answer: a list of ten thousand labels fits.
 const MAX_ANSWER_BYTES: usize = 8 << 20;
-
-/// How long a request is repeated while the cluster elects a leader.
-pub(super) const OUTAGE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection to the engine. The token is read, or the login made, at the first request.
 pub(super) struct Session {
@@ -39,6 +37,9 @@ pub(super) struct Session {
     /// The last state of the cluster that was seen. A node that has not got as far does not answer, so
     /// that a read on a standby returns what was written before.
     index: Mutex<Option<HeaderValue>>,
+    /// The time for an answer that the user wants.
+    timeout: Duration,
+    pub(super) outage: Outage,
 }
 
 /// The token in use.
@@ -101,7 +102,6 @@ impl Session {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("keywright/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
-            .timeout(timeout)
             .connect_timeout((timeout / 2).min(Duration::from_secs(10)))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -130,7 +130,19 @@ impl Session {
         let home = etcetera::home_dir().ok();
         let credentials = environment.credentials(options, home.as_deref())?;
         let (token, login, index) = Default::default();
-        Ok(Self { http, url, address, namespace, credentials, token, login, index })
+        let outage = Outage::default();
+        Ok(Self {
+            http,
+            url,
+            address,
+            namespace,
+            credentials,
+            token,
+            login,
+            index,
+            timeout,
+            outage,
+        })
     }
 
     /// Returns the URL of an API path; each segment is encoded.
@@ -231,7 +243,9 @@ impl Session {
             let text = body.0.expose_secret().to_owned();
             request = request.header(CONTENT_TYPE, body.1).body(text);
         }
+        request = request.timeout(self.outage.timeout(self.timeout));
         let response = request.send().await.map_err(|error| self.to_error(&error))?;
+        self.outage.end();
         if let Some(index) = response.headers().get("x-vault-index") {
             *self.index.lock().unwrap_or_else(PoisonError::into_inner) = Some(index.clone());
         }
