@@ -76,7 +76,9 @@ pub use profile_name::ProfileName;
 pub use provisioning::{
     FinishedStep, ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, UnresolvedAttempt,
 };
-pub use replacement::{ByokAccess, KeyAssignments, KeyPart, MissingPart, NotCarried};
+pub use replacement::{
+    ByokAccess, GUARDRAIL_DELETED, KeyAssignments, KeyPart, MissingPart, NotCarried,
+};
 pub use reported::{Reported, ServerValue, parse_number};
 pub use retirement::{RetirementStatus, retirement_status};
 pub use rotation::{ActionResult, LeakResponse, RetirePolicy, Rotated, RotationOutcome};

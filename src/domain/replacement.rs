@@ -339,6 +339,9 @@ impl MissingPart {
     }
 }
 
+/// Why a guardrail cannot be given.
+pub const GUARDRAIL_DELETED: &str = "the guardrail no longer exists (404)";
+
 /// A part of the replaced key that was not, or cannot be, given to its replacement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NotCarried {
@@ -354,6 +357,12 @@ impl NotCarried {
     /// Returns whether the replaced key is known to have it.
     pub const fn is_lost(&self) -> bool {
         self.part.is_some()
+    }
+
+    /// Returns the options of `keywright edit` that give the part to the new key, if there are some.
+    pub fn edit_options(&self) -> Vec<String> {
+        let part = self.part.as_ref().filter(|_| self.reason != GUARDRAIL_DELETED);
+        part.map_or_else(Vec::new, KeyPart::edit_options)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use super::{ApiKey, ErrorKind, KeyPart, Label, NotCarried, StoredKey, UserError, format_command};
+use super::{ApiKey, ErrorKind, Label, NotCarried, StoredKey, UserError, format_command};
 
 /// When a replaced key may be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,8 +82,7 @@ impl Rotated {
 
     /// Returns how to give the new key what it lacks.
     fn loss_advice<'a>(&self, lost: impl Iterator<Item = &'a NotCarried>) -> String {
-        let parts = lost.filter_map(|loss| loss.part.as_ref());
-        let options: Vec<String> = parts.flat_map(KeyPart::edit_options).collect();
+        let options: Vec<String> = lost.flat_map(NotCarried::edit_options).collect();
         if options.is_empty() {
             return format!("change it at {}", self.new.page_url());
         }

@@ -54,7 +54,7 @@ fn a_key_whose_guardrail_is_spent_is_blocked_by_its_name_until_the_reset() {
     assert!(stored_key.last_used_at().is_some());
     // The budgets stay known after listing the keys, and on disk.
     let file = serde_json::to_string(&stored_key).unwrap();
-    let read: keywright::domain::StoredKey = serde_json::from_str(&file).unwrap();
+    let read: StoredKey = serde_json::from_str(&file).unwrap();
     assert_eq!(read, stored_key);
 
     let removed = block_on(client.unassign_guardrail(management, &research.id, &hashes)).unwrap();

@@ -9,13 +9,10 @@ use super::same_policy::fetch_policy;
 use super::{retry_request, secret_for};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{
-    AccountKey, ByokAccess, ByokCredential, Cents, GuardrailAssignment, GuardrailRef,
-    KeyAssignments, KeyPart, ManagementKey, MissingPart, NotCarried, StoredKey,
+    AccountKey, ByokAccess, ByokCredential, Cents, GUARDRAIL_DELETED, GuardrailAssignment,
+    GuardrailRef, KeyAssignments, KeyPart, ManagementKey, MissingPart, NotCarried, StoredKey,
 };
 use crate::services::provision::ServiceContext;
-
-/// Why a guardrail cannot be given.
-const GUARDRAIL_DELETED: &str = "the guardrail no longer exists (404)";
 
 /// How often the two keys are compared and missing parts are assigned. The second comparison also
 /// finds what someone else changed in the meantime.
@@ -106,6 +103,8 @@ pub(super) async fn carry_over(
         }
     };
     let mut failures: Vec<(KeyPart, String)> = Vec::new();
+    // Parts that the server accepted and that cannot be read back, with the reason.
+    let mut unconfirmed: Vec<(KeyPart, String)> = Vec::new();
     // A deleted guardrail leaves no assignment behind, so the one seen before is remembered.
     let mut seen_guardrail = old.and_then(|old| old.guardrail.clone());
     let mut has_new_policy = false;
@@ -128,8 +127,13 @@ pub(super) async fn carry_over(
         if let Ok(guardrail) = &after.guardrail {
             new.guardrail.clone_from(guardrail);
         }
-        // `GET /key` with the key itself reports the same value as the account's list.
+        // `GET /key` with the key itself reports the same values as the account's list.
+        let reported_workspace = new.info.as_deref().and_then(|info| info.workspace_id.clone());
         let known_after = KeyAssignments {
+            workspace_id: after
+                .workspace_id
+                .clone()
+                .or_else(|reason| reported_workspace.map(Some).ok_or(reason)),
             include_byok_in_limit: after
                 .include_byok_in_limit
                 .clone()
@@ -159,18 +163,29 @@ pub(super) async fn carry_over(
             failures.push((part.clone(), GUARDRAIL_DELETED.into()));
             missing.push(MissingPart::Lost(part));
         }
-        let failure_of = |part: &KeyPart| {
-            failures.iter().find(|(failed, _)| failed == part).map(|(_, reason)| reason.clone())
+        let reason_in = |list: &[(KeyPart, String)], part: &KeyPart| {
+            list.iter().find(|(failed, _)| failed == part).map(|(_, reason)| reason.clone())
         };
+        let failure_of = |part: &KeyPart| reason_in(&failures, part);
+        let unconfirmed_of = |part: &KeyPart| reason_in(&unconfirmed, part);
         let parts: Vec<KeyPart> = missing
             .iter()
             .filter_map(|part| match part {
-                MissingPart::Lost(part) if failure_of(part).is_none() => Some(part.clone()),
+                MissingPart::Lost(part)
+                    if failure_of(part).is_none() && unconfirmed_of(part).is_none() =>
+                {
+                    Some(part.clone())
+                }
                 MissingPart::Lost(_) | MissingPart::Unknown { .. } => None,
             })
             .collect();
         if parts.is_empty() || round == MAX_ROUNDS {
             let add_reason = |part: MissingPart| {
+                if let MissingPart::Lost(lost) = &part
+                    && let Some(reason) = unconfirmed_of(lost)
+                {
+                    return NotCarried { what: lost.field(), part: None, reason };
+                }
                 let failure = match &part {
                     MissingPart::Lost(part) => failure_of(part),
                     MissingPart::Unknown { .. } => None,
@@ -194,7 +209,10 @@ pub(super) async fn carry_over(
             // A part that cannot be read back is not assigned a second time.
             let result = match (given, after.unread_reason(&part)) {
                 (Ok(()), None) => continue,
-                (Ok(()), Some(reason)) => format!("sent, but not read back: {reason}"),
+                (Ok(()), Some(reason)) => {
+                    unconfirmed.push((part, format!("sent, but not read back: {reason}")));
+                    continue;
+                }
                 // The old key never had it, so the new one is not weaker without it.
                 (Err(_), _)
                     if let KeyPart::Guardrail(guardrail) = &part

@@ -59,6 +59,23 @@ fn a_guardrail_that_was_deleted_before_it_is_read_again_is_reported() {
     assert_eq!(names(&rotated.not_carried, true), ["guardrail"]);
     let text = rotated.not_carried[0].to_string();
     assert_eq!(text, "guardrail 'research': the guardrail no longer exists (404)");
+    // No command gives it to the new key.
+    let advice = rotated.weaker_error().unwrap().advice;
+    assert!(!advice.contains("--guardrail"), "{advice}");
+}
+
+#[test]
+fn what_is_sent_and_cannot_be_read_back_is_not_known() {
+    let case = Case::new(Assignments { guardrail: false, byok: false, workspace: true });
+    case.account.inject_fault("GET /api/v1/keys/", Fault::Respond(403, String::new()));
+    let rotation = rotate(&case.account, KEY, management(&case.account));
+    let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
+    // `GET /key` reports the workspace, and the new key has it.
+    assert_eq!(case.lacks(&rotated.new.hash), [""; 0]);
+    assert_eq!(names(&rotated.not_carried, true), [""; 0], "{:?}", rotated.not_carried);
+    let said = names(&rotated.not_carried, false);
+    assert!(!said.contains(&"workspace_id"), "{said:?}");
+    assert!(said.contains(&"allowed_api_key_hashes"), "{said:?}");
 }
 
 #[test]
@@ -86,6 +103,40 @@ fn check_changed_limit(body: &'static str, limit: Option<f64>) {
     assert_eq!(rotated.not_carried, []);
     assert_eq!(rotated.new.limit().value(), limit, "{body}");
     assert_eq!(rotated.new.differing_fields(), [""; 0], "{body}");
+}
+
+#[test]
+fn a_reset_that_was_changed_meanwhile_is_that_of_the_new_key() {
+    for body in [
+        r#"{"limit_reset":"daily"}"#,
+        r#"{"limit_reset":"weekly"}"#,
+        r#"{"limit_reset":null}"#,
+        r#"{"limit":30,"limit_reset":"daily"}"#,
+        r#"{"limit":null,"limit_reset":null}"#,
+    ] {
+        let case = Case::new(Assignments { guardrail: false, byok: false, workspace: false });
+        let (url, hash) = (case.account.sandbox.url().to_owned(), case.old.hash.clone());
+        let token = case.account.sandbox.management_key().to_owned();
+        let is_changed = AtomicBool::new(false);
+        case.account.proxy.set_rule(move |request| {
+            if request.starts_with("POST /api/v1/keys") && !is_changed.swap(true, Ordering::Relaxed)
+            {
+                patch_key(&url, &token, &hash, body);
+            }
+            Fault::Pass
+        });
+        let rotation = rotate(&case.account, KEY, management(&case.account));
+        let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
+        let account_keys =
+            block_on(keys::list_account_keys(&case.account.services, &case.account.management));
+        let account_keys = account_keys.unwrap();
+        let policy_of = |hash: &str| {
+            let key = account_keys.iter().find(|key| key.hash == hash).unwrap();
+            (key.info.limit.clone(), key.info.limit_reset.clone())
+        };
+        assert_eq!(policy_of(&rotated.new.hash), policy_of(&case.old.hash), "{body}");
+        assert_eq!(rotated.not_carried, [], "{body}");
+    }
 }
 
 #[test]
