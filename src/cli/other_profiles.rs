@@ -2,6 +2,7 @@
 
 use super::output::print_error;
 use crate::domain::{ProfileCopy, format_command};
+use crate::services::config::DEFAULT_SERVER;
 use crate::services::keys::find_in_other_profiles;
 use crate::services::provision::ServiceContext;
 
@@ -37,15 +38,20 @@ pub(super) fn print_other_profiles<'a>(
     let copies = find_in_other_profiles(services);
     for (label, hash) in keys {
         for copy in copies.get(hash).into_iter().flatten() {
-            print_error(&format!("'{label}' is {copy}: {}", describe_effect(copy, effect)));
+            print_error(&format!(
+                "'{label}' is {copy}: {}",
+                describe_effect(copy, &services.server, effect)
+            ));
         }
     }
 }
 
-fn describe_effect(copy: &ProfileCopy, effect: CopyEffect) -> String {
+fn describe_effect(copy: &ProfileCopy, server: &str, effect: CopyEffect) -> String {
     let label = copy.label.as_str();
     let command = |words: &[&str]| {
-        let words = [words, &["--profile", copy.profile.as_str()]].concat();
+        // The other profile may be for another server.
+        let server: &[&str] = if server == DEFAULT_SERVER { &[] } else { &["--server", server] };
+        let words = [words, &["--profile", copy.profile.as_str()], server].concat();
         format_command(&words, &[label])
     };
     match effect {

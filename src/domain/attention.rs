@@ -67,9 +67,11 @@ impl FromStr for LowThreshold {
 
     fn from_str(text: &str) -> Result<Self, ValidationError> {
         let invalid =
-            || ValidationError("write a share such as 20%, or an amount such as 5".into());
+            || ValidationError("write a share such as 20%, or an amount in USD such as 5".into());
         let Some(percent) = text.trim().strip_suffix('%') else {
-            return text.parse::<Cents>().map(|amount| Self::Usd(amount.to_dollars()));
+            // The message of an amount also offers none.
+            let amount = text.parse::<Cents>().map_err(|_| invalid())?;
+            return Ok(Self::Usd(amount.to_dollars()));
         };
         match percent.trim().parse::<f64>() {
             Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(Self::Percent(percent)),
@@ -237,7 +239,8 @@ mod tests {
             assert_eq!(find(&key(remaining, None), below, None), expected, "{remaining} {below:?}");
         }
         for text in ["", "0%", "101%", "x", "-5", "nan%"] {
-            assert!(text.parse::<LowThreshold>().is_err(), "{text}");
+            let error = text.parse::<LowThreshold>().unwrap_err();
+            assert!(!error.0.contains("none"), "{text}: {error:?}");
         }
     }
 

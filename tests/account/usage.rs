@@ -164,7 +164,9 @@ fn a_missing_right_hides_nothing_else() {
             let is_refused = part == name && part != "keys of the account";
             assert_eq!(is_known, !is_refused, "{part} without {name}");
         }
-        assert!(summary.notes.iter().any(|note| note.message.contains(name)), "{summary:?}");
+        // Not every management key may read the credits.
+        let is_said = summary.notes.iter().any(|note| note.message.contains(name));
+        assert_eq!(is_said, name != "credits", "{summary:?}");
         assert_eq!(summary.keys.values().sum::<usize>(), 4, "{name}");
     }
 }

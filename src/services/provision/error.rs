@@ -156,7 +156,7 @@ impl Error {
                 (ErrorKind::Cancelled, "try again if that was not intended".into())
             }
             Self::Cancelled => {
-                (ErrorKind::Cancelled, "the callback port is closed".into())
+                (ErrorKind::Cancelled, "run the same command again to start over".into())
             }
             Self::CodeRequestFailed(openrouter::Error::Rejected { status: 401, .. }) => (
                 ErrorKind::Failed,

@@ -78,7 +78,11 @@ pub async fn fetch_summary(
     let run = ActivityRun::new(services, management)?;
     let mut summary = AccountSummary::default();
     let credits = keys::get_credits(services, run.client(), run.management()).await;
-    summary.credits = take_part("credits", credits, &mut summary.notes)?;
+    summary.credits = match credits {
+        // Not every management key may read them, so nothing is said.
+        Err(error) if error.is_unavailable() => None,
+        credits => take_part("credits", credits, &mut summary.notes)?,
+    };
     let today = crate::domain::utc_date(run.client().server_time());
     match run.fetch_account(today).await {
         Ok((account, unreadable_rows)) => {
