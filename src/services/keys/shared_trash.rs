@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::Error;
-use super::trash::remove_from_trash;
 use crate::domain::{
     KeyLocation, Label, SharedRecord, StoredKey, TrashedKey, is_key_hash, join_pairs, sort_by_key,
     split_fields,
@@ -17,6 +16,7 @@ use crate::services::shared_inventory::{read_all, shared_services};
 use crate::storage::inventory;
 use crate::storage::secret_store::bao::BaoStore;
 use crate::storage::secret_store::{self, EntryId};
+use crate::storage::usage_history;
 
 const LABEL: &str = "label";
 const REMOVED_AT: &str = "removed_at";
@@ -108,4 +108,30 @@ fn to_trashed_key(
     let location = KeyLocation::Stored(services.secret_store.kind());
     let key = StoredKey::from_shared_record(record, &services.server, location, removed_at)?;
     Some(TrashedKey { removed_at, key })
+}
+
+/// Removes keys from the list of removed keys, and the usage history of those that are not stored again.
+pub(super) fn remove_from_trash(
+    services: &ServiceContext,
+    deleted: &[TrashedKey],
+) -> Result<(), Error> {
+    let is_deleted = |trashed: &TrashedKey| {
+        deleted.iter().any(|other| other.is_key(&trashed.key.server, &trashed.key.hash))
+    };
+    let not_stored: Vec<String> = inventory::update_trash(&services.location, |keys, trash| {
+        trash.retain(|trashed| !is_deleted(trashed));
+        let is_stored =
+            |removed: &&TrashedKey| keys.iter().any(|key| removed.is_key(&key.server, &key.hash));
+        deleted
+            .iter()
+            .filter(|removed| !is_stored(removed))
+            .map(|removed| removed.key.hash.clone())
+            .collect()
+    })?;
+    for hash in not_stored {
+        if let Err(error) = usage_history::remove_key(&services.location, &hash) {
+            tracing::warn!(%error, "the usage history of a removed key could not be deleted");
+        }
+    }
+    Ok(())
 }

@@ -7,8 +7,8 @@
 use jiff::Timestamp;
 
 use super::remote_update::remove_copy;
-use super::shared_trash::describe_removed_key;
 pub(super) use super::shared_trash::trash_service;
+use super::shared_trash::{describe_removed_key, remove_from_trash};
 use super::{Error, find_secret, secrets_equal, to_api_key};
 use crate::domain::{
     ErrorKind, KnownAccounts, Label, SecretLoss, StoreKind, StoredKey, TrashedKey, UserError,
@@ -20,7 +20,6 @@ use crate::services::shared_inventory;
 use crate::storage::inventory;
 use crate::storage::journal;
 use crate::storage::secret_store::{self, EntryId};
-use crate::storage::usage_history;
 
 /// Returns the entry of a removed key of `service`.
 pub(super) fn trash_entry_id_for(service: &str, hash: &str) -> EntryId {
@@ -273,32 +272,6 @@ fn delete_secret(services: &ServiceContext, trashed: &TrashedKey) -> Result<(), 
         Ok(()) | Err(secret_store::Error::NoEntry) => Ok(()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Removes keys from the list of removed keys, and the usage history of those that are not stored again.
-pub(super) fn remove_from_trash(
-    services: &ServiceContext,
-    deleted: &[TrashedKey],
-) -> Result<(), Error> {
-    let is_deleted = |trashed: &TrashedKey| {
-        deleted.iter().any(|other| other.is_key(&trashed.key.server, &trashed.key.hash))
-    };
-    let not_stored: Vec<String> = inventory::update_trash(&services.location, |keys, trash| {
-        trash.retain(|trashed| !is_deleted(trashed));
-        let is_stored =
-            |removed: &&TrashedKey| keys.iter().any(|key| removed.is_key(&key.server, &key.hash));
-        deleted
-            .iter()
-            .filter(|removed| !is_stored(removed))
-            .map(|removed| removed.key.hash.clone())
-            .collect()
-    })?;
-    for hash in not_stored {
-        if let Err(error) = usage_history::remove_key(&services.location, &hash) {
-            tracing::warn!(%error, "the usage history of a removed key could not be deleted");
-        }
-    }
-    Ok(())
 }
 
 /// Moves a key from the inventory to the list of removed keys; `None` if it is not in the inventory.

@@ -94,7 +94,7 @@ pub(super) fn show_not_stored_error(model: &mut Model) {
 pub(super) fn copy_keys(model: &mut Model) -> Vec<Effect> {
     let targets = model.dashboard.target_keys();
     let stored = targets.iter().filter(|key| key.is_stored());
-    let keys: Vec<StoredKey> = stored.cloned().cloned().collect();
+    let keys: Vec<StoredKey> = stored.copied().cloned().collect();
     let is_bulk = targets.len() > 1;
     match &keys[..] {
         [] => {

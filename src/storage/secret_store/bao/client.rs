@@ -72,13 +72,11 @@ impl Client {
     ) -> std::result::Result<Answer, Error> {
         let session = self.session()?;
         let mut answer = pin!(self.send_until_answered(&session, method, path, query, body));
-        match tokio::time::timeout(REPORT_AFTER, &mut answer).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                report_wait(&session.address);
-                answer.await
-            }
+        if let Ok(answer) = tokio::time::timeout(REPORT_AFTER, &mut answer).await {
+            return answer;
         }
+        report_wait(&session.address);
+        answer.await
     }
 
     async fn send_until_answered(
