@@ -57,7 +57,7 @@ pub use migrate::{MigratedEntry, Migration, migrate_entries};
 pub use missing::missing_error;
 pub use name_lookup::{Named, find_by_name};
 pub use new_key_names::{
-    NameResolver, WorkspaceText, assign_requested_guardrail, create_key,
+    NameResolver, WorkspaceText, assign_requested_guardrail, check_label, create_key,
     missing_workspace_list_error, parse_workspace,
 };
 pub use recovery::{

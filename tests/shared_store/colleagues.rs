@@ -9,7 +9,7 @@ use keywright::domain::{
     ProfileName, StoreKind, StoredKey, TrashedKey, UserError,
 };
 use keywright::services::keys;
-use keywright::services::provision::{self, PendingAttempts, ServiceContext, SkippedRows};
+use keywright::services::provision::{PendingAttempts, ServiceContext, SkippedRows};
 use keywright::services::shared_inventory;
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
@@ -164,9 +164,9 @@ fn a_label_that_a_colleague_freed_can_be_taken() {
     let (eva, max) = (machine(&engine), machine(&engine));
     let key = create(&max, &key_text("a"));
     shared_inventory::read_all(&eva, |_, _| ()).unwrap();
-    assert!(provision::check_label(&eva, &key.label).is_err());
+    assert!(keys::check_label(&eva, &key.label).is_err());
     keys::remove_key(&max, &key).unwrap();
-    provision::check_label(&eva, &key.label).unwrap();
+    keys::check_label(&eva, &key.label).unwrap();
     assert_eq!(find(&eva), None);
 }
 

@@ -20,7 +20,7 @@ use crate::domain::{
     UserError, format_command,
 };
 use crate::services::keys::{self, NameResolver, WorkspaceText, management_key};
-use crate::services::provision::{self, ServiceContext};
+use crate::services::provision::ServiceContext;
 use questions::{Defaults, ask_for_request};
 
 /// Arguments of `new`.
@@ -66,7 +66,7 @@ impl NewArgs {
         if let Some(stored_key) = other_account.confirm_stored(services, request.label.as_str())? {
             return self.print_confirmed(&stored_key);
         }
-        provision::check_label(services, &request.label).map_err(|error| error.to_user_error())?;
+        keys::check_label(services, &request.label).map_err(|error| error.to_user_error())?;
         if request.defaulted.any() && self.label.is_some() {
             let configured = services.key_defaults.workspace_name.as_ref();
             let workspace =

@@ -7,10 +7,11 @@ use super::edit::apply_guardrail;
 use super::management_key::load_management_key;
 use super::resource_error::ResourceError;
 use crate::domain::{
-    ErrorKind, GuardrailRef, KeyRequest, ManagementKey, ProvisioningEvent, ProvisioningOutcome,
-    StoredKey, UserError, format_command,
+    ErrorKind, GuardrailRef, KeyRequest, Label, ManagementKey, ProvisioningEvent,
+    ProvisioningOutcome, StoredKey, UserError, format_command,
 };
 use crate::services::provision::{self, AuthMethod, ProvisioningControls, ServiceContext};
+use crate::services::shared_inventory;
 
 /// A management key that is read when a name needs the account's lists.
 pub struct NameResolver<'a> {
@@ -122,6 +123,15 @@ pub async fn assign_requested_guardrail(
     }
 }
 
+/// Checks like [`provision::check_label`] that no key has the label, in a shared store as it is now.
+/// Blocks.
+pub fn check_label(services: &ServiceContext, label: &Label) -> Result<(), provision::Error> {
+    let find =
+        |keys: &[StoredKey]| keys.iter().any(|key| key.label.is_same(label.as_str())).then_some(());
+    shared_inventory::find_conflict(services, find)?;
+    provision::check_label(services, label)
+}
+
 /// Creates a key like [`provision::run`] and puts it under the requested guardrail.
 pub async fn create_key(
     request: &KeyRequest,
@@ -130,6 +140,12 @@ pub async fn create_key(
     controls: &mut ProvisioningControls,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> ProvisioningOutcome {
+    // Someone else may have freed a label of a shared store; whatever has it is found by the preflight.
+    let label = request.label.clone();
+    let find = move |keys: &[StoredKey]| {
+        keys.iter().any(|key| key.label.is_same(label.as_str())).then_some(())
+    };
+    let _ = shared_inventory::find_conflict_async(services, find).await;
     let mut outcome = provision::run(request, auth_method, services, controls, report).await;
     let guardrail = request.guardrail.as_ref();
     match &mut outcome {

@@ -11,9 +11,9 @@ use super::{
 use crate::api::oauth::{self, Pkce};
 use crate::domain::{
     KeyRequest, Label, PendingReplacement, ProvisioningEvent, RequestedPolicy, StoreKind,
-    StoredKey, encode_hex,
+    encode_hex,
 };
-use crate::services::shared_inventory::{find_conflict, find_conflict_async};
+use crate::storage::inventory;
 use crate::storage::journal::{Attempt, AttemptGuard, AttemptStage};
 use crate::storage::json_store::SpaceReserve;
 use crate::storage::secret_store;
@@ -72,14 +72,13 @@ pub async fn discard_attempts(attempts: Vec<PreparedAttempt>, services: &Service
     }
 }
 
-/// Checks that no key with this label is stored. Blocks.
+/// Checks that no key with this label is in the inventory.
 ///
 /// # Errors
 /// Returns an error if there is one, or if the inventory cannot be read.
 pub fn check_label(services: &ServiceContext, label: &Label) -> Result<(), Error> {
-    let has_label = |key: &&StoredKey| key.label.is_same(label.as_str());
-    let taken = find_conflict(services, |keys| keys.iter().find(has_label).cloned())?;
-    taken.map_or(Ok(()), |key| Err(shared_entry::taken_error(key, label)))
+    let found = inventory::find_key(&services.location, &services.server, label.as_str())?;
+    found.map_or(Ok(()), |key| Err(shared_entry::taken_error(key, label)))
 }
 
 /// Checks what can fail before a browser opens: that the label is free, the proxy and certificate
@@ -91,13 +90,11 @@ async fn preflight(
     services: &ServiceContext,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<Vec<PreparedAttempt>, Error> {
-    let labels: Vec<Label> = items.iter().map(|(_, label)| (*label).clone()).collect();
-    let find_taken = move |keys: &[StoredKey]| {
-        let find_key = |label: &Label| keys.iter().find(|key| key.label.is_same(label.as_str()));
-        let mut taken = labels.iter().map(find_key).enumerate();
-        taken.find_map(|(index, key)| Some((index, key?.clone())))
-    };
-    match find_conflict_async(services, find_taken).await? {
+    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let find_key = |label: &Label| stored_keys.iter().find(|key| key.label.is_same(label.as_str()));
+    let mut taken = items.iter().map(|(_, label)| find_key(label)).enumerate();
+    let taken = taken.find_map(|(index, key)| Some((index, key?.clone())));
+    match taken {
         Some((0, key)) => return Err(shared_entry::taken_error(key, items[0].1)),
         Some((taken, _)) => items.truncate(taken),
         None => {}
