@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use keyring_core::{CredentialStore, Entry};
 use zbus::blocking::{Connection, Proxy};
-use zbus::zvariant::{OwnedObjectPath, OwnedValue};
+use zbus::zvariant::{DynamicType, OwnedObjectPath, OwnedValue, Type};
 use zbus_secret_service_keyring_store::Store;
 
 use super::UnlockOutcome;
@@ -23,6 +23,7 @@ const DBUS_NAME: &str = "org.freedesktop.DBus";
 const SERVICE_PATH: &str = "/org/freedesktop/secrets";
 const SERVICE_INTERFACE: &str = "org.freedesktop.Secret.Service";
 const COLLECTION_INTERFACE: &str = "org.freedesktop.Secret.Collection";
+const PROPERTIES_INTERFACE: &str = "org.freedesktop.DBus.Properties";
 const PROMPT_INTERFACE: &str = "org.freedesktop.Secret.Prompt";
 /// The path that means "no object" in the specification.
 const NO_OBJECT_PATH: &str = "/";
@@ -102,10 +103,9 @@ struct DefaultCollection {
 impl DefaultCollection {
     fn connect() -> Result<Self, Error> {
         let bus = Connection::session().map_err(|_| no_bus_error())?;
+        let service = (SERVICE_PATH, SERVICE_INTERFACE);
         let collection: OwnedObjectPath =
-            Proxy::new(&bus, SERVICE_BUS_NAME, SERVICE_PATH, SERVICE_INTERFACE)
-                .and_then(|service| service.call("ReadAlias", &("default",)))
-                .map_err(|error| convert_error(&error))?;
+            call(&bus, service, "ReadAlias", &"default").map_err(|error| convert_error(&error))?;
         if collection.as_str() == NO_OBJECT_PATH {
             return Err(Error::NoDefaultCollection);
         }
@@ -113,8 +113,13 @@ impl DefaultCollection {
     }
 
     fn is_locked(&self) -> zbus::Result<bool> {
-        Proxy::new(&self.connection, SERVICE_BUS_NAME, &self.path, COLLECTION_INTERFACE)?
-            .get_property("Locked")
+        let locked: OwnedValue = call(
+            &self.connection,
+            (self.path.as_str(), PROPERTIES_INTERFACE),
+            "Get",
+            &(COLLECTION_INTERFACE, "Locked"),
+        )?;
+        Ok(bool::try_from(locked)?)
     }
 
     /// Returns the program name of the provider, if `/proc` shows it.
@@ -142,6 +147,18 @@ impl DefaultCollection {
         }
         Ok(())
     }
+}
+
+/// Calls a method of the Secret Service. A proxy would subscribe to signals first, and read all
+/// properties of a collection, among them a list of its entries.
+fn call<R: serde::de::DeserializeOwned + Type>(
+    bus: &Connection,
+    (path, interface): (&str, &str),
+    method: &str,
+    body: &(impl serde::Serialize + DynamicType),
+) -> zbus::Result<R> {
+    let reply = bus.call_method(Some(SERVICE_BUS_NAME), path, Some(interface), method, body)?;
+    reply.body().deserialize()
 }
 
 /// Returns the error for a session bus that cannot be reached: none is known, or the variable is stale.
