@@ -192,6 +192,7 @@ fn change_passphrase(new_file: Option<&OsString>, config: &Config) -> Result<(),
         )
         .with_meaning("nothing was changed"));
     }
+    file_store.unlock().map_err(|error| error.to_user_error())?;
     if new_file.is_none() && !has_terminal() {
         return Err(usage_error(
             "there is no terminal to ask for the new passphrase",
@@ -199,13 +200,11 @@ fn change_passphrase(new_file: Option<&OsString>, config: &Config) -> Result<(),
         )
         .with_meaning("nothing was changed"));
     }
-    let changed = file_store.unlock().and_then(|()| {
-        let new = match new_file {
-            Some(file) => read_passphrase_file(file)?,
-            None => prompt_new_passphrase("new passphrase (without it the keys are lost): ")?,
-        };
-        file_store.change_passphrase(&new)
-    });
+    let new = match new_file {
+        Some(file) => read_passphrase_file(file),
+        None => prompt_new_passphrase("new passphrase (without it the keys are lost): "),
+    };
+    let changed = new.and_then(|new| file_store.change_passphrase(&new));
     changed.map_err(|error| error.to_user_error())?;
     print_result(&format!("changed and verified the passphrase of {}\n", file_store.display_name()))
 }
