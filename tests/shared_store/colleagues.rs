@@ -202,8 +202,8 @@ fn act_on_stale_key(services: &ServiceContext, stale: &StoredKey) -> Vec<UserErr
 
 #[test]
 fn nothing_is_done_to_a_key_that_a_colleague_replaced_renamed_or_removed_meanwhile() {
-    let old_path = "keywright/default/ci%20(old)";
     type Change<'a> = &'a dyn Fn(&mut State);
+    let old_path = "keywright/default/ci%20(old)";
     let changes: [(Change<'_>, &str, &str); 4] = [
         (
             &|state| state.write(CI, &key_text("b")),
