@@ -265,7 +265,7 @@ fn unresolved_attempts_are_listed_with_code_7_until_dismissed() {
         listed[2],
         json!({
             "id": "a3", "label": "agent", "server": server, "at": "2026-11-01T10:00:00Z",
-            "advice": advice,
+            "advice": advice, "waits_for_store": false,
         })
     );
     assert!(advice.contains("http://127.0.0.1:9/keys") && advice.contains("--dismiss a3"));
