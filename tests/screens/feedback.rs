@@ -189,6 +189,21 @@ fn a_requested_refresh_reports_its_end() {
 }
 
 #[test]
+fn a_refresh_that_ends_leaves_the_error_of_another_action_on_screen() {
+    let mut model = loaded_model((80, 24));
+    want(&mut model, &[Intent::Reload]);
+    let ticket = model.dashboard.load_ticket.unwrap();
+    update(&mut model, Msg::Response(ticket, Response::KeysLoaded(Ok(keys()))), now());
+    let ticket = model.refresh.current_round.as_ref().unwrap().ticket;
+    let error = UserError::new(ErrorKind::SecretStore, "no keychain is running", "start one");
+    model.notice = Some(Err(error));
+    let finished =
+        Response::RefreshFinished { error: None, retry_after: None, rejected_keys: Vec::new() };
+    update(&mut model, Msg::Response(ticket, finished), now());
+    assert!(drawn(&model).contains("No keychain is running"), "{}", drawn(&model));
+}
+
+#[test]
 fn the_footer_of_an_edit_says_that_the_changes_are_shown_first() {
     let mut model = loaded_model((80, 24));
     want(&mut model, &[Intent::EditKey]);

@@ -81,9 +81,11 @@ pub(super) fn finish(
     if rerun { start(model) } else { Vec::new() }
 }
 
-/// Reports the end of a round that the user requested. An error is shown until a round succeeds.
+/// Reports the end of a round that the user requested. An error is shown until a round succeeds; one of
+/// another action that came during the round stays.
 fn report_result(model: &mut Model, checked: usize) {
-    if !std::mem::take(&mut model.refresh.reports_result) {
+    let reports_result = std::mem::take(&mut model.refresh.reports_result);
+    if !reports_result || matches!(model.notice, Some(Err(_))) {
         return;
     }
     let keys = if checked == 1 { "key" } else { "keys" };
