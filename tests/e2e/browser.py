@@ -64,22 +64,27 @@ def retry(action, within=15):
             time.sleep(0.05)
 
 
+def start_driver(world, env):
+    """Starts chromedriver and returns its port. It takes a free port of IPv4 and then the same of
+    IPv6, which another program may have: then it ends, and is started again."""
+    for log in ("chromedriver.log", "chromedriver2.log", "chromedriver3.log"):
+        driver = world.spawn(["chromedriver", "--port=0"], log, env=env)
+        end = time.monotonic() + 15
+        while driver.poll() is None and time.monotonic() < end:
+            port = re.search(r"started successfully on port (\d+)", world.read(log))
+            if port:
+                return port[1]
+            time.sleep(0.05)
+    raise AssertionError(f"no chromedriver: {world.read(log)}")
+
+
 class Browser:
     """A separate Chromium process, which ends with its world."""
 
     def __init__(self, world):
         env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
         env.update(HOME=world.mkdir("chromium"), TMPDIR=world.env["TMPDIR"])
-        driver = world.spawn(["chromedriver", "--port=0"], "chromedriver.log", env=env)
-        end = time.monotonic() + 15
-        while True:
-            port = re.search(r"started successfully on port (\d+)", world.read("chromedriver.log"))
-            if port:
-                break
-            if driver.poll() is not None or time.monotonic() > end:
-                raise AssertionError(f"no chromedriver: {world.read('chromedriver.log')}")
-            time.sleep(0.05)
-        base = f"http://127.0.0.1:{port[1]}"
+        base = f"http://127.0.0.1:{start_driver(world, env)}"
         arguments = [*FLAGS, f"--user-data-dir={world.mkdir('profile')}"]
         capabilities = {"alwaysMatch": {"goog:chromeOptions": {"args": arguments}}}
         session = call("POST", f"{base}/session", {"capabilities": capabilities})
