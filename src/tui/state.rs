@@ -348,7 +348,12 @@ impl Model {
             let second = Timestamp::from_second(self.now.as_second()).ok()?;
             second.checked_add(SignedDuration::from_secs(seconds)).ok()
         });
-        [moves, self.refresh.next_at].into_iter().flatten().min()
+        let next = [moves, self.refresh.next_at].into_iter().flatten().min()?;
+        // A refresh that is due and cannot start yet must not keep the program awake.
+        if next > self.now {
+            return Some(next);
+        }
+        self.now.checked_add(SignedDuration::from_secs(1)).ok()
     }
 }
 
