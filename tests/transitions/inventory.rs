@@ -19,6 +19,13 @@ fn an_outdated_key_list_is_ignored() {
 }
 
 #[test]
+fn a_refresh_that_is_due_and_cannot_start_keeps_nothing_awake() {
+    let mut model = Model::new(AppContext::default(), (80, 24), now());
+    model.refresh.next_at = Some(now());
+    assert_eq!(model.next_tick_at(), Some(now() + SignedDuration::from_secs(1)));
+}
+
+#[test]
 fn without_keys_no_refresh_is_repeated_at_once() {
     let context = AppContext {
         refresh_interval: Some(SignedDuration::from_mins(5)),
