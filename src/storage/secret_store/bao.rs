@@ -120,7 +120,7 @@ impl BaoStore {
         if name.ends_with('/') { None } else { path::decode_name(name) }
     }
 
-    /// Reads an entry: secret, version and custom metadata, in one request.
+    /// Reads an entry: its secret and version.
     pub fn read(&self, path: &str) -> Result<Entry, secret_store::Error> {
         let path = path.to_owned();
         self.call(async move |client| client.read(&path).await)
@@ -137,7 +137,7 @@ impl BaoStore {
     }
 
     /// Writes a secret and returns its version. `cas` is the version that must be the current one, 0 for
-    /// an entry that must not exist; without it the current version is replaced. A write whose answer
+    /// an entry that must not exist; without it the current version is replaced. A write whose response
     /// was lost is found by reading.
     pub fn write(
         &self,
@@ -209,11 +209,6 @@ impl BaoStore {
         self.call(async |client| client.lookup_token().await)
     }
 
-    /// Extends the life of the token and returns the seconds until it expires.
-    pub fn renew_token(&self) -> Result<u64, secret_store::Error> {
-        self.call(async |client| client.renew_token().await)
-    }
-
     /// Returns the mount; `None` if there is none or the token has no right to anything below it.
     pub fn read_mount(&self) -> Result<Option<Mount>, secret_store::Error> {
         self.call(async |client| client.read_mount().await.map_err(Into::into))
@@ -282,7 +277,7 @@ impl BaoStore {
             task.abort();
             let reason = format!("{} s have passed", CALL_TIMEOUT.as_secs());
             let address = self.address().unwrap_or_default();
-            Error::NoAnswer { address, reason }.into()
+            Error::NoResponse { address, reason }.into()
         })
     }
 

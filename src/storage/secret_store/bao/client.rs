@@ -13,7 +13,7 @@ use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::session::{Answer, LazySession, Session};
+use super::session::{LazySession, Response, Session};
 use super::waiting::{OUTAGE_PATIENCE, REPORT_AFTER, report_wait};
 use super::wire::{Body, Entry, EntryMetadata, Envelope, KEY_FIELD, ReadData, WrittenData};
 use super::{BaoOptions, Error};
@@ -69,14 +69,14 @@ impl Client {
         path: &str,
         query: Option<&str>,
         body: Option<&Body>,
-    ) -> std::result::Result<Answer, Error> {
+    ) -> std::result::Result<Response, Error> {
         let session = self.session()?;
-        let mut answer = pin!(self.send_until_answered(&session, method, path, query, body));
-        if let Ok(answer) = tokio::time::timeout(REPORT_AFTER, &mut answer).await {
-            return answer;
+        let mut response = pin!(self.send_until_answered(&session, method, path, query, body));
+        if let Ok(response) = tokio::time::timeout(REPORT_AFTER, &mut response).await {
+            return response;
         }
         report_wait(&session.address);
-        answer.await
+        response.await
     }
 
     async fn send_until_answered(
@@ -86,7 +86,7 @@ impl Client {
         path: &str,
         query: Option<&str>,
         body: Option<&Body>,
-    ) -> std::result::Result<Answer, Error> {
+    ) -> std::result::Result<Response, Error> {
         let started = Instant::now();
         let mut pause = Duration::from_millis(200);
         loop {
@@ -105,18 +105,18 @@ impl Client {
                     self.discard_refused_credentials(&error);
                     return Err(error);
                 }
-                Ok(answer) => return Ok(answer),
+                Ok(response) => return Ok(response),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
         }
     }
 
-    /// Returns the error for an answer that is no success: the mount may be missing or of version 1.
-    async fn to_error(&self, answer: &Answer, operation: &'static str, path: &str) -> Error {
+    /// Returns the error for a response that is no success: the mount may be missing or of version 1.
+    async fn to_error(&self, response: &Response, operation: &'static str, path: &str) -> Error {
         let full_path = self.full_path(path);
         let error = match self.session() {
-            Ok(session) => session.to_status_error(answer, operation, &full_path).await,
+            Ok(session) => session.to_status_error(response, operation, &full_path).await,
             Err(error) => error,
         };
         self.discard_refused_credentials(&error);
@@ -131,7 +131,7 @@ impl Client {
         }
     }
 
-    /// Reads an entry: secret, version and custom metadata in one request.
+    /// Reads an entry: its secret and version.
     pub(super) async fn read(&self, path: &str) -> Result<Entry> {
         match self.read_state(path).await? {
             State::Present(entry) => Ok(entry),
@@ -146,14 +146,14 @@ impl Client {
 
     async fn read_state(&self, path: &str) -> std::result::Result<State, Error> {
         let session = self.session()?;
-        let answer = self.send(Method::GET, &self.api_path("data", path), None, None).await?;
-        if answer.status != 200 && answer.status != 404 {
-            return Err(self.to_error(&answer, "read", path).await);
+        let response = self.send(Method::GET, &self.api_path("data", path), None, None).await?;
+        if response.status != 200 && response.status != 404 {
+            return Err(self.to_error(&response, "read", path).await);
         }
-        let read = answer.parse::<Envelope<ReadData>>(&session.address);
+        let read = response.parse::<Envelope<ReadData>>(&session.address);
         let ReadData { data, metadata } = match read {
             Ok(read) => read.data,
-            Err(_) if answer.status == 404 => return Ok(State::Absent),
+            Err(_) if response.status == 404 => return Ok(State::Absent),
             Err(error) => return Err(error),
         };
         let full_path = self.full_path(path);
@@ -173,14 +173,13 @@ impl Client {
             secret: SecretString::from(secret),
             version: metadata.version,
             created_time: metadata.created_time,
-            custom_metadata: metadata.custom_metadata,
         }))
     }
 
     /// Writes a secret and returns its version. `cas` is the version that must be the current one; 0
     /// for an entry that must not exist.
     ///
-    /// Without it the current version is read first, so that an answer that is lost can be told from
+    /// Without it the current version is read first, so that a response that is lost can be told from
     /// a change by someone else.
     pub(super) async fn write(
         &self,
@@ -213,8 +212,8 @@ impl Client {
         }));
         // A repeated request writes nothing twice: the first one changed the version.
         let result = self.send(Method::POST, &self.api_path("data", path), None, Some(&body)).await;
-        let answer = match result {
-            Ok(answer) => answer,
+        let response = match result {
+            Ok(response) => response,
             Err(error) if error.is_temporary() => {
                 return match self.find_written(path, secret, cas).await {
                     Some(version) => Ok(version),
@@ -223,10 +222,10 @@ impl Client {
             }
             Err(error) => return Err(error.into()),
         };
-        match answer.status {
+        match response.status {
             200 => {
                 let session = self.session()?;
-                let written: Envelope<WrittenData> = answer.parse(&session.address)?;
+                let written: Envelope<WrittenData> = response.parse(&session.address)?;
                 Ok(written.data.version)
             }
             // An engine of version 1 stores whatever it gets, under a path that is none of ours.
@@ -234,8 +233,8 @@ impl Client {
                 self.check_mount().await?;
                 Err(secret_store::Error::ReadBackMismatch)
             }
-            400 if answer.message().contains("check-and-set parameter did not match") => {
-                // The request may have been repeated after an answer that was lost.
+            400 if response.message().contains("check-and-set parameter did not match") => {
+                // The request may have been repeated after a response that was lost.
                 match self.find_written(path, secret, cas).await {
                     Some(version) => Ok(version),
                     None => Err(Error::Conflict { path: self.full_path(path) }.into()),
@@ -243,9 +242,9 @@ impl Client {
             }
             404 => {
                 self.check_mount().await?;
-                Err(self.to_error(&answer, "write", path).await.into())
+                Err(self.to_error(&response, "write", path).await.into())
             }
-            _ => Err(self.to_error(&answer, "write", path).await.into()),
+            _ => Err(self.to_error(&response, "write", path).await.into()),
         }
     }
 
@@ -270,11 +269,11 @@ impl Client {
     /// Reads what the engine knows about an entry without its secret.
     pub(super) async fn read_metadata(&self, path: &str) -> Result<EntryMetadata> {
         let session = self.session()?;
-        let answer = self.send(Method::GET, &self.api_path("metadata", path), None, None).await?;
-        match answer.status {
-            200 => Ok(answer.parse::<Envelope<EntryMetadata>>(&session.address)?.data),
+        let response = self.send(Method::GET, &self.api_path("metadata", path), None, None).await?;
+        match response.status {
+            200 => Ok(response.parse::<Envelope<EntryMetadata>>(&session.address)?.data),
             404 => Err(secret_store::Error::NoEntry),
-            _ => Err(self.to_error(&answer, "read", path).await.into()),
+            _ => Err(self.to_error(&response, "read", path).await.into()),
         }
     }
 
@@ -283,13 +282,13 @@ impl Client {
         let session = self.session()?;
         let query = format!("version={version}");
         let api_path = self.api_path("data", path);
-        let answer = self.send(Method::GET, &api_path, Some(&query), None).await?;
+        let response = self.send(Method::GET, &api_path, Some(&query), None).await?;
         let full_path = self.full_path(path);
-        match answer.status {
+        match response.status {
             200 | 404 => {}
-            _ => return Err(self.to_error(&answer, "read", path).await.into()),
+            _ => return Err(self.to_error(&response, "read", path).await.into()),
         }
-        let Ok(read) = answer.parse::<Envelope<ReadData>>(&session.address) else {
+        let Ok(read) = response.parse::<Envelope<ReadData>>(&session.address) else {
             return Err(secret_store::Error::NoEntry);
         };
         match read.data.data.map(|mut data| data.remove(KEY_FIELD)) {
@@ -311,9 +310,9 @@ impl Client {
     ) -> Result<()> {
         let api_path = self.api_path("metadata", path);
         let patch = Body::merge_patch(&json!({ "custom_metadata": fields }));
-        let mut answer = self.send(Method::PATCH, &api_path, None, Some(&patch)).await?;
+        let mut response = self.send(Method::PATCH, &api_path, None, Some(&patch)).await?;
         // 405 and 501: an engine without PATCH; 404: an entry without metadata yet.
-        if matches!(answer.status, 403 | 404 | 405 | 501) {
+        if matches!(response.status, 403 | 404 | 405 | 501) {
             let mut all = match self.read_metadata(path).await {
                 Ok(metadata) => metadata.custom_metadata,
                 Err(secret_store::Error::NoEntry) => BTreeMap::new(),
@@ -326,11 +325,11 @@ impl Client {
                 }
             }
             let body = Body::json(&json!({ "custom_metadata": all }));
-            answer = self.send(Method::POST, &api_path, None, Some(&body)).await?;
+            response = self.send(Method::POST, &api_path, None, Some(&body)).await?;
         }
-        match answer.status {
+        match response.status {
             200 | 204 => Ok(()),
-            _ => Err(self.to_error(&answer, "write", path).await.into()),
+            _ => Err(self.to_error(&response, "write", path).await.into()),
         }
     }
 
@@ -341,11 +340,11 @@ impl Client {
             self.check_mount().await?;
             return Err(secret_store::Error::NoEntry);
         }
-        let answer =
+        let response =
             self.send(Method::DELETE, &self.api_path("metadata", path), None, None).await?;
-        match answer.status {
+        match response.status {
             200 | 204 => Ok(()),
-            _ => Err(self.to_error(&answer, "delete", path).await.into()),
+            _ => Err(self.to_error(&response, "delete", path).await.into()),
         }
     }
 }

@@ -37,7 +37,7 @@ pub enum Error {
     },
     /// A request was sent and not answered.
     #[error("{address} did not answer: {reason}")]
-    NoAnswer {
+    NoResponse {
         /// The engine's address.
         address: String,
         /// What happened.
@@ -121,7 +121,7 @@ pub enum Error {
     /// The engine limits requests.
     #[error("{0} refuses requests for now: there are too many")]
     TooManyRequests(String),
-    /// Another answer.
+    /// Another response.
     #[error("{address} answered {status}: {message}")]
     Status {
         /// The engine's address.
@@ -131,9 +131,9 @@ pub enum Error {
         /// The engine's words.
         message: String,
     },
-    /// An answer that is not the engine's.
+    /// A response that is not the engine's.
     #[error("{address} answered something that is not of a KV engine: {problem}")]
-    UnexpectedAnswer {
+    UnexpectedResponse {
         /// The engine's address.
         address: String,
         /// What is wrong.
@@ -148,7 +148,7 @@ impl Error {
             Self::InvalidSetting { .. } | Self::Untrusted { .. } | Self::NoToken(_) => {
                 "nothing was sent, and the stored keys are unchanged"
             }
-            Self::NoAnswer { .. } | Self::UnexpectedAnswer { .. } => {
+            Self::NoResponse { .. } | Self::UnexpectedResponse { .. } => {
                 "the stored keys are safe; if a key was being stored, it may not have been saved"
             }
             Self::VersionDestroyed { .. } => "the key may still be valid at OpenRouter",
@@ -166,7 +166,7 @@ impl Error {
                 "start the engine, or set BAO_ADDR (or VAULT_ADDR) to its address; check with `bao status`".into()
             }
             Self::Untrusted { problem, .. } => problem.advice().into(),
-            Self::NoAnswer { .. } => {
+            Self::NoResponse { .. } => {
                 "check with `bao status`, then run the same command again; it finds out what was saved".into()
             }
             Self::Sealed(_) => {
@@ -245,7 +245,7 @@ impl Error {
             .into(),
             Self::TooManyRequests(_) => "wait a minute, then try again".into(),
             Self::Status { .. } => "check with `bao status` and `keywright doctor`".into(),
-            Self::UnexpectedAnswer { .. } => {
+            Self::UnexpectedResponse { .. } => {
                 "set BAO_ADDR (or VAULT_ADDR) to the address of OpenBao or Vault; check with `bao status`".into()
             }
         }
@@ -272,7 +272,7 @@ impl Error {
     pub(super) const fn is_temporary(&self) -> bool {
         matches!(
             self,
-            Self::NoAnswer { .. }
+            Self::NoResponse { .. }
                 | Self::NoLeader(_)
                 | Self::Lagging(_)
                 | Self::TooManyRequests(_)

@@ -1,14 +1,14 @@
-//! Requests to the engine with a token, and what its answers mean.
+//! Requests to the engine with a token, and what its responses mean.
 
 mod login;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::Method;
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
 };
-use reqwest::{Method, Response};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -21,8 +21,8 @@ use super::waiting::Outage;
 use super::wire::{Body, Errors};
 use crate::domain::sanitize;
 
-/// The maximum number of bytes read from an answer: a list of ten thousand labels fits.
-const MAX_ANSWER_BYTES: usize = 8 << 20;
+/// The maximum number of bytes read from a response: a list of ten thousand labels fits.
+const MAX_RESPONSE_BYTES: usize = 8 << 20;
 
 /// A connection to the engine. The token is read, or the login made, at the first request.
 pub(super) struct Session {
@@ -34,10 +34,10 @@ pub(super) struct Session {
     token: Mutex<Option<Token>>,
     /// Held while a login is made, so that requests at the same time make one.
     login: tokio::sync::Mutex<()>,
-    /// The last state of the cluster that was seen. A node that has not got as far does not answer, so
+    /// The last state of the cluster that was seen. A node that has not got as far does not respond, so
     /// that a read on a standby returns what was written before.
     index: Mutex<Option<HeaderValue>>,
-    /// The time for an answer that the user wants.
+    /// The time for a response that the user wants.
     timeout: Duration,
     pub(super) outage: Outage,
 }
@@ -50,17 +50,17 @@ struct Token {
     is_from_login: bool,
 }
 
-/// An answer that was received whole.
-pub(super) struct Answer {
+/// A response that was received whole.
+pub(super) struct Response {
     pub status: u16,
     body: Vec<u8>,
     /// Where a temporary redirect points.
     location: Option<String>,
 }
 
-impl Answer {
+impl Response {
     pub(super) fn parse<T: DeserializeOwned>(&self, address: &str) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|error| Error::UnexpectedAnswer {
+        serde_json::from_slice(&self.body).map_err(|error| Error::UnexpectedResponse {
             address: address.into(),
             // serde's message could repeat a secret, so only the place is kept.
             problem: format!(
@@ -162,16 +162,16 @@ impl Session {
         path: &str,
         query: Option<&str>,
         body: Option<&Body>,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Response, Error> {
         let token = self.token().await?;
-        let answer = self.send(method.clone(), path, query, body, Some(&token)).await?;
-        if answer.status == 403 && token.is_from_login && self.is_token_refused(&token).await {
+        let response = self.send(method.clone(), path, query, body, Some(&token)).await?;
+        if response.status == 403 && token.is_from_login && self.is_token_refused(&token).await {
             // Another request may have logged in again meanwhile.
             self.lock_token().take_if(|current| current.header == token.header);
             let token = self.token().await?;
             return self.send(method, path, query, body, Some(&token)).await;
         }
-        Ok(answer)
+        Ok(response)
     }
 
     /// Sends a request that needs no token.
@@ -179,7 +179,7 @@ impl Session {
         &self,
         path: &str,
         query: Option<&str>,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Response, Error> {
         self.send(Method::GET, path, query, None, None).await
     }
 
@@ -190,30 +190,30 @@ impl Session {
         query: Option<&str>,
         body: Option<&Body>,
         token: Option<&Token>,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Response, Error> {
         let url = self.api_url(path, query);
-        let answer = self.send_to(url.clone(), &method, body, token).await?;
+        let response = self.send_to(url.clone(), &method, body, token).await?;
         // A node that is not the leader redirects to the leader while it cannot forward requests.
-        let leader = match &answer.location {
+        let leader = match &response.location {
             Some(location) => {
-                resolve_leader(&url, location).ok_or_else(|| Error::UnexpectedAnswer {
+                resolve_leader(&url, location).ok_or_else(|| Error::UnexpectedResponse {
                     address: self.address.clone(),
                     problem: "it redirects to where the token must not be sent".into(),
                 })?
             }
-            None => return self.checked(answer),
+            None => return self.checked(response),
         };
         match self.send_to(leader, &method, body, token).await {
-            Ok(answer) if answer.location.is_none() => self.checked(answer),
+            Ok(response) if response.location.is_none() => self.checked(response),
             // The leader that the node knows is gone or is no longer the leader.
             Ok(_) | Err(Error::Unreachable { .. }) => Err(Error::NoLeader(self.address.clone())),
             Err(error) => Err(error),
         }
     }
 
-    fn checked(&self, answer: Answer) -> Result<Answer, Error> {
-        self.check_outage(&answer)?;
-        Ok(answer)
+    fn checked(&self, response: Response) -> Result<Response, Error> {
+        self.check_outage(&response)?;
+        Ok(response)
     }
 
     async fn send_to(
@@ -222,7 +222,7 @@ impl Session {
         method: &Method,
         body: Option<&Body>,
         token: Option<&Token>,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Response, Error> {
         let mut request = self.http.request(method.clone(), url);
         if let Some(token) = token {
             request =
@@ -252,41 +252,41 @@ impl Session {
         self.receive(response).await
     }
 
-    async fn receive(&self, mut response: Response) -> Result<Answer, Error> {
+    async fn receive(&self, mut response: reqwest::Response) -> Result<Response, Error> {
         let status = response.status().as_u16();
         let location = response.headers().get(LOCATION).filter(|_| status == 307);
         let location = location.and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.to_error(&error))? {
             body.extend_from_slice(&chunk);
-            if body.len() > MAX_ANSWER_BYTES {
-                return Err(Error::UnexpectedAnswer {
+            if body.len() > MAX_RESPONSE_BYTES {
+                return Err(Error::UnexpectedResponse {
                     address: self.address.clone(),
                     problem: "it is longer than 8 MiB".into(),
                 });
             }
         }
-        Ok(Answer { status, body, location })
+        Ok(Response { status, body, location })
     }
 
-    /// Recognises answers that say that the engine cannot work now.
-    fn check_outage(&self, answer: &Answer) -> Result<(), Error> {
+    /// Recognises responses that say that the engine cannot work now.
+    fn check_outage(&self, response: &Response) -> Result<(), Error> {
         let address = || self.address.clone();
-        match answer.status {
-            400 if answer.body.starts_with(b"Client sent an HTTP request to an HTTPS server") => {
-                Err(Error::UnexpectedAnswer {
+        match response.status {
+            400 if response.body.starts_with(b"Client sent an HTTP request to an HTTPS server") => {
+                Err(Error::UnexpectedResponse {
                     address: address(),
                     problem: "it speaks TLS, and the address begins with http://".into(),
                 })
             }
-            300..=399 => Err(Error::UnexpectedAnswer {
+            300..=399 => Err(Error::UnexpectedResponse {
                 address: address(),
                 problem: "it redirects, and redirects are not followed with a token".into(),
             }),
             412 => Err(Error::Lagging(address())),
             429 => Err(Error::TooManyRequests(address())),
             500..=599 => {
-                let message = answer.message();
+                let message = response.message();
                 let has = |text: &str| message.contains(text);
                 Err(if has("Vault is sealed") || has("OpenBao is sealed") || has("is sealed") {
                     Error::Sealed(address())
@@ -299,25 +299,25 @@ impl Session {
                 {
                     Error::NoLeader(address())
                 } else {
-                    Error::Status { address: address(), status: answer.status, message }
+                    Error::Status { address: address(), status: response.status, message }
                 })
             }
             _ => Ok(()),
         }
     }
 
-    /// Returns the error for an answer that is not a success; `operation` and `path` are what was asked.
+    /// Returns the error for a response that is not a success; `operation` and `path` are what was asked.
     pub(super) async fn to_status_error(
         &self,
-        answer: &Answer,
+        response: &Response,
         operation: &'static str,
         path: &str,
     ) -> Error {
-        if answer.status != 403 {
+        if response.status != 403 {
             return Error::Status {
                 address: self.address.clone(),
-                status: answer.status,
-                message: answer.message(),
+                status: response.status,
+                message: response.message(),
             };
         }
         let token = self.lock_token().clone();
@@ -331,16 +331,16 @@ impl Session {
 
     /// Returns whether the engine does not know the token, as opposed to refusing it one path.
     async fn is_token_refused(&self, token: &Token) -> bool {
-        let answer =
+        let response =
             self.send(Method::GET, "auth/token/lookup-self", None, None, Some(token)).await;
-        answer.is_ok_and(|answer| answer.status == 403)
+        response.is_ok_and(|response| response.status == 403)
     }
 
     fn lock_token(&self) -> std::sync::MutexGuard<'_, Option<Token>> {
         self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Classifies a request without an answer. Messages of the library contain the URL, which has the
+    /// Classifies a request without a response. Messages of the library contain the URL, which has the
     /// label, so only the kind is kept.
     fn to_error(&self, error: &reqwest::Error) -> Error {
         let address = self.address.clone();
@@ -359,7 +359,7 @@ impl Session {
             return Error::Unreachable { address, reason };
         }
         let reason = if error.is_timeout() { "it timed out" } else { "the connection was closed" };
-        Error::NoAnswer { address, reason: reason.into() }
+        Error::NoResponse { address, reason: reason.into() }
     }
 }
 

@@ -20,8 +20,6 @@ pub struct Entry {
     pub version: u64,
     /// When this version was written.
     pub created_time: Option<Timestamp>,
-    /// What is known about the entry besides its secret.
-    pub custom_metadata: BTreeMap<String, String>,
 }
 
 /// What the engine knows about an entry without its secret.
@@ -131,8 +129,6 @@ pub(super) struct ReadMetadata {
     pub destroyed: bool,
     #[serde(deserialize_with = "lenient_time")]
     pub created_time: Option<Timestamp>,
-    #[serde(deserialize_with = "null_to_default")]
-    pub custom_metadata: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]

@@ -14,7 +14,7 @@ use crate::storage::secret_store::bao::wire::{
     DetailedListData, EntryMetadata, Envelope, ListData,
 };
 
-/// How many entries one answer with details may have: below the size of the longest answer, even if each
+/// How many entries one response with details may have: below the size of the longest response, even if each
 /// has all the custom metadata that the engine allows.
 const DETAILS_PER_PAGE: usize = 100;
 
@@ -29,14 +29,14 @@ impl Client {
     ) -> Result<Vec<String>> {
         let session = self.session()?;
         let api_path = self.api_path("metadata", path);
-        let answer = self.send(Method::GET, &api_path, Some("list=true"), None).await?;
-        match answer.status {
-            200 => Ok(answer.parse::<Envelope<ListData>>(&session.address)?.data.keys),
+        let response = self.send(Method::GET, &api_path, Some("list=true"), None).await?;
+        match response.status {
+            200 => Ok(response.parse::<Envelope<ListData>>(&session.address)?.data.keys),
             404 => {
                 self.check_mount().await?;
                 Ok(Vec::new())
             }
-            _ => Err(self.to_error(&answer, "list", path).await.into()),
+            _ => Err(self.to_error(&response, "list", path).await.into()),
         }
     }
 
@@ -95,9 +95,9 @@ impl Client {
                 .append_pair("limit", &DETAILS_PER_PAGE.to_string())
                 .append_pair("after", &after)
                 .finish();
-            let answer = self.send(Method::GET, &api_path, Some(&query), None).await?;
-            let parsed = answer.parse::<Envelope<DetailedListData>>(&self.session()?.address);
-            let (200, Ok(page)) = (answer.status, parsed) else { return Ok(all) };
+            let response = self.send(Method::GET, &api_path, Some(&query), None).await?;
+            let parsed = response.parse::<Envelope<DetailedListData>>(&self.session()?.address);
+            let (200, Ok(page)) = (response.status, parsed) else { return Ok(all) };
             let is_last = page.data.keys.len() < DETAILS_PER_PAGE;
             // A folder, and an entry that has no version yet.
             let entries = page.data.key_info.into_iter().filter(|(_, one)| one.current_version > 0);

@@ -20,11 +20,11 @@ impl Client {
     ) -> Result<Vec<Vec<String>>> {
         let session = self.session()?;
         let body = Body::json(&json!({ "paths": api_paths }));
-        let answer = self.send(Method::POST, "sys/capabilities-self", None, Some(&body)).await?;
-        if answer.status != 200 {
-            return Err(self.to_error(&answer, "read", "sys/capabilities-self").await.into());
+        let response = self.send(Method::POST, "sys/capabilities-self", None, Some(&body)).await?;
+        if response.status != 200 {
+            return Err(self.to_error(&response, "read", "sys/capabilities-self").await.into());
         }
-        let all: Envelope<BTreeMap<String, Value>> = answer.parse(&session.address)?;
+        let all: Envelope<BTreeMap<String, Value>> = response.parse(&session.address)?;
         let names = |path: &String| {
             let value = all.data.get(path).and_then(Value::as_array);
             let names = value.into_iter().flatten().filter_map(Value::as_str);
@@ -51,10 +51,10 @@ impl Client {
         // A policy may hide what the token may do: this write is refused in any case.
         self.check_mount().await?;
         let body = json!({ "data": {}, "options": { "cas": u32::MAX } });
-        let answer = self.send(Method::POST, &api_path, None, Some(&Body::json(&body))).await?;
-        match answer.status {
-            400 if answer.message().contains("check-and-set") => Ok(()),
-            _ => Err(self.to_error(&answer, "write", path).await.into()),
+        let response = self.send(Method::POST, &api_path, None, Some(&Body::json(&body))).await?;
+        match response.status {
+            400 if response.message().contains("check-and-set") => Ok(()),
+            _ => Err(self.to_error(&response, "write", path).await.into()),
         }
     }
 
@@ -82,28 +82,29 @@ impl Client {
     ) -> std::result::Result<Option<Mount>, Error> {
         let session = self.session()?;
         let api_path = format!("sys/internal/ui/mounts/{}", self.mount());
-        let answer = self.send(Method::GET, &api_path, None, None).await?;
-        match answer.status {
-            200 => Ok(Some(answer.parse::<Envelope<Mount>>(&session.address)?.data)),
+        let response = self.send(Method::GET, &api_path, None, None).await?;
+        match response.status {
+            200 => Ok(Some(response.parse::<Envelope<Mount>>(&session.address)?.data)),
             // Also what the engine answers for a mount that does not exist.
-            403 => match session.to_status_error(&answer, "read", &api_path).await {
+            403 => match session.to_status_error(&response, "read", &api_path).await {
                 Error::Forbidden { .. } => Ok(None),
                 error => Err(error),
             },
-            _ => Err(session.to_status_error(&answer, "read", &api_path).await),
+            _ => Err(session.to_status_error(&response, "read", &api_path).await),
         }
     }
 
     /// Returns what is known about the token.
     pub(in crate::storage::secret_store::bao) async fn lookup_token(&self) -> Result<TokenInfo> {
         let session = self.session()?;
-        let answer = self.send(Method::GET, "auth/token/lookup-self", None, None).await?;
-        match answer.status {
-            200 => Ok(answer.parse::<Envelope<TokenInfo>>(&session.address)?.data),
+        let response = self.send(Method::GET, "auth/token/lookup-self", None, None).await?;
+        match response.status {
+            200 => Ok(response.parse::<Envelope<TokenInfo>>(&session.address)?.data),
             403 => Err(Error::BadToken(session.address.clone()).into()),
-            _ => {
-                Err(session.to_status_error(&answer, "read", "auth/token/lookup-self").await.into())
-            }
+            _ => Err(session
+                .to_status_error(&response, "read", "auth/token/lookup-self")
+                .await
+                .into()),
         }
     }
 
@@ -111,16 +112,17 @@ impl Client {
     pub(in crate::storage::secret_store::bao) async fn renew_token(&self) -> Result<u64> {
         let session = self.session()?;
         let body = Body::json(&json!({}));
-        let answer = self.send(Method::POST, "auth/token/renew-self", None, Some(&body)).await?;
-        match answer.status {
+        let response = self.send(Method::POST, "auth/token/renew-self", None, Some(&body)).await?;
+        match response.status {
             200 => {
                 let AuthResponse { auth: Auth { lease_duration, .. } } =
-                    answer.parse(&session.address)?;
+                    response.parse(&session.address)?;
                 Ok(lease_duration)
             }
-            _ => {
-                Err(session.to_status_error(&answer, "write", "auth/token/renew-self").await.into())
-            }
+            _ => Err(session
+                .to_status_error(&response, "write", "auth/token/renew-self")
+                .await
+                .into()),
         }
     }
 
@@ -131,7 +133,7 @@ impl Client {
         let session = self.session()?;
         let query =
             "standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200&drsecondarycode=200";
-        let answer = session.request_without_token("sys/health", Some(query)).await?;
-        answer.parse(&session.address)
+        let response = session.request_without_token("sys/health", Some(query)).await?;
+        response.parse(&session.address)
     }
 }

@@ -53,11 +53,11 @@ impl Session {
         let path = format!("auth/{mount}/login");
         let (status, message) = match self.send(Method::POST, &path, None, Some(&body), None).await
         {
-            Ok(answer) if answer.status == 200 => {
-                let response: AuthResponse = answer.parse(&self.address)?;
+            Ok(response) if response.status == 200 => {
+                let response: AuthResponse = response.parse(&self.address)?;
                 return Ok(response.auth.client_token);
             }
-            Ok(answer) => (answer.status, answer.message()),
+            Ok(response) => (response.status, response.message()),
             // The login is set up wrongly; the engine itself works.
             Err(Error::Status { status: status @ 500, message, .. }) => (status, message),
             Err(error) => return Err(error),
