@@ -296,8 +296,8 @@ fn metadata_is_patched_or_where_the_engine_cannot_written_whole() {
             custom.into_iter().collect::<Vec<_>>(),
             [("b".to_owned(), "2".to_owned()), ("c".to_owned(), "3".to_owned())]
         );
-        assert_eq!(bao.read(CI).unwrap().custom_metadata.len(), 2);
-        assert_eq!(bao.read_metadata(CI).unwrap().current_version, 1);
+        let metadata = bao.read_metadata(CI).unwrap();
+        assert_eq!((metadata.custom_metadata.len(), metadata.current_version), (2, 1));
     }
 }
 
