@@ -141,7 +141,7 @@ fn run(cli: &Cli) -> Result<(), UserError> {
 /// Unlocks the stores of the dashboard, which has no prompt for the passphrase. Other stores are left out
 /// if no key is in them.
 fn unlock_stores(services: &mut ServiceContext) -> Result<(), UserError> {
-    services.unlock().map_err(|error| error.to_user_error())?;
+    services.unlock()?;
     let is_used = |store: &SecretStore| {
         let keys = inventory::filter_keys(&services.location, &services.server, |key| {
             key.is_in_store(&store.kind())
@@ -235,7 +235,7 @@ fn seed_sandbox(services: &mut ServiceContext, seeds: Vec<SeedKey>) -> Result<()
         secrets.push((entry, SecretString::from(seed.secret)));
     }
     services.secret_store = SecretStore::memory_with_entries(secrets);
-    inventory::upsert_keys(&services.location, keys).map_err(|error| error.to_user_error())
+    inventory::upsert_keys(&services.location, keys).map_err(UserError::from)
 }
 
 /// Disables core files and debuggers, which would expose keys. Does nothing where the system has no

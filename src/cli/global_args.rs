@@ -188,8 +188,7 @@ impl GlobalArgs {
         }
         let dir = self.base_data_dir().ok().filter(|_| !self.sandbox);
         let in_use = match dir {
-            Some(dir) => config::read_profile_in_use(&StoreLocation::Directory(dir))
-                .map_err(|error| error.to_user_error())?,
+            Some(dir) => config::read_profile_in_use(&StoreLocation::Directory(dir))?,
             None => None,
         };
         Ok(in_use.map_or_else(

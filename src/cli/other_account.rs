@@ -35,7 +35,7 @@ impl OtherAccountArgs {
             print_error(&format!("{}: {}", error.message, error.meaning));
             confirm("Is that account yours?").map_err(|_| error)?;
         }
-        run_async(keys::confirm_account(services, key))?.map_err(|error| error.to_user_error())
+        run_async(keys::confirm_account(services, key))?.map_err(UserError::from)
     }
 
     /// Confirms the account of the key that is already stored under `label`, if the option was

@@ -76,8 +76,7 @@ pub(super) fn read_shared_keys(services: &ServiceContext) -> Result<(), UserErro
             eprint(&format!("\rread {count} of {total} shared keys{end}"));
         }
     };
-    let read =
-        shared_inventory::read_all(services, on_read).map_err(|error| error.to_user_error())?;
+    let read = shared_inventory::read_all(services, on_read)?;
     for label in read.hidden {
         print_warning(&shared_inventory::hidden_key_error(&label));
     }

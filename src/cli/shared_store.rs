@@ -12,7 +12,7 @@ pub(super) fn check_may_write<'a>(
     labels: impl IntoIterator<Item = &'a str>,
 ) -> Result<(), UserError> {
     for label in labels {
-        check_entry(services, label).map_err(|error| error.to_user_error())?;
+        check_entry(services, label)?;
     }
     Ok(())
 }

@@ -56,8 +56,7 @@ impl SignInArgs {
     ) -> Result<AuthMethod, UserError> {
         if let Some(label) = &self.via_key {
             let stored_key = find_key(services, label)?;
-            let key = keys::load_authorizing_key(services, &stored_key.label)
-                .map_err(|error| error.to_user_error())?;
+            let key = keys::load_authorizing_key(services, &stored_key.label)?;
             let fallback = if self.no_open {
                 AuthMethod::OpenManually
             } else {

@@ -86,7 +86,7 @@ pub(super) fn finish_interrupted(
     services: &ServiceContext,
     work: impl Future<Output = Result<RecoveryReport, keys::Error>>,
 ) -> Result<RecoveryReport, UserError> {
-    let mut report = run_async(work)?.map_err(|error| error.to_user_error())?;
+    let mut report = run_async(work)??;
     let outcomes = std::mem::take(&mut report.not_stored);
     let (stored, lost) = run_async(store_recovered_keys(outcomes, services))?;
     report.stored.extend(stored);

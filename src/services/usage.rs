@@ -144,7 +144,7 @@ pub async fn report_usage(
             return Ok(report);
         }
     }
-    report_samples(services, query, now, notes).map_err(|error| error.to_user_error())
+    report_samples(services, query, now, notes).map_err(UserError::from)
 }
 
 fn report_samples(

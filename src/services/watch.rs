@@ -87,7 +87,7 @@ pub fn mark_unreported(services: &ServiceContext, change: &Change) -> Result<(),
         .update(FILE_NAME, |reported: &mut ReportedConditions| {
             unrecord_change(change, reported.servers.entry(services.server.clone()).or_default());
         })
-        .map_err(|error| error.to_user_error())
+        .map_err(UserError::from)
 }
 
 fn unrecord_change(change: &Change, reported: &mut BTreeMap<String, Vec<Condition>>) {

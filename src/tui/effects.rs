@@ -181,7 +181,7 @@ impl EffectRunner {
                 self.copy_to_clipboard(move |services| {
                     load_listed_key(services, &key)
                         .map(|key| to_secret_string(&key))
-                        .map_err(|error| error.to_user_error())
+                        .map_err(UserError::from)
                 });
             }
             Effect::CopyAsVariables(keys) => {
@@ -365,7 +365,7 @@ fn format_variables(
     let mut text = Zeroizing::new(String::new());
     let mut names: Vec<String> = Vec::new();
     for stored_key in keys {
-        let key = load_listed_key(services, stored_key).map_err(|error| error.to_user_error())?;
+        let key = load_listed_key(services, stored_key)?;
         let base = stored_key.label.to_variable_name();
         let mut name = base.clone();
         // Two labels may differ only in characters that a variable cannot have.

@@ -31,8 +31,7 @@ impl AccountArgs {
         let summary = if let Some(summary) = summary {
             summary
         } else {
-            let keys = inventory::list_keys(&services.location, &services.server)
-                .map_err(|error| error.to_user_error())?;
+            let keys = inventory::list_keys(&services.location, &services.server)?;
             let error = no_management_key_error("the account");
             print_status(&format!(
                 "{}; these are the keys stored here; {}",

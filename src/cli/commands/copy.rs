@@ -51,8 +51,7 @@ const fn select_copy_method(osc52: bool) -> CopyMethod {
 impl CopyArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let stored_key = find_key(services, &self.label)?;
-        let key =
-            keys::load_key(services, &stored_key.label).map_err(|error| error.to_user_error())?;
+        let key = keys::load_key(services, &stored_key.label)?;
         warn_about_other_accounts([&stored_key]);
         let label = &stored_key.label;
         let description = if clipboard::is_terminal_copy(select_copy_method(self.osc52)) {

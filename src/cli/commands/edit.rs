@@ -58,23 +58,21 @@ impl EditArgs {
         let mut edit = self.parse_edit()?;
         // The secret store must prompt before the confirmation is asked for.
         let management =
-            run_async(management_key::require_management_key(services, &key.page_url()))?
-                .map_err(|error| error.to_user_error())?;
+            run_async(management_key::require_management_key(services, &key.page_url()))??;
         let current = run_async(async {
             if let Some(text) = &self.guardrail {
                 edit.guardrail = keys::parse_guardrail(services, &management, text).await?;
             }
             let edits_guardrail = self.guardrail.is_some();
             keys::fetch_editable_key(services, &management, &key.hash, edits_guardrail).await
-        })?
-        .map_err(|error| error.to_user_error())?;
+        })??;
         if let Some(text) = &self.workspace {
             edit.workspace = Some(if current.workspaces.is_empty() {
                 // This request fails with the reason why they could not be listed.
                 find_workspace(services, &management, text)?
             } else {
                 let found = find_by_name(text, &current.workspaces);
-                found.map_err(|error| error.to_user_error())?.clone()
+                found?.clone()
             });
         }
         let (update, differences) =
@@ -85,18 +83,12 @@ impl EditArgs {
                 && matches!(edit.guardrail, FieldChange::Clear)
                 && current.guardrail.is_none()
         });
-        let withdraw = || match withdrawn {
-            Some(guardrail) => {
-                keys::record_guardrail(services, &key.hash, None)
-                    .map_err(|error| error.to_user_error())?;
-                let name = &guardrail.name;
-                print_status(&format!(
-                    "the guardrail '{name}' is not requested for {} any more",
-                    key.label
-                ));
-                Ok(())
-            }
-            None => Ok(()),
+        let withdraw = || -> Result<(), UserError> {
+            let Some(guardrail) = withdrawn else { return Ok(()) };
+            keys::record_guardrail(services, &key.hash, None)?;
+            let (name, label) = (&guardrail.name, &key.label);
+            print_status(&format!("the guardrail '{name}' is not requested for {label} any more"));
+            Ok(())
         };
         if differences.is_empty() {
             withdraw()?;
@@ -189,6 +181,5 @@ fn find_workspace(
     management: &ManagementKey,
     text: &str,
 ) -> Result<Workspace, UserError> {
-    run_async(keys::find_workspace(services, management, text))?
-        .map_err(|error| error.to_user_error())
+    run_async(keys::find_workspace(services, management, text))?.map_err(UserError::from)
 }

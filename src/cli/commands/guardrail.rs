@@ -73,8 +73,7 @@ impl GuardrailCommand {
             }
             Self::Show(args) => {
                 let guardrails = load_guardrails(services)?;
-                let found = find_by_name(&args.name, &guardrails.all)
-                    .map_err(|error| error.to_user_error())?;
+                let found = find_by_name(&args.name, &guardrails.all)?;
                 if args.json {
                     return print(&format!("{:#}\n", guardrails.to_json(found)));
                 }
@@ -129,9 +128,8 @@ fn load_guardrails(services: &ServiceContext) -> Result<Guardrails, UserError> {
         };
         Ok::<_, Error>((all, workspaces, assigned))
     })?;
-    let (all, workspaces, assigned) = loaded.map_err(|error| error.to_user_error())?;
-    let stored = inventory::list_keys(&services.location, &services.server)
-        .map_err(|error| error.to_user_error())?;
+    let (all, workspaces, assigned) = loaded?;
+    let stored = inventory::list_keys(&services.location, &services.server)?;
     let label = |hash: String| {
         let key = stored.iter().find(|key| key.hash == hash);
         key.map_or(hash, |key| key.label.to_string())

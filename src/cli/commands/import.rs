@@ -37,8 +37,7 @@ impl ImportArgs {
         let key =
             ApiKey::parse_input(secret.expose_secret()).map_err(KeyInputError::to_user_error)?;
         print_other_profiles(services, [(label.as_str(), &*key.hash())], CopyEffect::Stored);
-        let stored_key = run_async(keys::import_key(services, &label, &key))?
-            .map_err(|error| error.to_user_error())?;
+        let stored_key = run_async(keys::import_key(services, &label, &key))??;
         print_stored_key(&stored_key, services)?;
         if stored_key.is_of_unconfirmed_account() {
             self.other_account.confirm_account(services, &stored_key, true)?;

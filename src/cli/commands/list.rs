@@ -40,10 +40,8 @@ pub struct ListArgs {
 
 impl ListArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
-        let list_keys = || {
-            inventory::list_keys(&services.location, &services.server)
-                .map_err(|error| error.to_user_error())
-        };
+        let list_keys =
+            || inventory::list_keys(&services.location, &services.server).map_err(UserError::from);
         let mut keys = list_keys()?;
         let mut refreshed = Ok(());
         if self.refresh && !keys.is_empty() {
@@ -82,16 +80,14 @@ impl ListArgs {
 
 /// Checks every key at OpenRouter and records the results in the inventory.
 pub fn refresh_all_keys(services: &ServiceContext) -> Result<(), UserError> {
-    let keys = inventory::list_keys(&services.location, &services.server)
-        .map_err(|error| error.to_user_error())?;
+    let keys = inventory::list_keys(&services.location, &services.server)?;
     run_async(refresh_keys(services, &keys))?.1
 }
 
 /// Does what [`refresh_all_keys`] does. A key that could not be checked is an error even if others
 /// were.
 pub(super) fn refresh_every_key(services: &ServiceContext) -> Result<(), UserError> {
-    let keys = inventory::list_keys(&services.location, &services.server)
-        .map_err(|error| error.to_user_error())?;
+    let keys = inventory::list_keys(&services.location, &services.server)?;
     let (results, result) = run_async(refresh_keys(services, &keys))?;
     result?;
     match keys.iter().filter(|key| !results.contains_key(&key.hash)).count() {

@@ -35,8 +35,7 @@ fn set_management_key(services: &ServiceContext) -> Result<(), UserError> {
     #[expect(clippy::disallowed_methods, reason = "checks the format of the key")]
     let key = ManagementKey::parse_input(secret.expose_secret())
         .map_err(KeyInputError::to_management_key_error)?;
-    run_async(management_key::store_management_key(services, &key))?
-        .map_err(|error| error.to_user_error())?;
+    run_async(management_key::store_management_key(services, &key))??;
     if services.management_key.is_some() {
         print_status("OPENROUTER_MANAGEMENT_KEY is set and is used instead of the stored key");
     }
@@ -48,8 +47,7 @@ fn set_management_key(services: &ServiceContext) -> Result<(), UserError> {
 }
 
 fn print_management_key(services: &ServiceContext) -> Result<(), UserError> {
-    let known = run_async(management_key::load_management_key(services))?
-        .map_err(|error| error.to_user_error())?;
+    let known = run_async(management_key::load_management_key(services))??;
     let Some((key, source)) = known else {
         return Err(UserError::new(
             ErrorKind::NotFound,
@@ -65,8 +63,7 @@ fn print_management_key(services: &ServiceContext) -> Result<(), UserError> {
 }
 
 fn remove_management_key(services: &ServiceContext) -> Result<(), UserError> {
-    let was_stored = run_async(management_key::remove_management_key(services))?
-        .map_err(|error| error.to_user_error())?;
+    let was_stored = run_async(management_key::remove_management_key(services))??;
     if services.management_key.is_some() {
         print_status("OPENROUTER_MANAGEMENT_KEY is set and is still used");
     }

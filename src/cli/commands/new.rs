@@ -66,7 +66,7 @@ impl NewArgs {
         if let Some(stored_key) = other_account.confirm_stored(services, request.label.as_str())? {
             return self.print_confirmed(&stored_key);
         }
-        keys::check_label(services, &request.label).map_err(|error| error.to_user_error())?;
+        keys::check_label(services, &request.label)?;
         if request.defaulted.any() && self.label.is_some() {
             let configured = services.key_defaults.workspace_name.as_ref();
             let workspace =
@@ -82,7 +82,7 @@ impl NewArgs {
             );
         }
         // A prompt of the secret store must come first: sign-in reads the code from standard input.
-        services.unlock().map_err(|error| error.to_user_error())?;
+        services.unlock()?;
         let auth_method = self
             .sign_in
             .choose_auth_method(services, self.read_fallback_management_key(services)?)?;
@@ -120,8 +120,7 @@ impl NewArgs {
         if !self.sign_in.is_unspecified() || !is_browser_unavailable(services) {
             return Ok(None);
         }
-        let known = run_async(management_key::load_management_key(services))?
-            .map_err(|error| error.to_user_error())?;
+        let known = run_async(management_key::load_management_key(services))??;
         if known.is_some() {
             print_status("no browser is available: authorising with the management key");
         }
@@ -156,10 +155,9 @@ impl NewArgs {
         if guardrail.is_none() && workspace.is_none() {
             return Ok(());
         }
-        services.unlock().map_err(|error| error.to_user_error())?;
+        services.unlock()?;
         run_async(async {
-            let names =
-                NameResolver::load(services).await.map_err(|error| error.to_user_error())?;
+            let names = NameResolver::load(services).await?;
             if let Some(name) = workspace {
                 let found = names.find_workspace(&name.name).await;
                 request.workspace_id = Some(found.map_err(|error| name_error(&name, &error))?);

@@ -192,7 +192,7 @@ fn use_profile(options: &GlobalArgs, loaded: &LoadedSettings, name: &str) -> Res
     let profile = find_profile(loaded, name)?;
     loaded.for_profile(options, &profile).check_profile()?;
     let base = StoreLocation::Directory(options.base_data_dir()?);
-    config::use_profile(&base, &profile).map_err(|error| error.to_user_error())?;
+    config::use_profile(&base, &profile)?;
     if let Origin::Environment(variable) = options.origin("profile") {
         print_status(&format!("{variable} is set and takes precedence: unset {variable}"));
     }

@@ -92,15 +92,13 @@ impl RecoverArgs {
         attempt: &UnresolvedAttempt,
     ) -> Result<(), UserError> {
         let id = &attempt.id;
-        let key = run_async(keys::find_attempt_key(services, id))?
-            .map_err(|error| error.to_user_error())?;
+        let key = run_async(keys::find_attempt_key(services, id))??;
         let hash = match key {
             AttemptKey::Known(hash) => hash,
             AttemptKey::Possible(hashes) => return Err(unknown_hash_error(attempt, &hashes)),
         };
         let page = format!("{}/keys/{hash}", services.server);
-        let management = run_async(management_key::require_management_key(services, &page))?
-            .map_err(|error| error.to_user_error())?;
+        let management = run_async(management_key::require_management_key(services, &page))??;
         match run_async(keys::fetch_account_key(services, &management, &hash))? {
             Ok(key) => {
                 let spent = key.info.usage.map_or("unknown".into(), crate::domain::format_usd);
@@ -110,8 +108,7 @@ impl RecoverArgs {
                         key.display_name()
                     ))?;
                 }
-                run_async(keys::revoke_key(services, &management, &hash))?
-                    .map_err(|error| error.to_user_error())?;
+                run_async(keys::revoke_key(services, &management, &hash))??;
             }
             Err(error) if error.is_not_found() => {
                 print_status("the account has no such key any more");
@@ -180,8 +177,7 @@ fn find_unresolved(
 fn ensure_ended(report: &RecoveryReport, services: &ServiceContext) -> Result<(), UserError> {
     ensure_resolved(report)?;
     let waits = |key: &StoredKey| key.move_to.is_some();
-    let waiting = inventory::filter_keys(&services.location, &services.server, waits)
-        .map_err(|error| error.to_user_error())?;
+    let waiting = inventory::filter_keys(&services.location, &services.server, waits)?;
     ensure_moved(&waiting)?;
     let first = report.errors.first();
     ensure_finished(services).map_err(|error| UserError {

@@ -33,15 +33,13 @@ impl RenameArgs {
         if !history_loss.is_empty() && io::stdin().is_terminal() {
             confirm(&format!("Rename '{}' to '{new}'?{history_loss}", key.label))?;
         }
-        let management = run_async(management_key::load_management_key(services))?
-            .map_err(|error| error.to_user_error())?;
+        let management = run_async(management_key::load_management_key(services))??;
         let mut management = management.map(|(key, _)| key);
         // Without a terminal to ask on, both labels are changed.
         if management.is_some() && io::stdin().is_terminal() {
             management = management.filter(|_| confirm("Rename it at OpenRouter too?").is_ok());
         }
-        let renamed = run_async(keys::rename_key(services, &key, &new, management.as_ref()))?
-            .map_err(|error| error.to_user_error())?;
+        let renamed = run_async(keys::rename_key(services, &key, &new, management.as_ref()))??;
         let remote = if management.is_some() && renamed.warning.is_none() {
             ", at OpenRouter too"
         } else {

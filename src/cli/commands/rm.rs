@@ -34,10 +34,9 @@ impl RmArgs {
         check_may_write(services, keys.iter().map(|key| key.label.as_str()))?;
         // Checked before the prompt, so that nobody confirms what cannot be done.
         let management = match keys.first().filter(|_| self.revoke) {
-            Some(key) => Some(
-                run_async(management_key::require_management_key(services, &key.page_url()))?
-                    .map_err(|error| error.to_user_error())?,
-            ),
+            Some(key) => {
+                Some(run_async(management_key::require_management_key(services, &key.page_url()))??)
+            }
             None => None,
         };
         let effect = if self.revoke { CopyEffect::Revoked } else { CopyEffect::Removed };
@@ -51,7 +50,7 @@ impl RmArgs {
         for key in &keys {
             let earlier = run_async(keys::keep_earlier_keys(services, key, &key.label))?;
             let text = earlier
-                .map_err(|error| error.to_user_error())
+                .map_err(UserError::from)
                 .inspect(|earlier| earlier.notice(&key.label).iter().for_each(print_warning))
                 .and_then(|_| match &management {
                     Some(management) => revoke_key(services, management, key),
@@ -89,7 +88,7 @@ impl RmArgs {
 
 /// Removes a key from this machine, and returns what was done.
 fn remove_key(services: &ServiceContext, key: &StoredKey) -> Result<String, UserError> {
-    let trashed = keys::remove_key(services, key).map_err(|error| error.to_user_error())?;
+    let trashed = keys::remove_key(services, key)?;
     let removed = format!(
         "removed {}; it stays valid at OpenRouter until you delete it at {}\n",
         key.label,
@@ -112,8 +111,7 @@ fn revoke_key(
     management: &ManagementKey,
     key: &StoredKey,
 ) -> Result<String, UserError> {
-    let outcome = run_async(keys::revoke_and_remove(services, management, key))?
-        .map_err(|error| error.to_user_error())?;
+    let outcome = run_async(keys::revoke_and_remove(services, management, key))??;
     let place = key.removal_place();
     Ok(match outcome {
         RevokeOutcome::Revoked => {

@@ -45,8 +45,7 @@ impl RollbackArgs {
                 self.to, key.label
             ))?;
         }
-        let Rotated { new, old, .. } = &run_async(keys::rollback_key(services, &key, self.to))?
-            .map_err(|error| error.to_user_error())?;
+        let Rotated { new, old, .. } = &run_async(keys::rollback_key(services, &key, self.to))??;
         if self.json {
             let mut json = key_to_json(new, Timestamp::now());
             json["old"] = old.as_ref().map(|old| key_to_json(old, Timestamp::now())).into();

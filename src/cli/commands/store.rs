@@ -67,8 +67,7 @@ impl MoveArgs {
         let chosen = find_keys(services, &self.labels)?;
         let all;
         let moving = if chosen.is_empty() {
-            all = inventory::list_keys(&services.location, &services.server)
-                .map_err(|error| error.to_user_error())?;
+            all = inventory::list_keys(&services.location, &services.server)?;
             &all
         } else {
             &chosen
@@ -78,7 +77,7 @@ impl MoveArgs {
         self.confirm_unsharing(&chosen, services)?;
         for key in moving.iter().filter(|key| !key.is_in_store(&self.to)) {
             let earlier = run_async(keys::keep_earlier_keys(services, key, &key.label))?;
-            let earlier = earlier.map_err(|error| error.to_user_error())?;
+            let earlier = earlier?;
             earlier.notice(&key.label).iter().for_each(print_warning);
         }
         let labels: Vec<_> = chosen.iter().map(|key| key.label.clone()).collect();
@@ -143,7 +142,7 @@ impl MoveArgs {
         let all;
         let moving = if self.labels.is_empty() {
             let keys = inventory::list_all_keys(&services.location);
-            all = keys.map_err(|error| error.to_user_error())?;
+            all = keys?;
             &all
         } else {
             chosen
@@ -192,7 +191,7 @@ fn change_passphrase(new_file: Option<&OsString>, config: &Config) -> Result<(),
         )
         .with_meaning("nothing was changed"));
     }
-    file_store.unlock().map_err(|error| error.to_user_error())?;
+    file_store.unlock()?;
     if new_file.is_none() && !has_terminal() {
         return Err(usage_error(
             "there is no terminal to ask for the new passphrase",
@@ -205,6 +204,6 @@ fn change_passphrase(new_file: Option<&OsString>, config: &Config) -> Result<(),
         None => prompt_new_passphrase("new passphrase (without it the keys are lost): "),
     };
     let changed = new.and_then(|new| file_store.change_passphrase(&new));
-    changed.map_err(|error| error.to_user_error())?;
+    changed?;
     print_result(&format!("changed and verified the passphrase of {}\n", file_store.display_name()))
 }

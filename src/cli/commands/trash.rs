@@ -62,14 +62,14 @@ impl TrashCommand {
 
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         // What others removed and restored is in the shared store.
-        let read = keys::read_shared_trash(services).map_err(|error| error.to_user_error());
+        let read = keys::read_shared_trash(services).map_err(UserError::from);
         let trash = match self {
             Self::List(_) | Self::Restore(_) => {
                 keys::list_restorable_keys(services, Timestamp::now())
             }
             Self::Empty(_) => keys::list_own_removed_keys(services),
         };
-        let trash = trash.map_err(|error| error.to_user_error())?;
+        let trash = trash?;
         match (self, read) {
             (Self::Empty(_), read) => read?,
             (Self::List(_) | Self::Restore(_), Err(error)) => print_warning(
@@ -174,10 +174,10 @@ fn empty_trash(
     }
     // Called for an empty list too: an interruption may have left entries that the list does not
     // name.
-    let deleted = keys::empty_trash(services).map_err(|error| error.to_user_error())?;
+    let deleted = keys::empty_trash(services)?;
     if deleted.is_empty() {
         let others = inventory::list_trash(&services.location, &services.server);
-        return match others.map_err(|error| error.to_user_error())?.len() {
+        return match others?.len() {
             0 => print("the trash is empty\n"),
             _ => print("nothing to delete: what is in the trash was removed by others\n"),
         };

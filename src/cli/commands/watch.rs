@@ -60,7 +60,7 @@ pub struct WatchArgs {
 impl WatchArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         // The secret store must prompt now, while the user is present.
-        services.unlock().map_err(|error| error.to_user_error())?;
+        services.unlock()?;
         let days = |count: u32| SignedDuration::from_hours(24 * i64::from(count));
         let thresholds = WatchThresholds {
             below: self.below,

@@ -253,7 +253,7 @@ async fn restore_inventory(
             Ok(label) if label.as_str() == account.as_str() => {
                 keys::restore_inventory_entry(services, &label, reachable)
                     .await
-                    .map_err(|error| error.to_user_error())
+                    .map_err(UserError::from)
             }
             Ok(_) | Err(_) => Err(UserError::new(
                 ErrorKind::Failed,

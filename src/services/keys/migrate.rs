@@ -200,10 +200,7 @@ impl Migration<'_> {
     ) -> Result<(), Error> {
         let mut report = |entry: &Entry, result: Result<(), Error>| {
             let description = entry.description();
-            on_result(&MigratedEntry {
-                description,
-                result: result.map_err(|error| error.to_user_error()),
-            });
+            on_result(&MigratedEntry { description, result: result.map_err(UserError::from) });
         };
         let reserve = self.location.reserve_space()?;
         let mut copied = Vec::new();

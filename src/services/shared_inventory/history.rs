@@ -50,10 +50,7 @@ pub fn list_versions(
     key: &StoredKey,
 ) -> Result<Vec<KeyVersion>, UserError> {
     let shared = find_store(services, key)?;
-    let metadata = shared
-        .store
-        .read_metadata(&shared.path(key.label.as_str()))
-        .map_err(|error| error.to_user_error())?;
+    let metadata = shared.store.read_metadata(&shared.path(key.label.as_str()))?;
     let now = Timestamp::now();
     let writer = |number: u64| metadata.custom_metadata.get(&format!("writer_{number}"));
     let versions = metadata.versions.iter().rev().map(|(number, version)| KeyVersion {

@@ -69,10 +69,7 @@ pub async fn fetch_summary(
     scope: SummaryScope,
     now: Timestamp,
 ) -> Result<Option<AccountSummary>, UserError> {
-    let Some((management, _)) = management_key::load_management_key(services)
-        .await
-        .map_err(|error| error.to_user_error())?
-    else {
+    let Some((management, _)) = management_key::load_management_key(services).await? else {
         return Ok(None);
     };
     let run = ActivityRun::new(services, management)?;
@@ -137,8 +134,7 @@ pub async fn fetch_summary(
         note.meaning = "the keys are counted from those stored here".into();
         summary.has_only_stored_keys = true;
     }
-    let stored_keys = inventory::list_keys(&services.location, &services.server)
-        .map_err(|error| error.to_user_error())?;
+    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
     let known: HashSet<&str> = listed.keys.iter().flatten().map(|key| key.hash.as_str()).collect();
     let only_stored: Vec<StoredKey> =
         stored_keys.iter().filter(|key| !known.contains(key.hash.as_str())).cloned().collect();

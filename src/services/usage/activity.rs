@@ -193,8 +193,7 @@ impl ActivityRun {
                 today: keys.and_then(|keys| keys.iter().map(|key| key.info.usage_daily).sum()),
             }]);
         }
-        let stored_keys = inventory::list_keys(&self.services.location, &self.services.server)
-            .map_err(|error| error.to_user_error())?;
+        let stored_keys = inventory::list_keys(&self.services.location, &self.services.server)?;
         let Some(account_keys) = &listed.keys else {
             let keys = stored_keys.into_iter();
             return Ok(keys.map(|key| target(key.label.to_string(), key.hash)).collect());

@@ -157,8 +157,7 @@ impl EffectRunner {
 
     pub(super) fn fetch_account_key(&self, ticket: Ticket, hash: String) {
         self.spawn_request(ticket, move |services, _| async move {
-            let remote =
-                find_account_key(&services, &hash).await.map_err(|error| error.to_user_error());
+            let remote = find_account_key(&services, &hash).await.map_err(UserError::from);
             Response::AccountKeyFetched(remote)
         });
     }
@@ -172,14 +171,14 @@ impl EffectRunner {
     pub(super) fn import_key(&self, ticket: Ticket, label: Label, key: ApiKey) {
         self.spawn_request(ticket, move |services, _| async move {
             let result = keys::import_key(&services, &label, &key).await;
-            Response::KeyImported(result.map_err(|error| error.to_user_error()))
+            Response::KeyImported(result.map_err(UserError::from))
         });
     }
 
     pub(super) fn confirm_account(&self, key: StoredKey) {
         self.spawn_for_each_key(vec![key], move |services, key| async move {
             let result = keys::confirm_account(&services, &key).await;
-            let result = result.map_err(|error| error.to_user_error());
+            let result = result.map_err(UserError::from);
             Msg::AccountConfirmed { label: key.label, result }
         });
     }
@@ -358,8 +357,8 @@ async fn fetch_form_choices(
         Err(error) => (Err(error), None),
     };
     Ok(Some(FormChoices {
-        workspaces: workspaces.map_err(|error| error.to_user_error()),
-        guardrails: guardrails.map_err(|error| error.to_user_error()),
+        workspaces: workspaces.map_err(UserError::from),
+        guardrails: guardrails.map_err(UserError::from),
         assigned_guardrail,
     }))
 }

@@ -41,7 +41,7 @@ impl EffectRunner {
                     keys::revoke_key(&services, &management, &stored_key.hash).await
                 }
             };
-            let result = result.await.map(|_| ()).map_err(|error| error.to_user_error());
+            let result = result.await.map(|_| ()).map_err(UserError::from);
             Msg::KeyRevoked { hash: stored_key.hash, label: stored_key.label, result }
         });
     }
@@ -83,7 +83,7 @@ impl EffectRunner {
                         management_key::require_management_key(&services, &page_url).await?;
                     keys::fetch_account_key(&services, &management, &hash).await
                 };
-                account_keys.push(result.await.map_err(|error| error.to_user_error()));
+                account_keys.push(result.await.map_err(UserError::from));
             }
             Response::AccountKeysFetched(account_keys)
         });
@@ -95,7 +95,7 @@ impl EffectRunner {
                 tracing::warn!(%error, "what others removed from the shared store could not be read");
             }
             let trash = keys::list_restorable_keys(services, Timestamp::now());
-            Response::TrashLoaded(trash.map_err(|error| error.to_user_error()))
+            Response::TrashLoaded(trash.map_err(UserError::from))
         });
     }
 
@@ -123,5 +123,5 @@ async fn run_blocking<T: Send + 'static>(
     let result = blocking_call::run_blocking(call).await;
     result
         .unwrap_or(Err(Error::SecretStore(secret_store::Error::TimedOut)))
-        .map_err(|error| error.to_user_error())
+        .map_err(UserError::from)
 }

@@ -152,9 +152,8 @@ fn compare_with_stored_keys(
     services: &ServiceContext,
     plan: Vec<KeyRequest>,
 ) -> Result<Vec<(KeyRequest, KeyDiff)>, UserError> {
-    let stored_keys = inventory::list_keys(&services.location, &services.server)
-        .map_err(|error| error.to_user_error())?;
-    let pending = keys::list_pending_attempts(services).map_err(|error| error.to_user_error())?;
+    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let pending = keys::list_pending_attempts(services)?;
     Ok(plan::compare(plan, stored_keys, pending))
 }
 

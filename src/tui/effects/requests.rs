@@ -10,7 +10,7 @@ use super::super::{LoopEvent, SandboxControls};
 use super::shared_store::write_shared_records;
 use super::{EffectRunner, actions, send_message, spawn_task};
 use crate::domain::{
-    AuthCode, CheckResult, KeyRequest, Label, ProvisioningEvent, ProvisioningOutcome,
+    AuthCode, CheckResult, KeyRequest, Label, ProvisioningEvent, ProvisioningOutcome, UserError,
 };
 use crate::platform::qr::QrImage;
 use crate::services::keys::{self, RefreshReport, load_listed_key};
@@ -82,7 +82,7 @@ impl EffectRunner {
             Request::LoadAccount => self.load_account(ticket),
             Request::LoadTrash => self.load_trash(ticket),
             Request::ReadSecret(key) => self.spawn_blocking_request(ticket, move |services| {
-                let result = load_listed_key(services, &key).map_err(|error| error.to_user_error());
+                let result = load_listed_key(services, &key).map_err(UserError::from);
                 Response::SecretRead { label: key.label, result }
             }),
             Request::DecideConsent { consent_url, approve } => {
@@ -115,7 +115,7 @@ impl EffectRunner {
             *last_stamp.lock().unwrap_or_else(PoisonError::into_inner) =
                 inventory::inventory_stamp(&services.location);
             let keys = inventory::list_keys(&services.location, &services.server);
-            Response::KeysLoaded(keys.map_err(|error| error.to_user_error()))
+            Response::KeysLoaded(keys.map_err(UserError::from))
         });
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{EffectRunner, LoopEvent, send_message};
+use crate::domain::UserError;
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::ServiceContext;
 use crate::services::shared_inventory::{self, find_problems, hidden_key_error};
@@ -33,7 +34,7 @@ impl EffectRunner {
             let keys = inventory::list_keys(&services.location, &services.server);
             let problem = |keys: &Vec<_>| find_problems(services, keys).into_iter().next();
             let error = error.or_else(|| keys.as_ref().ok().and_then(problem));
-            let keys = keys.map_err(|error| error.to_user_error());
+            let keys = keys.map_err(UserError::from);
             Response::SharedKeysRead { keys, error, is_read_only }
         });
     }

@@ -61,7 +61,7 @@ pub(super) fn ask_for_request(
         Expiry::parse(text, Timestamp::now()).map_err(|problem| problem.to_string())
     })?;
     // A prompt of the secret store must not come between a question and its answer.
-    services.unlock().map_err(|error| error.to_user_error())?;
+    services.unlock()?;
     let management = run_async(management_key::load_management_key(services))?;
     let workspace_id = match management {
         Ok(Some((management, _))) => {
