@@ -54,6 +54,16 @@ fn clones_share_the_store() {
 }
 
 #[test]
+fn an_entry_that_exists_is_not_replaced_by_a_new_one() {
+    let store = SecretStore::memory_with_entries(Vec::new());
+    let ci = entry_id("keywright", "ci");
+    store.create(&ci, &SecretString::from("first"), SOON).unwrap();
+    let again = store.create(&ci, &SecretString::from("second"), SOON);
+    assert_eq!(again, Err(Error::EntryExists));
+    assert_eq!(store.get(&ci, SOON).unwrap().expose_secret(), "first");
+}
+
+#[test]
 fn stores_are_created_without_io_and_have_a_display_name() {
     let store = SecretStore::keychain();
     assert_eq!(store.kind(), StoreKind::Keychain);

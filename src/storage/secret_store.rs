@@ -203,8 +203,7 @@ impl SecretStore {
     }
 
     /// Stores the secret of an entry that does not exist, and reads it back. Fails with
-    /// [`Error::EntryExists`] if someone else created it in a shared store. For other stores the
-    /// caller has checked that the entry does not exist.
+    /// [`Error::EntryExists`] if there is one, and leaves it as it is.
     pub fn create(
         &self,
         entry_id: &EntryId,
@@ -212,12 +211,19 @@ impl SecretStore {
         timeout: Duration,
     ) -> Result<(), Error> {
         match &self.0 {
+            Backend::Keychain(worker) => {
+                let (entry_id, secret) = (entry_id.clone(), secret.clone());
+                call_keychain(worker, timeout, move |keychain| keychain.create(&entry_id, &secret))
+            }
             Backend::Bao(bao) => match bao.set(entry_id, secret, Some(0)) {
                 Err(Error::Bao(bao::Error::Conflict { .. })) => Err(Error::EntryExists),
                 result => result,
             },
-            Backend::Keychain(_) | Backend::File { .. } | Backend::Memory(_) | Backend::Exec(_) => {
-                self.set(entry_id, secret, timeout)
+            Backend::File { .. } | Backend::Memory(_) | Backend::Exec(_) => {
+                match self.get(entry_id, timeout) {
+                    Err(Error::NoEntry) => self.set(entry_id, secret, timeout),
+                    found => found.and(Err(Error::EntryExists)),
+                }
             }
         }
     }
@@ -254,7 +260,7 @@ impl SecretStore {
     pub fn provider_info(&self, timeout: Duration) -> Result<ProviderInfo, Error> {
         match &self.0 {
             Backend::Keychain(worker) => {
-                call_keychain(worker, timeout, |_| keychain::provider_info())
+                call_keychain(worker, timeout, Keychain::provider_info)
             }
             Backend::File { .. } | Backend::Memory(_) | Backend::Bao(_) | Backend::Exec(_) => {
                 Ok(ProviderInfo { provider: Provider::default(), locked: false })

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import signal
+import subprocess
 import time
 
 from rig import Pane, consent, contains, equal, fetch, names, test, whoami
@@ -163,6 +165,55 @@ def a_key_the_keychain_refuses_can_be_stored_in_the_file_store(world):
     code, _, err = world.keywright("get", "refused", "--server", server, "--store", "os", **filed)
     equal(code, 3)
     contains(err, "--store file")
+
+
+class LabelTaker(Gate):
+    """A proxy that stores something else under the label when a response contains a key."""
+
+    world, service = None, None
+
+    def passes(self, part):
+        if b'"key":' in part and not self.world.lookup(self.url, "taken"):
+            store = ["secret-tool", "store", "--label", "x", "service", self.service, "username", "taken"]
+            subprocess.run(store, input=b"another key", env=self.world.env, check=True)
+        return part
+
+
+@test
+def a_label_that_is_taken_while_its_key_is_created_keeps_its_entry(world):
+    world.keyring()
+    server, management = world.sandbox()
+    gate = LabelTaker(server)
+    gate.world, gate.service = world, "keywright/" + gate.url.split("//")[1]
+    plan = world.write("plan.toml", '[[key]]\nlabel = "taken"\nlimit = 1\n')
+    command = ("apply", plan, "--yes", "--server", gate.url)
+    code, out, err = world.keywright(*command, OPENROUTER_MANAGEMENT_KEY=management)
+    contains(out + err, "the label taken was taken in the meantime")
+    equal((code, world.lookup(gate.url, "taken")), (0, "another key"))
+    key = world.lookup(gate.url, "taken-2")
+    assert whoami(server, key)["label"].startswith("sk-or-v1-"), key
+    found = world.run("secret-tool", "search", "--all", "service", gate.service)[1]
+    equal(found.count("attribute.username = "), 2)
+
+
+@test
+def apply_searches_the_keychain_twice_a_key_over_one_connection(world):
+    world.keyring()
+    server, management = world.sandbox()
+    plan = "".join(f'[[key]]\nlabel = "many-{n}"\nlimit = 1\n' for n in range(20))
+    plan = world.write("plan.toml", plan)
+    monitor = world.spawn(["dbus-monitor", "--session", "type='method_call'"], "bus.log")
+    world.wait_for(lambda: "NameAcquired" in world.read("bus.log"))
+    code, _, err = world.keywright(
+        "apply", plan, "--yes", "--server", server, OPENROUTER_MANAGEMENT_KEY=management
+    )
+    equal((code, err), (0, err))
+    monitor.terminate()
+    monitor.wait(timeout=10)
+    calls = re.findall(r"member=(\w+)", world.read("bus.log"))
+    searches = calls.count("SearchItems")
+    assert searches <= 2 * 20 + 12, f"{searches} searches for 20 keys"
+    equal((calls.count("Hello"), calls.count("OpenSession")), (1, 1))
 
 
 @test

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::ServiceContext;
 use crate::domain::{ApiKey, ErrorKind, Label, StoredKey, UserError};
-use crate::storage::secret_store;
+use crate::storage::secret_store::{Error, SecretStore};
 
 /// Stores the key without overwriting another one. If the label was taken since the preflight, the
 /// key gets a numbered label, and a warning is returned; in a shared store this is `EntryExists`.
@@ -12,12 +12,9 @@ pub(super) async fn store_under_free_label(
     stored_key: &mut StoredKey,
     key: &ApiKey,
     services: &ServiceContext,
-) -> Result<Option<UserError>, secret_store::Error> {
+) -> Result<Option<UserError>, Error> {
     let requested = stored_key.label.clone();
     for label in numbered_labels(&requested) {
-        let entry_id = services.entry_id(label.as_str());
-        let existing =
-            services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await;
         let rename_warning = (label != requested).then(|| {
             UserError::new(
                 ErrorKind::Failed,
@@ -25,27 +22,27 @@ pub(super) async fn store_under_free_label(
                 format!("the key is stored as {label}"),
             )
         });
-        match existing {
-            Err(secret_store::Error::NoEntry) => {
-                let entry_id = services.entry_id(label.as_str());
-                let secret = to_secret_string(key);
-                let created = services.call_secret_store(move |store, timeout| {
-                    store.create(&entry_id, &secret, timeout)
-                });
-                created.await?;
+        let (entry_id, secret) = (services.entry_id(label.as_str()), to_secret_string(key));
+        let create = move |store: &SecretStore, timeout| {
+            match store.create(&entry_id, &secret, timeout) {
+                Err(Error::EntryExists) => store.get(&entry_id, timeout).map(Some),
+                created => created.map(|()| None),
             }
+        };
+        match services.call_secret_store(create).await {
+            Ok(None) => {}
             // A previous attempt already stored this key.
-            Ok(secret) if hash_secret(&secret) == stored_key.hash => {}
-            Ok(_) if services.secret_store.kind().is_shared() => {
-                return Err(secret_store::Error::EntryExists);
+            Ok(Some(existing)) if hash_secret(&existing) == stored_key.hash => {}
+            Ok(Some(_)) | Err(Error::NoEntry) if services.secret_store.kind().is_shared() => {
+                return Err(Error::EntryExists);
             }
-            Ok(_) => continue,
+            Ok(Some(_)) => continue,
             Err(error) => return Err(error),
         }
         stored_key.label = label;
         return Ok(rename_warning);
     }
-    Err(secret_store::Error::Ambiguous(9))
+    Err(Error::Ambiguous(9))
 }
 
 /// Returns `label` and its numbered variants, in the order in which a key takes them.

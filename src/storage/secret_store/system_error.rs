@@ -128,6 +128,10 @@ pub(super) fn from_windows_message(text: &str) -> Error {
 }
 
 /// Converts "too long": `attribute` names what exceeds the keychain's `limit`.
+#[cfg_attr(
+    not(any(target_os = "macos", windows, test)),
+    expect(dead_code, reason = "only on macOS and Windows")
+)]
 pub(super) fn from_length_limit(attribute: &str, limit: u32) -> Error {
     let is_secret = attribute.starts_with("password") || attribute.starts_with("secret");
     if is_secret && limit == 2560 { Error::System(&ENTRY_TOO_LARGE) } else { Error::TooLong }

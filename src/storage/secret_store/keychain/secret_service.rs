@@ -1,19 +1,20 @@
-//! The Secret Service (Linux, BSD): the keyring store, plus what it cannot do: unlocking, and
-//! telling a missing bus, provider or collection from a locked collection.
+//! The Secret Service (Linux, BSD), over one D-Bus connection without a thread of its own: it runs on
+//! the calling thread while a call is made, and nothing of it runs between calls.
 
-mod fast_read;
+mod session;
 
-use std::collections::HashMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
-use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use keyring_core::{CredentialStore, Entry};
-use zbus::blocking::{Connection, Proxy};
-use zbus::zvariant::{DynamicType, OwnedObjectPath, OwnedValue, Type};
-use zbus_secret_service_keyring_store::Store;
+use secrecy::{ExposeSecret, SecretString};
+use zbus::connection::{Builder, Connection};
+use zbus::export::ordered_stream::OrderedStreamExt;
+use zbus::zvariant::{DynamicType, OwnedObjectPath, OwnedValue, Type, Value};
 
-use super::UnlockOutcome;
-use crate::storage::secret_store::{Error, Provider, ProviderInfo};
+use crate::storage::secret_store::{EntryId, Error, Provider, ProviderInfo, check_read_back};
+use session::{DhKeyPair, SESSION_ALGORITHM, Session};
 
 pub(in crate::storage::secret_store) const DISPLAY_NAME: &str = "the Secret Service keychain";
 
@@ -21,144 +22,413 @@ const SERVICE_BUS_NAME: &str = "org.freedesktop.secrets";
 /// Name and interface of the bus itself.
 const DBUS_NAME: &str = "org.freedesktop.DBus";
 const SERVICE_PATH: &str = "/org/freedesktop/secrets";
+const DEFAULT_COLLECTION_PATH: &str = "/org/freedesktop/secrets/aliases/default";
 const SERVICE_INTERFACE: &str = "org.freedesktop.Secret.Service";
 const COLLECTION_INTERFACE: &str = "org.freedesktop.Secret.Collection";
+const ITEM_INTERFACE: &str = "org.freedesktop.Secret.Item";
 const PROPERTIES_INTERFACE: &str = "org.freedesktop.DBus.Properties";
 const PROMPT_INTERFACE: &str = "org.freedesktop.Secret.Prompt";
 /// The path that means "no object" in the specification.
 const NO_OBJECT_PATH: &str = "/";
+
+const SERVICE: (&str, &str) = (SERVICE_PATH, SERVICE_INTERFACE);
+
+/// A prompt that is dismissed sooner than this was never shown to a user.
+const MIN_DISMISS_TIME: Duration = Duration::from_millis(400);
 
 /// Returns whether an unlock prompt can be shown to the user.
 pub(in crate::storage::secret_store) fn can_prompt() -> bool {
     crate::platform::environment::has_display()
 }
 
-pub(super) use fast_read::try_fast_read;
-
-pub(super) fn connect() -> keyring_core::Result<Arc<CredentialStore>> {
-    Ok(Store::new()?)
+/// Why a call failed.
+#[derive(Debug)]
+enum CallError {
+    /// The provider or the bus returned an error. The connection is not used again: after the provider
+    /// was restarted every call on an old connection fails.
+    Bus(zbus::Error),
+    /// The call was answered.
+    Store(Error),
 }
 
-/// Sets the title that keyring managers display. It is not an attribute.
-pub(super) fn entry_modifiers(title: &str) -> [(&'static str, &str); 1] {
-    [("label", title)]
-}
-
-pub(super) fn search_entries(
-    store: &CredentialStore,
-    service: &str,
-) -> keyring_core::Result<Vec<Entry>> {
-    store.search(&HashMap::from([("service", service)]))
-}
-
-/// Returns the provider of the service. Shows no unlock prompt.
-pub(in crate::storage::secret_store) fn provider_info() -> Result<ProviderInfo, Error> {
-    let keychain = DefaultCollection::connect()?;
-    let locked = keychain.is_locked().map_err(|error| convert_error(&error))?;
-    let collection = keychain.path.rsplit('/').next().map(str::to_owned);
-    let provider = Provider { program: keychain.provider_program(), collection };
-    Ok(ProviderInfo { provider, locked })
-}
-
-/// Converts a "no access" error for which [`diagnose_access`] found no cause.
-pub(super) fn no_access_error(_cause: &(dyn std::error::Error + 'static)) -> Error {
-    Error::Locked
-}
-
-/// Converts an error that has no known cause.
-pub(super) fn platform_error(cause: &(dyn std::error::Error + 'static)) -> Error {
-    Error::other(&cause.to_string())
-}
-
-/// Returns the reason why the keychain cannot be accessed, or `None` if there is none.
-pub(super) fn diagnose_access() -> Option<Error> {
-    match DefaultCollection::connect() {
-        Err(error) => Some(error),
-        Ok(keychain) => keychain.is_locked().unwrap_or(false).then_some(Error::Locked),
+impl From<zbus::Error> for CallError {
+    fn from(error: zbus::Error) -> Self {
+        Self::Bus(error)
     }
 }
 
-/// Shows the unlock prompt if the default collection is locked.
-pub(super) fn unlock() -> UnlockOutcome {
-    let keychain = match DefaultCollection::connect() {
-        Ok(keychain) => keychain,
-        Err(error) => return UnlockOutcome::Failed(error),
-    };
-    match keychain.is_locked() {
-        Ok(false) => UnlockOutcome::AlreadyUnlocked,
-        Ok(true) => match keychain.unlock() {
-            Ok(()) if matches!(keychain.is_locked(), Ok(false)) => UnlockOutcome::JustUnlocked,
-            Ok(()) | Err(_) => UnlockOutcome::Failed(Error::Locked),
-        },
-        Err(error) => UnlockOutcome::Failed(convert_error(&error)),
+impl From<Error> for CallError {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
     }
 }
 
-/// The default collection, with a D-Bus connection of its own.
-struct DefaultCollection {
-    connection: Connection,
-    path: OwnedObjectPath,
+/// A connection to the keychain, made at the first call and again after an error.
+#[derive(Default)]
+pub(in crate::storage::secret_store) struct Keychain {
+    client: Option<Client>,
 }
 
-impl DefaultCollection {
-    fn connect() -> Result<Self, Error> {
-        let bus = Connection::session().map_err(|_| no_bus_error())?;
-        let service = (SERVICE_PATH, SERVICE_INTERFACE);
-        let collection: OwnedObjectPath =
-            call(&bus, service, "ReadAlias", &"default").map_err(|error| convert_error(&error))?;
-        if collection.as_str() == NO_OBJECT_PATH {
-            return Err(Error::NoDefaultCollection);
+impl Keychain {
+    pub(in crate::storage::secret_store) fn get(
+        &mut self,
+        entry_id: &EntryId,
+    ) -> Result<SecretString, Error> {
+        self.call(async |client| client.get(entry_id).await)
+    }
+
+    pub(in crate::storage::secret_store) fn set(
+        &mut self,
+        entry_id: &EntryId,
+        secret: &SecretString,
+    ) -> Result<(), Error> {
+        self.call(async |client| {
+            match client.find_item(entry_id).await {
+                Ok(item) => {
+                    let secret = client.encrypt(secret).await?;
+                    let item = (item.as_str(), ITEM_INTERFACE);
+                    let () = client.call(item, "SetSecret", &(secret,)).await?;
+                }
+                Err(CallError::Store(Error::NoEntry)) => {
+                    client.create_item(entry_id, secret, true).await?;
+                }
+                Err(error) => return Err(error),
+            }
+            Ok(check_read_back(&client.get(entry_id).await?, secret)?)
+        })
+    }
+
+    /// Stores the secret without ever replacing another one: creates the item, and deletes it again if
+    /// there was one with this name. Fails with [`Error::EntryExists`] if that has another secret.
+    pub(in crate::storage::secret_store) fn create(
+        &mut self,
+        entry_id: &EntryId,
+        secret: &SecretString,
+    ) -> Result<(), Error> {
+        self.call(async |client| {
+            let created = client.create_item(entry_id, secret, false).await?;
+            let items = client.find_items(&entry_attributes(entry_id)).await?;
+            if items == [created.clone()] {
+                return Ok(check_read_back(&client.read_secret(&created).await?, secret)?);
+            }
+            client.delete_item(&created).await?;
+            match client.get(entry_id).await {
+                // The answer to an earlier call was lost.
+                Ok(existing) if check_read_back(&existing, secret).is_ok() => Ok(()),
+                Ok(_) => Err(Error::EntryExists.into()),
+                // The new item could not be found by its name.
+                Err(CallError::Store(Error::NoEntry)) => Err(Error::ReadBackMismatch.into()),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    pub(in crate::storage::secret_store) fn delete(
+        &mut self,
+        entry_id: &EntryId,
+    ) -> Result<(), Error> {
+        self.call(async |client| client.delete_item(&client.find_item(entry_id).await?).await)
+    }
+
+    pub(in crate::storage::secret_store) fn list_accounts(
+        &mut self,
+        service: &str,
+    ) -> Result<Vec<String>, Error> {
+        self.call(async |client| {
+            let mut accounts = BTreeSet::new();
+            for item in client.find_items(&HashMap::from([("service", service)])).await? {
+                let attributes = client.property(&item, ITEM_INTERFACE, "Attributes").await?;
+                let mut attributes: HashMap<String, String> =
+                    attributes.try_into().map_err(zbus::Error::from)?;
+                accounts.extend(attributes.remove("username"));
+            }
+            Ok(accounts.into_iter().collect())
+        })
+    }
+
+    /// Returns the provider of the service. Shows no unlock prompt.
+    pub(in crate::storage::secret_store) fn provider_info(&mut self) -> Result<ProviderInfo, Error> {
+        self.call(async |client| {
+            let collection = client.default_collection().await?;
+            let locked = client.is_locked(&collection).await?;
+            let name = collection.rsplit('/').next().map(str::to_owned);
+            let provider =
+                Provider { program: client.provider_program().await, collection: name };
+            Ok(ProviderInfo { provider, locked })
+        })
+    }
+
+    /// Makes the call, connecting first if there is no connection. A call that fails on an old
+    /// connection is repeated once on a new one. All calls are idempotent.
+    fn call<T>(
+        &mut self,
+        call: impl AsyncFn(&Client) -> Result<T, CallError>,
+    ) -> Result<T, Error> {
+        let started = Instant::now();
+        let was_connected = self.client.is_some();
+        let mut outcome = self.call_once(&call);
+        if was_connected && matches!(outcome, Err(CallError::Bus(_))) {
+            outcome = self.call_once(&call);
         }
-        Ok(Self { connection: bus, path: collection })
+        outcome.map_err(|error| match error {
+            CallError::Bus(error) => classify_failure(convert_error(&error), started.elapsed()),
+            CallError::Store(error) => classify_failure(error, started.elapsed()),
+        })
     }
 
-    fn is_locked(&self) -> zbus::Result<bool> {
-        let locked: OwnedValue = call(
-            &self.connection,
-            (self.path.as_str(), PROPERTIES_INTERFACE),
-            "Get",
-            &(COLLECTION_INTERFACE, "Locked"),
-        )?;
-        Ok(bool::try_from(locked)?)
+    fn call_once<T>(
+        &mut self,
+        call: &impl AsyncFn(&Client) -> Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        let client = match self.client.take() {
+            Some(client) => client,
+            None => zbus::block_on(Client::connect())?,
+        };
+        let outcome = zbus::block_on(async {
+            let run_connection = async {
+                loop {
+                    client.bus.executor().tick().await;
+                }
+            };
+            tokio::select! {
+                outcome = call(&client) => outcome,
+                outcome = run_connection => outcome,
+            }
+        });
+        if !matches!(outcome, Err(CallError::Bus(_))) {
+            self.client = Some(client);
+        }
+        outcome
+    }
+}
+
+/// A D-Bus connection, and its session with the Secret Service once a secret was transferred.
+struct Client {
+    bus: Connection,
+    session: OnceCell<Session>,
+}
+
+impl Client {
+    async fn connect() -> Result<Self, Error> {
+        let connect = async { Builder::session()?.internal_executor(false).build().await };
+        let bus = connect.await.map_err(|_| no_bus_error())?;
+        Ok(Self { bus, session: OnceCell::new() })
+    }
+
+    /// Calls a method of the Secret Service. A proxy would subscribe to signals first, and read all
+    /// properties of a collection, among them a list of its items.
+    async fn call<R: serde::de::DeserializeOwned + Type>(
+        &self,
+        (path, interface): (&str, &str),
+        method: &str,
+        body: &(impl serde::Serialize + DynamicType),
+    ) -> zbus::Result<R> {
+        let reply =
+            self.bus.call_method(Some(SERVICE_BUS_NAME), path, Some(interface), method, body);
+        reply.await?.body().deserialize()
+    }
+
+    async fn property(&self, path: &str, interface: &str, name: &str) -> zbus::Result<OwnedValue> {
+        self.call((path, PROPERTIES_INTERFACE), "Get", &(interface, name)).await
+    }
+
+    /// Returns the encrypted session, which it opens at the first call.
+    async fn session(&self) -> Result<&Session, CallError> {
+        if let Some(session) = self.session.get() {
+            return Ok(session);
+        }
+        let no_session = || Error::other("no encrypted session with the keychain");
+        let key_pair = DhKeyPair::generate().ok_or_else(no_session)?;
+        let args = (SESSION_ALGORITHM, Value::from(key_pair.public_key()));
+        let (peer_public, path): (OwnedValue, OwnedObjectPath) =
+            self.call(SERVICE, "OpenSession", &args).await?;
+        let peer_public = Vec::<u8>::try_from(peer_public).map_err(zbus::Error::from)?;
+        let key = key_pair.derive_session_key(&peer_public).ok_or_else(no_session)?;
+        Ok(self.session.get_or_init(|| Session::new(path, key)))
+    }
+
+    async fn get(&self, entry_id: &EntryId) -> Result<SecretString, CallError> {
+        // Neither depends on the other, so they are sent together.
+        let (item, session) = tokio::join!(self.find_item(entry_id), self.session());
+        let item = item?;
+        session?;
+        self.read_secret(&item).await
+    }
+
+    async fn read_secret(&self, item: &str) -> Result<SecretString, CallError> {
+        let session = self.session().await?;
+        let (_, iv, value, _): (OwnedObjectPath, Vec<u8>, Vec<u8>, String) =
+            self.call((item, ITEM_INTERFACE), "GetSecret", &session.path).await?;
+        Ok(session.decrypt(&iv, &value)?)
+    }
+
+    /// Returns the secret as the specification wants it: session, initialisation vector, value, type.
+    async fn encrypt(
+        &self,
+        secret: &SecretString,
+    ) -> Result<(OwnedObjectPath, Vec<u8>, Vec<u8>, &'static str), CallError> {
+        let session = self.session().await?;
+        #[expect(clippy::disallowed_methods, reason = "writes the secret to the keychain")]
+        let (iv, value) = session.encrypt(secret.expose_secret())?;
+        Ok((session.path.clone(), iv, value, "application/octet-stream"))
+    }
+
+    /// Returns the one item of the entry.
+    async fn find_item(&self, entry_id: &EntryId) -> Result<OwnedObjectPath, CallError> {
+        let mut items = self.find_items(&entry_attributes(entry_id)).await?;
+        match (items.pop(), items.len()) {
+            (None, _) => Err(Error::NoEntry.into()),
+            (Some(item), 0) => Ok(item),
+            (Some(_), others) => Err(Error::Ambiguous(others + 1).into()),
+        }
+    }
+
+    /// Returns the items with these attributes. Unlocks them, and the keychain if it shows none, since
+    /// some providers report no items while they are locked.
+    async fn find_items(
+        &self,
+        attributes: &HashMap<&str, &str>,
+    ) -> Result<Vec<OwnedObjectPath>, CallError> {
+        type Found = (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>);
+        let (mut items, mut locked): Found =
+            self.call(SERVICE, "SearchItems", attributes).await?;
+        if items.is_empty() && locked.is_empty() {
+            let (_, was_locked) = self.unlock_collection().await?;
+            if was_locked {
+                (items, locked) = self.call(SERVICE, "SearchItems", attributes).await?;
+            }
+        }
+        if !locked.is_empty() {
+            self.unlock(&locked).await?;
+            items.append(&mut locked);
+        }
+        Ok(items)
+    }
+
+    /// Creates an item. With `replace` it replaces one that has the same name.
+    async fn create_item(
+        &self,
+        entry_id: &EntryId,
+        secret: &SecretString,
+        replace: bool,
+    ) -> Result<OwnedObjectPath, CallError> {
+        // The title is what keyring managers display.
+        let title = format!("Keywright: {}", entry_id.account);
+        let properties = HashMap::from([
+            ("org.freedesktop.Secret.Item.Label", Value::from(title)),
+            ("org.freedesktop.Secret.Item.Attributes", Value::from(entry_attributes(entry_id))),
+        ]);
+        let args = (properties, self.encrypt(secret).await?, replace);
+        let create = async |collection: &str| {
+            self.call((collection, COLLECTION_INTERFACE), "CreateItem", &args).await
+        };
+        let created: (OwnedObjectPath, OwnedObjectPath) =
+            match create(DEFAULT_COLLECTION_PATH).await {
+                // It is locked, or there is none.
+                Err(zbus::Error::MethodError(..)) => {
+                    let (collection, _) = self.unlock_collection().await?;
+                    create(&collection).await?
+                }
+                created => created?,
+            };
+        let (item, prompt) = created;
+        if item.as_str() != NO_OBJECT_PATH {
+            return Ok(item);
+        }
+        let item = self.show_prompt(&prompt).await?;
+        Ok(item.try_into().map_err(zbus::Error::from)?)
+    }
+
+    async fn delete_item(&self, item: &str) -> Result<(), CallError> {
+        let prompt: OwnedObjectPath = self.call((item, ITEM_INTERFACE), "Delete", &()).await?;
+        if prompt.as_str() != NO_OBJECT_PATH {
+            self.show_prompt(&prompt).await?;
+        }
+        Ok(())
+    }
+
+    async fn default_collection(&self) -> Result<OwnedObjectPath, CallError> {
+        let collection: OwnedObjectPath = self.call(SERVICE, "ReadAlias", &"default").await?;
+        if collection.as_str() == NO_OBJECT_PATH {
+            return Err(Error::NoDefaultCollection.into());
+        }
+        Ok(collection)
+    }
+
+    async fn is_locked(&self, collection: &str) -> zbus::Result<bool> {
+        Ok(self.property(collection, COLLECTION_INTERFACE, "Locked").await?.try_into()?)
+    }
+
+    /// Unlocks the default collection. Returns it, and whether it was locked.
+    async fn unlock_collection(&self) -> Result<(OwnedObjectPath, bool), CallError> {
+        let collection = self.default_collection().await?;
+        let was_locked = self.is_locked(&collection).await?;
+        if was_locked {
+            self.unlock(std::slice::from_ref(&collection)).await?;
+            if self.is_locked(&collection).await? {
+                return Err(Error::Locked.into());
+            }
+        }
+        Ok((collection, was_locked))
+    }
+
+    /// Unlocks a collection or items, with a prompt if the provider needs one.
+    async fn unlock(&self, objects: &[OwnedObjectPath]) -> Result<(), CallError> {
+        let (_, prompt): (Vec<OwnedObjectPath>, OwnedObjectPath) =
+            self.call(SERVICE, "Unlock", &(objects,)).await?;
+        if prompt.as_str() == NO_OBJECT_PATH {
+            return Ok(());
+        }
+        match self.show_prompt(&prompt).await {
+            Ok(_) => Ok(()),
+            // The provider cannot show it.
+            Err(CallError::Bus(zbus::Error::MethodError(..))) => Err(Error::Locked.into()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Shows a prompt and waits for its result. Fails with [`Error::Locked`] if it is dismissed.
+    async fn show_prompt(&self, prompt: &str) -> Result<OwnedValue, CallError> {
+        let prompt =
+            zbus::Proxy::new(&self.bus, SERVICE_BUS_NAME, prompt, PROMPT_INTERFACE).await?;
+        let mut completed = prompt.receive_signal("Completed").await?;
+        let () = prompt.call("Prompt", &("",)).await?;
+        let Some(signal) = completed.next().await else { return Err(Error::Locked.into()) };
+        let (is_dismissed, result): (bool, OwnedValue) = signal.body().deserialize()?;
+        if is_dismissed { Err(Error::Locked.into()) } else { Ok(result) }
     }
 
     /// Returns the program name of the provider, if `/proc` shows it.
-    fn provider_program(&self) -> Option<String> {
-        let pid: u32 = Proxy::new(&self.connection, DBUS_NAME, "/org/freedesktop/DBus", DBUS_NAME)
-            .and_then(|bus| bus.call("GetConnectionUnixProcessID", &(SERVICE_BUS_NAME,)))
-            .ok()?;
+    async fn provider_program(&self) -> Option<String> {
+        let bus_path = "/org/freedesktop/DBus";
+        let method = "GetConnectionUnixProcessID";
+        let reply = self.bus.call_method(
+            Some(DBUS_NAME),
+            bus_path,
+            Some(DBUS_NAME),
+            method,
+            &SERVICE_BUS_NAME,
+        );
+        let pid: u32 = reply.await.ok()?.body().deserialize().ok()?;
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let program = String::from_utf8_lossy(line.split(|byte| *byte == 0).next()?).into_owned();
         Some(program.rsplit('/').next()?.to_owned()).filter(|name| !name.is_empty())
     }
-
-    fn unlock(&self) -> zbus::Result<()> {
-        let (_, prompt): (Vec<OwnedObjectPath>, OwnedObjectPath) =
-            Proxy::new(&self.connection, SERVICE_BUS_NAME, SERVICE_PATH, SERVICE_INTERFACE)?
-                .call("Unlock", &(vec![&self.path],))?;
-        if prompt.as_str() == NO_OBJECT_PATH {
-            return Ok(());
-        }
-        let prompt = Proxy::new(&self.connection, SERVICE_BUS_NAME, prompt, PROMPT_INTERFACE)?;
-        let mut completed = prompt.receive_signal("Completed")?;
-        let _: () = prompt.call("Prompt", &("",))?;
-        if let Some(signal) = completed.next() {
-            let _: (bool, OwnedValue) = signal.body().deserialize()?;
-        }
-        Ok(())
-    }
 }
 
-/// Calls a method of the Secret Service. A proxy would subscribe to signals first, and read all
-/// properties of a collection, among them a list of its entries.
-fn call<R: serde::de::DeserializeOwned + Type>(
-    bus: &Connection,
-    (path, interface): (&str, &str),
-    method: &str,
-    body: &(impl serde::Serialize + DynamicType),
-) -> zbus::Result<R> {
-    let reply = bus.call_method(Some(SERVICE_BUS_NAME), path, Some(interface), method, body)?;
-    reply.body().deserialize()
+fn entry_attributes(entry_id: &EntryId) -> HashMap<&str, &str> {
+    HashMap::from([
+        ("service", entry_id.service.as_str()),
+        ("username", entry_id.account.as_str()),
+    ])
+}
+
+/// Tells a dismissed unlock prompt from a locked keychain by how long the call took.
+fn classify_failure(error: Error, elapsed: Duration) -> Error {
+    match error {
+        Error::Locked if can_prompt() && elapsed > MIN_DISMISS_TIME => Error::PromptDismissed,
+        other => other,
+    }
 }
 
 /// Returns the error for a session bus that cannot be reached: none is known, or the variable is stale.
@@ -174,6 +444,7 @@ fn no_bus_error() -> Error {
 fn convert_error(error: &zbus::Error) -> Error {
     match error {
         zbus::Error::MethodError(name, _, _) => match name.as_str() {
+            "org.freedesktop.Secret.Error.IsLocked" => Error::Locked,
             "org.freedesktop.DBus.Error.ServiceUnknown"
             | "org.freedesktop.DBus.Error.NameHasNoOwner" => Error::NoProvider,
             // The provider did not start, or it exited during the call.
