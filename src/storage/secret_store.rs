@@ -259,9 +259,7 @@ impl SecretStore {
     /// Returns the provider of the store and whether it is locked. Shows no unlock prompt.
     pub fn provider_info(&self, timeout: Duration) -> Result<ProviderInfo, Error> {
         match &self.0 {
-            Backend::Keychain(worker) => {
-                call_keychain(worker, timeout, Keychain::provider_info)
-            }
+            Backend::Keychain(worker) => call_keychain(worker, timeout, Keychain::provider_info),
             Backend::File { .. } | Backend::Memory(_) | Backend::Bao(_) | Backend::Exec(_) => {
                 Ok(ProviderInfo { provider: Provider::default(), locked: false })
             }

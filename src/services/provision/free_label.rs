@@ -23,12 +23,11 @@ pub(super) async fn store_under_free_label(
             )
         });
         let (entry_id, secret) = (services.entry_id(label.as_str()), to_secret_string(key));
-        let create = move |store: &SecretStore, timeout| {
-            match store.create(&entry_id, &secret, timeout) {
+        let create =
+            move |store: &SecretStore, timeout| match store.create(&entry_id, &secret, timeout) {
                 Err(Error::EntryExists) => store.get(&entry_id, timeout).map(Some),
                 created => created.map(|()| None),
-            }
-        };
+            };
         match services.call_secret_store(create).await {
             Ok(None) => {}
             // A previous attempt already stored this key.

@@ -89,7 +89,9 @@ impl Keychain {
 
     /// The system itself is the provider.
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as on Linux")]
-    pub(in crate::storage::secret_store) fn provider_info(&mut self) -> Result<ProviderInfo, Error> {
+    pub(in crate::storage::secret_store) fn provider_info(
+        &mut self,
+    ) -> Result<ProviderInfo, Error> {
         Ok(ProviderInfo { provider: Provider::default(), locked: false })
     }
 

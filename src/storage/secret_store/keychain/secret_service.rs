@@ -147,23 +147,21 @@ impl Keychain {
     }
 
     /// Returns the provider of the service. Shows no unlock prompt.
-    pub(in crate::storage::secret_store) fn provider_info(&mut self) -> Result<ProviderInfo, Error> {
+    pub(in crate::storage::secret_store) fn provider_info(
+        &mut self,
+    ) -> Result<ProviderInfo, Error> {
         self.call(async |client| {
             let collection = client.default_collection().await?;
             let locked = client.is_locked(&collection).await?;
             let name = collection.rsplit('/').next().map(str::to_owned);
-            let provider =
-                Provider { program: client.provider_program().await, collection: name };
+            let provider = Provider { program: client.provider_program().await, collection: name };
             Ok(ProviderInfo { provider, locked })
         })
     }
 
     /// Makes the call, connecting first if there is no connection. A call that fails on an old
     /// connection is repeated once on a new one. All calls are idempotent.
-    fn call<T>(
-        &mut self,
-        call: impl AsyncFn(&Client) -> Result<T, CallError>,
-    ) -> Result<T, Error> {
+    fn call<T>(&mut self, call: impl AsyncFn(&Client) -> Result<T, CallError>) -> Result<T, Error> {
         let started = Instant::now();
         let was_connected = self.client.is_some();
         let mut outcome = self.call_once(&call);
@@ -290,8 +288,7 @@ impl Client {
         attributes: &HashMap<&str, &str>,
     ) -> Result<Vec<OwnedObjectPath>, CallError> {
         type Found = (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>);
-        let (mut items, mut locked): Found =
-            self.call(SERVICE, "SearchItems", attributes).await?;
+        let (mut items, mut locked): Found = self.call(SERVICE, "SearchItems", attributes).await?;
         if items.is_empty() && locked.is_empty() {
             let (_, was_locked) = self.unlock_collection().await?;
             if was_locked {
@@ -417,10 +414,7 @@ impl Client {
 }
 
 fn entry_attributes(entry_id: &EntryId) -> HashMap<&str, &str> {
-    HashMap::from([
-        ("service", entry_id.service.as_str()),
-        ("username", entry_id.account.as_str()),
-    ])
+    HashMap::from([("service", entry_id.service.as_str()), ("username", entry_id.account.as_str())])
 }
 
 /// Tells a dismissed unlock prompt from a locked keychain by how long the call took.
