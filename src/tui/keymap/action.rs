@@ -139,12 +139,6 @@ impl Action {
         self
     }
 
-    /// Lists it with the rows of the table, in the help only.
-    pub(super) const fn in_table(mut self) -> Self {
-        self.group = Group::Table;
-        self.help_only()
-    }
-
     /// Returns the description for the help.
     pub const fn help_text(&self) -> &'static str {
         if self.long_description.is_empty() { self.description } else { self.long_description }
