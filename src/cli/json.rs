@@ -177,8 +177,6 @@ pub fn is_json_requested(args: impl IntoIterator<Item = OsString>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::domain::{KeyInfo, Reported};
 
@@ -186,21 +184,13 @@ mod tests {
     fn limit_remaining_is_null_after_a_reset_until_the_next_check() {
         let at = |text: &str| -> Timestamp { text.parse().unwrap() };
         let checked_at = at("2026-11-24T12:00:00Z");
-        let key = ApiKey::from(String::from("x"));
-        let mut stored_key = StoredKey::new(
-            "ci".parse().unwrap(),
-            &key,
-            String::new(),
-            StoreKind::Keychain,
-            checked_at,
-        );
-        stored_key.checked_at = Some(checked_at);
-        stored_key.info = Some(Arc::new(KeyInfo {
+        let info = KeyInfo {
             limit: Reported::Value(10.0),
             limit_remaining: Some(0.0),
             limit_reset: Reported::Value(crate::domain::ResetInterval::Daily),
             ..KeyInfo::default()
-        }));
+        };
+        let stored_key = StoredKey::sample("ci", checked_at).with_check(checked_at, info);
         let json = |now: &str| key_to_json(&stored_key, at(now));
         let before = json("2026-11-24T23:59:59Z");
         assert_eq!(

@@ -152,15 +152,13 @@ fn split_outcomes(outcomes: Vec<ProvisioningOutcome>) -> (Vec<StoredKey>, Vec<Us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ApiKey, ErrorKind, StoreKind};
+    use crate::domain::{ApiKey, ErrorKind};
 
     #[test]
     fn every_lost_key_has_an_error_that_names_its_page() {
         let lost = |label: &str| {
             let key = ApiKey::from(label.to_owned());
-            let (server, at) = ("https://openrouter.ai".into(), jiff::Timestamp::UNIX_EPOCH);
-            let entry =
-                StoredKey::new(label.parse().unwrap(), &key, server, StoreKind::Keychain, at);
+            let entry = StoredKey::sample(label, jiff::Timestamp::UNIX_EPOCH);
             let error =
                 UserError::new(ErrorKind::SecretStore, "the keychain is locked", "unlock it");
             ProvisioningOutcome::NotStored { entry, key, error }
@@ -177,14 +175,7 @@ mod tests {
     #[test]
     fn the_error_says_where_the_new_key_is_and_that_no_second_one_is_created() {
         let error = keys::Error::NotInInventory("x".parse().unwrap()).to_user_error();
-        let key = ApiKey::from(String::from("k"));
-        let new = StoredKey::new(
-            "x (new)".parse().unwrap(),
-            &key,
-            "s".into(),
-            StoreKind::Keychain,
-            jiff::Timestamp::UNIX_EPOCH,
-        );
+        let new = StoredKey::sample("x (new)", jiff::Timestamp::UNIX_EPOCH);
         let error = label_not_moved_error(&new, error, "rotate again, which creates no second key");
         assert!(error.meaning.contains("'x (new)'"), "{error:?}");
         assert!(error.advice.contains("no second key"), "{error:?}");

@@ -184,8 +184,6 @@ fn last_use(key: &StoredKey, samples: &[UsageSample]) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::domain::KeyInfo;
 
@@ -196,19 +194,13 @@ mod tests {
     }
 
     fn key(remaining: f64, expires_at: Option<&str>) -> StoredKey {
-        let mut key: StoredKey = serde_json::from_value(serde_json::json!({
-            "label": "x", "hash": "", "masked": "", "server": "", "store": "os",
-            "created_at": "2026-09-01T00:00:00Z",
-        }))
-        .unwrap();
-        key.checked_at = Some(at(NOW));
-        key.info = Some(Arc::new(KeyInfo {
+        let info = KeyInfo {
             limit: Some(10.0).into(),
             limit_remaining: Some(remaining),
             expires_at: expires_at.map(at).into(),
             ..KeyInfo::default()
-        }));
-        key
+        };
+        StoredKey::sample("x", at("2026-09-01T00:00:00Z")).with_check(at(NOW), info)
     }
 
     fn find(key: &StoredKey, below: Option<&str>, idle_days: Option<i64>) -> Vec<Condition> {

@@ -247,14 +247,8 @@ mod tests {
     }
 
     fn key(budgets: &[Value]) -> StoredKey {
-        let mut key: StoredKey = serde_json::from_value(json!({
-            "label": "x", "hash": "", "masked": "", "server": "", "store": "os",
-            "created_at": "2026-11-01T00:00:00Z",
-        }))
-        .unwrap();
-        key.checked_at = Some(at("2026-11-24T12:00:00Z"));
         let budgets: Vec<_> = budgets.iter().filter_map(Budget::from_json).collect();
-        key.info = Some(Arc::new(KeyInfo {
+        let info = KeyInfo {
             limit: Some(10.0).into(),
             limit_remaining: Some(9.0),
             limit_reset: Reported::None,
@@ -262,8 +256,9 @@ mod tests {
             effective_budget: budgets.first().cloned(),
             budgets,
             ..KeyInfo::default()
-        }));
-        key
+        };
+        let key = StoredKey::sample("x", at("2026-11-01T00:00:00Z"));
+        key.with_check(at("2026-11-24T12:00:00Z"), info)
     }
 
     #[test]

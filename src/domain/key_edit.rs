@@ -286,7 +286,7 @@ impl KeyEdit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ApiKey, KeyInfo, StoreKind};
+    use crate::domain::KeyInfo;
 
     fn current(limit: Option<f64>, reset: Option<ResetInterval>) -> EditableKey {
         EditableKey {
@@ -310,8 +310,7 @@ mod tests {
     }
 
     fn stored_key() -> StoredKey {
-        let (key, at) = (ApiKey::from(String::from("k")), jiff::Timestamp::UNIX_EPOCH);
-        StoredKey::new("ci".parse().unwrap(), &key, "s".into(), StoreKind::Keychain, at)
+        StoredKey::sample("ci", jiff::Timestamp::UNIX_EPOCH)
     }
 
     fn diff(edit: &KeyEdit, current: &EditableKey) -> Result<Vec<String>, String> {

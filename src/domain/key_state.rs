@@ -254,19 +254,14 @@ mod tests {
 
     /// Returns a key checked on a Tuesday at noon.
     fn key(limit: Option<f64>, remaining: Option<f64>, reset: Option<&str>) -> StoredKey {
-        let mut stored_key: StoredKey = serde_json::from_value(serde_json::json!({
-            "label": "x", "hash": "", "masked": "", "server": "", "store": "os",
-            "created_at": "2026-11-01T00:00:00Z",
-        }))
-        .unwrap();
-        stored_key.checked_at = Some(at("2026-11-24T12:00:00Z"));
-        stored_key.info = Some(Arc::new(KeyInfo {
+        let info = KeyInfo {
             limit: limit.into(),
             limit_remaining: remaining,
             limit_reset: reset.and_then(|reset| ResetInterval::parse(reset).ok()?).into(),
             ..KeyInfo::default()
-        }));
-        stored_key
+        };
+        let key = StoredKey::sample("x", at("2026-11-01T00:00:00Z"));
+        key.with_check(at("2026-11-24T12:00:00Z"), info)
     }
 
     #[test]

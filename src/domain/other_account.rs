@@ -121,14 +121,10 @@ pub fn mark_other_accounts(keys: &mut [StoredKey]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ApiKey, StoreKind};
 
     fn key(label: &str, user: Option<&str>, second: i64) -> StoredKey {
-        let secret = ApiKey::from(label.to_owned());
         let at = Timestamp::from_second(second).unwrap();
-        let label = label.parse().unwrap();
-        let key = StoredKey::new(label, &secret, "s".into(), StoreKind::Memory, at);
-        StoredKey { user_id: user.map(String::from), ..key }
+        StoredKey { user_id: user.map(String::from), ..StoredKey::sample(label, at) }
     }
 
     fn marked(keys: &[StoredKey]) -> Vec<&str> {

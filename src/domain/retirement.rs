@@ -80,24 +80,16 @@ pub fn retirement_status(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ApiKey, Retirement, StoreKind};
+    use crate::domain::Retirement;
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
     }
 
     fn replaced_key(unused_for: u64) -> StoredKey {
-        let key = ApiKey::from(String::from("x"));
-        let mut stored_key = StoredKey::new(
-            "x (old)".parse().unwrap(),
-            &key,
-            "s".into(),
-            StoreKind::Keychain,
-            at(-999),
-        );
-        stored_key.retirement =
+        let retirement =
             Some(Retirement { replaced_at: at(0), unused_for, revoke_when_unused: false });
-        stored_key
+        StoredKey { retirement, ..StoredKey::sample("x (old)", at(-999)) }
     }
 
     #[test]

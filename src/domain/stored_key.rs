@@ -126,6 +126,20 @@ pub struct StoredKey {
     pub unknown_fields: serde_json::Map<String, serde_json::Value>,
 }
 
+#[cfg(test)]
+impl StoredKey {
+    /// Returns a key of the server `s` in the keychain, whose text is its label.
+    pub(crate) fn sample(label: &str, created_at: Timestamp) -> Self {
+        let (key, store) = (ApiKey::from(label.to_owned()), StoreKind::Keychain);
+        Self::new(label.parse().unwrap(), &key, "s".into(), store, created_at)
+    }
+
+    /// Sets the last successful check.
+    pub(crate) fn with_check(self, at: Timestamp, info: KeyInfo) -> Self {
+        Self { checked_at: Some(at), info: Some(Arc::new(info)), ..self }
+    }
+}
+
 impl StoredKey {
     /// Returns the entry of a key that was just received or imported.
     pub fn new(

@@ -131,11 +131,7 @@ mod tests {
     use super::*;
 
     fn key(hash: &str) -> StoredKey {
-        serde_json::from_value(serde_json::json!({
-            "label": hash, "hash": hash, "masked": "", "server": "", "store": "os",
-            "created_at": "2026-11-01T00:00:00Z",
-        }))
-        .unwrap()
+        StoredKey { hash: hash.into(), ..StoredKey::sample(hash, Timestamp::UNIX_EPOCH) }
     }
 
     /// Returns label and condition of each change; `ok` where attention is no longer needed.

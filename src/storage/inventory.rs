@@ -257,12 +257,9 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::domain::{ApiKey, StoreKind};
 
     fn key(label: &str) -> StoredKey {
-        let secret = ApiKey::from(String::from(label));
-        let label = label.parse().unwrap();
-        StoredKey::new(label, &secret, "s".into(), StoreKind::Keychain, Timestamp::UNIX_EPOCH)
+        StoredKey::sample(label, Timestamp::UNIX_EPOCH)
     }
 
     fn labels(location: &StoreLocation) -> Vec<String> {

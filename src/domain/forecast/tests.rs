@@ -39,19 +39,13 @@ fn spending(
 
 /// Returns a key checked at `now`.
 fn key(now: Timestamp, limit: Option<f64>, remaining: f64, reset: Option<&str>) -> StoredKey {
-    let mut stored_key: StoredKey = serde_json::from_value(serde_json::json!({
-        "label": "x", "hash": "", "masked": "", "server": "", "store": "os",
-        "created_at": "2026-01-01T00:00:00Z",
-    }))
-    .unwrap();
-    stored_key.checked_at = Some(now);
-    stored_key.info = Some(Arc::new(KeyInfo {
+    let info = KeyInfo {
         limit: limit.into(),
         limit_remaining: limit.map(|_| remaining),
         limit_reset: reset.and_then(|reset| ResetInterval::parse(reset).ok()?).into(),
         ..KeyInfo::default()
-    }));
-    stored_key
+    };
+    StoredKey::sample("x", at("2026-01-01T00:00:00Z")).with_check(now, info)
 }
 
 /// Forecasts from samples alone.

@@ -237,18 +237,7 @@ pub fn find_in_other_profiles(services: &ServiceContext) -> ProfileCopies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ApiKey, StoreKind};
-
-    fn stored_key(label: &str) -> Option<StoredKey> {
-        let key = ApiKey::from(label.to_owned());
-        Some(StoredKey::new(
-            label.parse().ok()?,
-            &key,
-            "s".into(),
-            StoreKind::Keychain,
-            Timestamp::UNIX_EPOCH,
-        ))
-    }
+    use crate::domain::ApiKey;
 
     fn account_key(label: &str) -> AccountKey {
         AccountKey { hash: ApiKey::from(label.to_owned()).hash(), ..AccountKey::default() }
@@ -256,7 +245,7 @@ mod tests {
 
     #[test]
     fn keys_are_joined_by_their_hash_and_none_appears_twice() {
-        let (a, b) = (stored_key("a").unwrap(), stored_key("b").unwrap());
+        let [a, b] = ["a", "b"].map(|label| StoredKey::sample(label, Timestamp::UNIX_EPOCH));
         let joined = join_by_hash(
             vec![b.clone(), a.clone()],
             vec![account_key("c"), account_key("a"), account_key("c")],

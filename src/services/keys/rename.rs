@@ -184,13 +184,9 @@ mod tests {
     fn no_other_process_stores_a_key_until_the_old_entry_is_deleted() {
         let (location, server) = (StoreLocation::in_memory(), "https://example.com");
         let key = ApiKey::from("sk-or-v1-0".to_owned());
-        let old = StoredKey::new(
-            "ci".parse().unwrap(),
-            &key,
-            server.into(),
-            StoreKind::Memory,
-            jiff::Timestamp::UNIX_EPOCH,
-        );
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let label = "ci".parse().unwrap();
+        let old = StoredKey::new(label, &key, server.into(), StoreKind::Memory, now);
         inventory::upsert_keys(&location, vec![old.clone()]).unwrap();
         let deletions = Arc::new(AtomicUsize::new(0));
         let (seen, locks) = (deletions.clone(), location.clone());

@@ -208,7 +208,6 @@ fn resolve_expiry(request: &KeyRequest, stored: &StoredKey) -> Option<jiff::Time
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ApiKey, StoreKind};
 
     fn at(text: &str) -> jiff::Timestamp {
         text.parse().unwrap()
@@ -228,17 +227,8 @@ mod tests {
     }
 
     fn stored_key(request: &KeyRequest, created_at: &str) -> StoredKey {
-        let key = ApiKey::from(String::from("k"));
-        StoredKey {
-            requested: RequestedPolicy::from(request),
-            ..StoredKey::new(
-                "ci".parse().unwrap(),
-                &key,
-                "s".into(),
-                StoreKind::Keychain,
-                at(created_at),
-            )
-        }
+        let requested = RequestedPolicy::from(request);
+        StoredKey { requested, ..StoredKey::sample("ci", at(created_at)) }
     }
 
     fn differences(plan: &KeyRequest, stored: &StoredKey) -> Vec<String> {

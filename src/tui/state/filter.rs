@@ -220,12 +220,10 @@ fn is_subsequence(word: &str, label: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{ApiKey, CheckResult, KeyInfo, StoreKind};
+    use crate::domain::KeyInfo;
 
     fn now() -> Timestamp {
         "2026-11-24T12:00:00Z".parse().unwrap()
@@ -233,12 +231,8 @@ mod tests {
 
     /// Returns a key with a limit of $10 that expires after some days.
     fn key(label: &str, left: f64, days: Option<i64>) -> StoredKey {
-        let secret = ApiKey::from(String::from(label));
-        let parsed = label.parse().unwrap();
         // Of a short lifetime only the last quarter counts as expiring.
         let created_at = now() - SignedDuration::from_hours(24 * 90);
-        let mut key =
-            StoredKey::new(parsed, &secret, String::new(), StoreKind::Keychain, created_at);
         let expires_at = days.map(|days| now() + SignedDuration::from_hours(24 * days)).into();
         let info = KeyInfo {
             limit: Some(10.0).into(),
@@ -248,8 +242,7 @@ mod tests {
             workspace_id: Some("0DF9E665-aaaa".into()),
             ..KeyInfo::default()
         };
-        key.record_check(&CheckResult::Valid(Arc::new(info)), now());
-        key
+        StoredKey::sample(label, created_at).with_check(now(), info)
     }
 
     fn matching(filter: &str) -> Vec<String> {

@@ -125,28 +125,19 @@ pub fn spent_share(key: &StoredKey, now: Timestamp) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::domain::{ApiKey, CheckResult, KeyInfo, StoreKind};
+    use crate::domain::KeyInfo;
     use crate::tui::state::{AppContext, Model};
 
     #[test]
     fn warnings_have_the_order_of_the_list_sorted_by_state() {
         let now: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
         let key = |label: &str, expires_at: &str| {
-            let secret = ApiKey::from(String::from(label));
-            let label = label.parse().unwrap();
             // Of a short lifetime only the last quarter counts as expiring.
             let created_at = now - jiff::SignedDuration::from_hours(24 * 90);
-            let mut key =
-                StoredKey::new(label, &secret, String::new(), StoreKind::Keychain, created_at);
             let expires_at = expires_at.parse::<Timestamp>().ok().into();
-            key.record_check(
-                &CheckResult::Valid(Arc::new(KeyInfo { expires_at, ..KeyInfo::default() })),
-                now,
-            );
-            key
+            let info = KeyInfo { expires_at, ..KeyInfo::default() };
+            StoredKey::sample(label, created_at).with_check(now, info)
         };
         let keys = vec![
             key("active", "never"),
