@@ -2,8 +2,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::Span;
-use aho_corasick::packed::Searcher;
+use memchr::memmem::Finder;
 
 use super::Encoding;
 use crate::domain::{KEY_PREFIX, MAX_KEY_BYTES, match_key};
@@ -53,20 +52,45 @@ const PATTERNS: &[(&[u8], Form)] = &[
 /// Length of the longest pattern, in bytes.
 pub(super) const LONGEST_PATTERN: usize = 22;
 
-/// Compares 16 or 32 bytes at once. `None` on a processor without SSSE3 or NEON.
-static SEARCHER: LazyLock<Option<Searcher>> =
-    LazyLock::new(|| Searcher::new(PATTERNS.iter().map(|(pattern, _)| pattern)));
+/// Start of every pattern that has no search of its own.
+const COMMON_START: &[u8] = b"sk";
 
-/// Returns the offset of the first pattern at or after `from`, and its number.
-pub(super) fn find_pattern(text: &[u8], from: usize) -> Option<(usize, usize)> {
-    let Some(searcher) = &*SEARCHER else { return find_pattern_slowly(text, from) };
-    let found = searcher.find_in(text, Span { start: from, end: text.len() })?;
-    Some((found.start(), found.pattern().as_usize()))
+/// Number of searches: one for the common start, one for each of the other patterns.
+const SEARCHES: usize = 8;
+
+static FINDERS: LazyLock<[Finder<'static>; SEARCHES]> = LazyLock::new(|| {
+    let mut others =
+        PATTERNS.iter().map(|(pattern, _)| *pattern).filter(|text| !text.starts_with(COMMON_START));
+    std::array::from_fn(|_| Finder::new(others.next().unwrap_or(COMMON_START)))
+});
+
+/// Finds the patterns in a block of text, each search running only as far as its next match.
+pub(super) struct PatternSearch<'a> {
+    text: &'a [u8],
+    /// The next match of each search: its offset and the number of the pattern.
+    next: [Option<(usize, usize)>; SEARCHES],
 }
 
-/// Does the same byte by byte.
-fn find_pattern_slowly(text: &[u8], from: usize) -> Option<(usize, usize)> {
-    (from..text.len()).find_map(|start| {
+impl<'a> PatternSearch<'a> {
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self { text, next: std::array::from_fn(|search| find_pattern(search, text, 0)) }
+    }
+
+    /// Returns the offset of the first pattern at or after `from`, and its number. `from` must not
+    /// decrease between calls.
+    pub(super) fn find_from(&mut self, from: usize) -> Option<(usize, usize)> {
+        for (search, next) in self.next.iter_mut().enumerate() {
+            if next.is_some_and(|(start, _)| start < from) {
+                *next = find_pattern(search, self.text, from);
+            }
+        }
+        self.next.iter().flatten().min().copied()
+    }
+}
+
+fn find_pattern(search: usize, text: &[u8], from: usize) -> Option<(usize, usize)> {
+    FINDERS[search].find_iter(text.get(from..)?).find_map(|offset| {
+        let start = from + offset;
         let number = PATTERNS.iter().position(|(pattern, _)| text[start..].starts_with(pattern))?;
         Some((start, number))
     })
@@ -182,7 +206,7 @@ mod tests {
 
     /// Returns the first key in `text`.
     fn find_key(text: &[u8]) -> Option<(String, Encoding)> {
-        let (start, number) = find_pattern(text, 0)?;
+        let (start, number) = PatternSearch::new(text).find_from(0)?;
         let mut buffer = Vec::new();
         let found = decode_key(&text[start..], number, &mut buffer)?;
         Some((found.key.to_owned(), found.encoding))
@@ -235,9 +259,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_searches_find_the_same(
+        fn every_pattern_is_found_wherever_the_search_goes_on(
             parts in prop::collection::vec((0..PATTERNS.len(), 0..30_usize, "[ -~]{0,40}"), 0..6),
-            from in 0..30_usize,
+            steps in prop::collection::vec(0..30_usize, 1..6),
         ) {
             let mut text = Vec::new();
             for (number, length, other) in parts {
@@ -245,9 +269,22 @@ mod tests {
                 text.extend_from_slice(&pattern[..length.min(pattern.len())]);
                 text.extend_from_slice(other.as_bytes());
             }
-            let from = from.min(text.len());
-            prop_assert_eq!(find_pattern(&text, from), find_pattern_slowly(&text, from));
+            let (mut search, mut from) = (PatternSearch::new(&text), 0);
+            for step in steps {
+                from += step;
+                let expected = (from..text.len()).find_map(|start| {
+                    let is_here = |(pattern, _): &(&[u8], Form)| text[start..].starts_with(pattern);
+                    Some((start, PATTERNS.iter().position(is_here)?))
+                });
+                prop_assert_eq!(search.find_from(from), expected);
+            }
         }
+    }
+
+    #[test]
+    fn each_pattern_has_a_search() {
+        let others = PATTERNS.iter().filter(|(pattern, _)| !pattern.starts_with(COMMON_START));
+        assert_eq!(others.count() + 1, SEARCHES);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use memchr::{memchr, memchr_iter};
 use secrecy::zeroize::Zeroize;
 
 use super::Encoding;
-use super::encodings::{LONGEST_PATTERN, LOOKAHEAD, decode_key, find_pattern, pattern_length};
+use super::encodings::{LONGEST_PATTERN, LOOKAHEAD, PatternSearch, decode_key, pattern_length};
 
 /// A NUL in this many bytes at the start makes a file binary.
 const BINARY_SAMPLE_BYTES: usize = 8 * 1024;
@@ -79,8 +79,9 @@ impl KeyScanner {
                 return Ok(format);
             }
             let (mut offset, mut counted) = (0, 0);
+            let mut search = PatternSearch::new(block);
             let rest = loop {
-                let Some((start, number)) = find_pattern(block, offset) else {
+                let Some((start, number)) = search.find_from(offset) else {
                     break filled.saturating_sub(LONGEST_PATTERN - 1).max(offset);
                 };
                 if !last && start + LOOKAHEAD > filled {
