@@ -1,5 +1,7 @@
 //! Writes the changed cells of a frame in few bytes: relative moves, one sequence for a change of
-//! style, and nothing for a frame without changes. ADR 14 has the figures.
+//! style, and nothing for a frame without changes. ADR 15 has the figures.
+
+mod order;
 
 use std::io::{self, Write};
 
@@ -13,6 +15,8 @@ use ratatui::layout::{Position, Size};
 use ratatui::style::{Color, Modifier};
 use secrecy::zeroize::Zeroize;
 use unicode_width::UnicodeWidthStr;
+
+use order::{ChangedCell, order_by_pen};
 
 /// The codes that turn a modifier on.
 const MODIFIER_CODES: [(Modifier, &str); 6] = [
@@ -37,6 +41,12 @@ pub(super) struct FrameBackend<W> {
 /// The longest gap between two changed cells that is written rather than skipped; a longer one takes
 /// more bytes than a move.
 const MAX_WRITTEN_GAP: u16 = 3;
+
+/// Up to this many blank cells are written, because it takes no more bytes than to erase them.
+const MIN_ERASED: u16 = 5;
+
+/// The bytes of most moves within a row.
+const MOVE_LENGTH: u16 = 5;
 
 /// The most rows down that are shorter as line feeds.
 const MAX_LINE_FEEDS: u16 = 3;
@@ -104,6 +114,70 @@ impl<W: Write> FrameBackend<W> {
         if gap == 1 { self.out.write_all(b"\x1b[C") } else { queue!(self.out, MoveRight(gap)) }
     }
 
+    /// Moves to a cell from the position at which the terminal writes next, if that is known.
+    fn move_to(&mut self, (x, y): (u16, u16), place: Option<(u16, u16)>, pen: Pen) -> io::Result<()> {
+        match place {
+            Some(at) if at == (x, y) => Ok(()),
+            Some(at @ (column, row)) if row == y && column < x => self.move_right(at, x, pen),
+            // A row that is close below needs no numbers.
+            Some((_, row)) if (1..=MAX_LINE_FEEDS).contains(&y.saturating_sub(row)) => {
+                self.out.write_all(b"\r")?;
+                self.out.write_all(&b"\n\n\n"[..usize::from(y - row)])?;
+                if x > 0 { self.move_right((0, y), x, pen) } else { Ok(()) }
+            }
+            _ => queue!(self.out, MoveTo(x, y)),
+        }
+    }
+
+    fn is_shown_blank(&self, x: u16, y: u16) -> bool {
+        let cell = self.index_of(x, y).and_then(|index| self.shown.get(index));
+        cell.is_some_and(ShownCell::is_plain_blank)
+    }
+
+    /// Erases the blank cells at the beginning of `cells` if that is shorter than to write them. The
+    /// position stays the same. Returns how many of `cells` are done.
+    fn erase(&mut self, cells: &[ChangedCell<'_>]) -> io::Result<usize> {
+        let Some(&ChangedCell { x: first, y, .. }) = cells.first() else { return Ok(0) };
+        let mut end = first;
+        let mut count = 0;
+        for cell in cells {
+            let is_erased = cell.y == y
+                && cell.is_blank()
+                && Pen::of(cell.cell).looks_like(Pen::default(), true)
+                && (end..cell.x).all(|x| self.is_shown_blank(x, y));
+            if !is_erased {
+                break;
+            }
+            end = cell.x + 1;
+            count += 1;
+        }
+        let columns = u16::try_from(self.columns).unwrap_or(u16::MAX);
+        // The next cell then needs a move.
+        let is_followed = cells.get(count).is_some_and(|next| (next.x, next.y) == (end, y));
+        let length = end - first;
+        if length <= MIN_ERASED + if is_followed { MOVE_LENGTH } else { 0 } {
+            return Ok(0);
+        }
+        if (end..columns).all(|x| self.is_shown_blank(x, y)) {
+            self.out.write_all(b"\x1b[K")?;
+        } else {
+            write!(self.out, "\x1b[{length}X")?;
+        }
+        for x in first..end {
+            self.remember((x, y), ShownCell::BLANK);
+        }
+        Ok(count)
+    }
+
+    /// Returns whether a wide character is on screen where a cell is written.
+    fn touches_wide(&self, cell: &ChangedCell<'_>) -> bool {
+        let is_wide = |x| {
+            let index = self.index_of(x, cell.y);
+            index.and_then(|index| self.shown.get(index)).is_some_and(|shown| shown.is_wide)
+        };
+        is_wide(cell.x) || cell.x.checked_sub(1).is_some_and(is_wide)
+    }
+
     /// Returns how many cells from (`x`, `y`) on must be cleared, because a character of this width
     /// would leave half of a wide character; 0 if it leaves none.
     fn count_halves(&self, (x, y): (u16, u16), width: usize) -> usize {
@@ -150,6 +224,10 @@ impl ShownCell {
         pen: Pen { fg: Color::Reset, bg: Color::Reset, modifiers: Modifier::empty() },
         is_wide: false,
     };
+
+    fn is_plain_blank(&self) -> bool {
+        self.ascii == Some(b' ') && self.pen.looks_like(Pen::default(), true)
+    }
 }
 
 /// The style that the terminal uses for the next cell.
@@ -209,35 +287,39 @@ impl<W: Write> Backend for FrameBackend<W> {
     where
         I: Iterator<Item = (u16, u16, &'a Cell)>,
     {
+        let mut cells: Vec<_> = content
+            .map(|(x, y, cell)| ChangedCell::new(x, y, cell, cell.symbol().width()))
+            .collect();
+        // Beside a wide character, what is written first matters.
+        let is_simple = cells.iter().all(|cell| cell.width == 1 && !self.touches_wide(cell));
+        if is_simple {
+            order_by_pen(&mut cells);
+        }
         let mut pen = Pen::default();
         // The position at which the terminal writes next, if it is known.
         let mut place: Option<(u16, u16)> = None;
-        for (x, y, cell) in content {
-            match place {
-                Some(at) if at == (x, y) => {}
-                Some(at @ (column, row)) if row == y && column < x => {
-                    self.move_right(at, x, pen)?;
-                }
-                // A row that is close below needs no numbers.
-                Some((_, row)) if (1..=MAX_LINE_FEEDS).contains(&y.saturating_sub(row)) => {
-                    self.out.write_all(b"\r")?;
-                    self.out.write_all(&b"\n\n\n"[..usize::from(y - row)])?;
-                    if x > 0 {
-                        self.move_right((0, y), x, pen)?;
-                    }
-                }
-                _ => queue!(self.out, MoveTo(x, y))?,
-            }
+        let mut rest = &cells[..];
+        while let [changed, after @ ..] = rest {
+            let &ChangedCell { x, y, cell, width, .. } = changed;
+            self.move_to((x, y), place, pen)?;
             let next = Pen::of(cell);
-            let symbol = cell.symbol();
-            let width = symbol.width();
-            let halves = self.count_halves((x, y), width);
+            let halves = if is_simple { 0 } else { self.count_halves((x, y), width) };
             if halves > 0 && !next.looks_like(Pen::default(), true) {
                 self.clear_halves((x, y), halves, &mut pen)?;
             }
-            if !pen.looks_like(next, symbol == " ") {
+            if !pen.looks_like(next, changed.is_blank()) {
                 pen.change_to(next, &mut self.out)?;
             }
+            // A terminal may erase in another background than its own one.
+            if is_simple && pen.looks_like(Pen::default(), true) {
+                let erased = self.erase(rest)?;
+                if erased > 0 {
+                    rest = &rest[erased..];
+                    place = Some((x, y));
+                    continue;
+                }
+            }
+            let symbol = cell.symbol();
             self.out.write_all(symbol.as_bytes())?;
             let ascii = <[u8; 1]>::try_from(symbol.as_bytes()).ok().map(|[byte]| byte);
             self.remember((x, y), ShownCell { ascii, pen: next, is_wide: width > 1 });
@@ -247,6 +329,7 @@ impl<W: Write> Backend for FrameBackend<W> {
                 self.remember((x + 1, y), ShownCell { ascii: None, pen: next, is_wide: false });
             }
             place = (width == 1).then_some((x + 1, y));
+            rest = after;
         }
         if pen == Pen::default() { Ok(()) } else { self.out.write_all(b"\x1b[0m") }
     }

@@ -59,7 +59,8 @@ fn changes_lead_to_the_same_screen_as_a_whole_frame() {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         usize::try_from(seed >> 16).unwrap() % below
     };
-    let texts = ["a", "b", " ", " ", "█", "é", "日"];
+    // Most frames have no wide character, beside which the cells are written row by row.
+    let texts = ["a", "b", " ", "         ", "█", "é", "日"];
     let styles = [
         Style::new(),
         Style::new().red(),
@@ -68,11 +69,15 @@ fn changes_lead_to_the_same_screen_as_a_whole_frame() {
         Style::new().reversed(),
         Style::new().underlined(),
     ];
-    let mut row = || {
-        let spans = (0..10).map(|_| Span::styled(texts[next(7)], styles[next(6)]));
+    let mut row = |with_wide: bool| {
+        let count = if with_wide { 7 } else { 6 };
+        let spans = (0..10).map(|_| Span::styled(texts[next(count)], styles[next(6)]));
         Line::from(spans.collect::<Vec<_>>())
     };
-    let frames: Vec<Vec<Line<'_>>> = (0..200).map(|_| vec![row(), row()]).collect();
+    let frames: Vec<Vec<Line<'_>>> = (0..400)
+        .map(|index| index % 8 < 2)
+        .map(|with_wide| vec![row(with_wide), row(with_wide), row(with_wide)])
+        .collect();
     let parser = || {
         let some = |size| std::num::NonZero::new(size).unwrap();
         vt100::Parser::new(some(4), some(20), 0)
