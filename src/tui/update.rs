@@ -259,7 +259,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::Response(ticket, Response::UsageHistoryLoaded(history)) => {
             if model.dashboard.usage_history_ticket == Some(ticket) {
-                model.dashboard.set_usage_history(history);
+                model.dashboard.add_usage_history(history);
                 if !model.dashboard.replaced_keys.is_empty() {
                     model.dashboard.update_summary(now);
                 }

@@ -265,7 +265,7 @@ fn a_long_notice_hides_the_whole_rule_and_says_where_the_rest_is() {
 }
 
 #[test]
-fn the_gauge_of_the_selected_row_looks_as_on_the_other_rows() {
+fn the_charts_of_the_selected_row_look_as_on_the_other_rows() {
     let mut model = in_every_state((80, 24));
     let row_of = |model: &Model, y: u16| {
         let terminal = screen(model, Theme::Dark);
@@ -277,10 +277,20 @@ fn the_gauge_of_the_selected_row_looks_as_on_the_other_rows() {
     let selected = row_of(&model, y);
     want(&mut model, &[Intent::Move(1)]);
     let other = row_of(&model, y);
-    let is_gauge = |cell: &ratatui::buffer::Cell| cell.bg == Color::Indexed(238);
-    assert!(other.iter().any(is_gauge));
-    for (selected, other) in selected.iter().zip(&other).filter(|(_, other)| is_gauge(other)) {
+    let is_chart = |cell: &ratatui::buffer::Cell| {
+        cell.bg == Color::Indexed(238) || "▁▂▃▄▅▆▇█·".contains(cell.symbol())
+    };
+    assert!(other.iter().filter(|cell| is_chart(cell)).count() > 20);
+    for (selected, other) in selected.iter().zip(&other).filter(|(_, other)| is_chart(other)) {
         assert_eq!((selected.fg, selected.bg), (other.fg, other.bg));
+    }
+    let rows = model.layout().rows;
+    for end in [rows.x, rows.x + rows.width - 1] {
+        assert_eq!(
+            selected[usize::from(end)].bg,
+            Color::Indexed(152),
+            "the row is a bar to its ends"
+        );
     }
 }
 

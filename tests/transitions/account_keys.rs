@@ -76,6 +76,7 @@ fn usage_history_is_loaded_when_it_is_shown() {
     assert!(
         send(&mut model, Msg::Response(*ticket, Response::UsageHistoryLoaded(history))).is_empty()
     );
+    assert!(send_intent(&mut model, Intent::Move(-1)).is_empty(), "it is still known");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::{Action, Binding, active_bindings};
-use crate::tui::state::Model;
+use crate::tui::state::{Intent, Model};
 
 /// An action in the footer.
 #[derive(Clone, Debug)]
@@ -19,6 +19,13 @@ pub struct FooterItem {
 /// The columns between two actions.
 const GAP: usize = 2;
 
+/// Returns the columns of a description. Both states of a switch take the same, so that the actions
+/// after it stay in their places when another key is selected.
+fn description_width(action: &Action) -> usize {
+    let longest = if action.intent == Intent::ToggleDisabled { "disable" } else { "" };
+    action.description.width().max(longest.width())
+}
+
 /// Returns the actions that a footer of `columns` columns shows. Those that leave the screen or lead to
 /// all others always have a place.
 pub fn footer_items(model: &Model, columns: u16) -> Vec<FooterItem> {
@@ -28,7 +35,7 @@ pub fn footer_items(model: &Model, columns: u16) -> Vec<FooterItem> {
         .filter(|binding| is_shown(binding.action))
         .partition(|binding| binding.action.is_essential());
     let width =
-        |binding: &Binding| binding.key_text().width() + 1 + binding.action.description.width();
+        |binding: &Binding| binding.key_text().width() + 1 + description_width(binding.action);
     let mut room = (usize::from(columns) + GAP)
         .saturating_sub(essential.iter().map(|binding| width(binding) + GAP).sum());
     let fitting = others.into_iter().filter(|binding| {

@@ -5,7 +5,7 @@ mod order;
 
 use std::io::{self, Write};
 
-use crossterm::cursor::{Hide, MoveRight, MoveTo, Show};
+use crossterm::cursor::{Hide, MoveRight, MoveTo, MoveToColumn, Show};
 use crossterm::queue;
 use crossterm::style::Colored;
 use crossterm::terminal::{Clear, ClearType as CrosstermClearType};
@@ -115,14 +115,24 @@ impl<W: Write> FrameBackend<W> {
     }
 
     /// Moves to a cell from the position at which the terminal writes next, if that is known.
-    fn move_to(&mut self, (x, y): (u16, u16), place: Option<(u16, u16)>, pen: Pen) -> io::Result<()> {
+    fn move_to(
+        &mut self,
+        (x, y): (u16, u16),
+        place: Option<(u16, u16)>,
+        pen: Pen,
+    ) -> io::Result<()> {
         match place {
             Some(at) if at == (x, y) => Ok(()),
             Some(at @ (column, row)) if row == y && column < x => self.move_right(at, x, pen),
             // A row that is close below needs no numbers.
             Some((_, row)) if (1..=MAX_LINE_FEEDS).contains(&y.saturating_sub(row)) => {
+                let line_feeds = &b"\n\n\n"[..usize::from(y - row)];
+                if x > MAX_WRITTEN_GAP {
+                    self.out.write_all(line_feeds)?;
+                    return queue!(self.out, MoveToColumn(x));
+                }
                 self.out.write_all(b"\r")?;
-                self.out.write_all(&b"\n\n\n"[..usize::from(y - row)])?;
+                self.out.write_all(line_feeds)?;
                 if x > 0 { self.move_right((0, y), x, pen) } else { Ok(()) }
             }
             _ => queue!(self.out, MoveTo(x, y)),
@@ -143,7 +153,7 @@ impl<W: Write> FrameBackend<W> {
         for cell in cells {
             let is_erased = cell.y == y
                 && cell.is_blank()
-                && Pen::of(cell.cell).looks_like(Pen::default(), true)
+                && cell.pen.looks_like(Pen::default(), true)
                 && (end..cell.x).all(|x| self.is_shown_blank(x, y));
             if !is_erased {
                 break;
@@ -300,9 +310,8 @@ impl<W: Write> Backend for FrameBackend<W> {
         let mut place: Option<(u16, u16)> = None;
         let mut rest = &cells[..];
         while let [changed, after @ ..] = rest {
-            let &ChangedCell { x, y, cell, width, .. } = changed;
+            let &ChangedCell { x, y, cell, width, pen: next } = changed;
             self.move_to((x, y), place, pen)?;
-            let next = Pen::of(cell);
             let halves = if is_simple { 0 } else { self.count_halves((x, y), width) };
             if halves > 0 && !next.looks_like(Pen::default(), true) {
                 self.clear_halves((x, y), halves, &mut pen)?;

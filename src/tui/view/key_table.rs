@@ -31,12 +31,14 @@ pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut F
         let is_selected = row == dashboard.selected_row;
         if is_selected {
             frame.buffer_mut().set_style(row_area(y), theme.selected());
+            let charts = charts_area(&columns, row_area(y));
+            frame.buffer_mut().set_style(charts, Style::reset().patch(theme.base()));
         }
         for placed in &columns {
             let mut line = format_cell(*placed, key, model, theme);
-            // A selected row has one style, so that it reads as one bar in every theme. The gauge keeps
-            // its colours, because on the row's background they would be unreadable.
-            if is_selected && placed.column != Column::Used {
+            // The charts of a selected row keep their colours, which would be unreadable on its
+            // background; the rest of the row has one style.
+            if is_selected && !is_chart(*placed) {
                 line.style = Style::new();
                 line.spans.iter_mut().for_each(|span| span.style = Style::new());
             }
@@ -45,6 +47,18 @@ pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut F
     }
     let (count, page) = (dashboard.rows.len(), layout.page_size());
     text::draw_scrollbar(count, page, dashboard.first_row, theme, frame, layout.scrollbar.into());
+}
+
+const fn is_chart(placed: PlacedColumn) -> bool {
+    matches!(placed.column, Column::Used | Column::History)
+}
+
+/// Returns the part of a row in which its charts stand side by side.
+fn charts_area(columns: &[PlacedColumn], row: Rect) -> Rect {
+    let mut charts = columns.iter().filter(|placed| is_chart(**placed));
+    let Some(first) = charts.next() else { return Rect::default() };
+    let last = charts.next().unwrap_or(first);
+    Rect { x: row.x + first.x, width: last.x + last.width - first.x, ..row }
 }
 
 fn draw_cell(line: Line<'_>, placed: PlacedColumn, row: Rect, frame: &mut Frame<'_>) {

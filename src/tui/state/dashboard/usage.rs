@@ -64,11 +64,14 @@ impl Dashboard {
         hashes.into_iter().cloned().collect()
     }
 
-    /// Replaces the loaded history.
-    pub(in crate::tui) fn set_usage_history(&mut self, history: Vec<(String, Vec<UsageSample>)>) {
+    /// Adds loaded history. What was loaded before stays until it is stale, so that a step back to a
+    /// key reads no file.
+    pub(in crate::tui) fn add_usage_history(&mut self, history: Vec<(String, Vec<UsageSample>)>) {
         self.usage_history_ticket = None;
-        self.is_usage_history_stale = false;
-        self.usage_history = history.into_iter().collect();
+        if std::mem::take(&mut self.is_usage_history_stale) {
+            self.usage_history.clear();
+        }
+        self.usage_history.extend(history);
     }
 
     /// Marks the history as stale; it stays visible until it is loaded again.

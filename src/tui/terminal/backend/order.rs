@@ -11,8 +11,8 @@ pub(super) struct ChangedCell<'a> {
     pub(super) y: u16,
     pub(super) cell: &'a Cell,
     pub(super) width: usize,
-    /// The style while it is written; a blank cell takes that of its neighbours.
-    pen: Pen,
+    /// The style in which it is written; a blank cell takes that of its neighbours.
+    pub(super) pen: Pen,
 }
 
 impl<'a> ChangedCell<'a> {
@@ -81,5 +81,7 @@ pub(super) fn order_by_pen(cells: &mut [ChangedCell<'_>]) {
         }
     }
     used.retain(UsedPen::needs_own_pass);
-    cells.sort_by_key(|cell| used.iter().position(|used| used.pen == cell.pen).map_or(0, |at| at + 1));
+    cells.sort_by_key(|cell| {
+        used.iter().position(|used| used.pen == cell.pen).map_or(0, |at| at + 1)
+    });
 }

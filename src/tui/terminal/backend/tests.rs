@@ -53,6 +53,26 @@ fn a_blank_keeps_the_colour_of_the_text_but_not_another_background() {
 }
 
 #[test]
+fn a_style_that_alternates_with_others_is_written_at_last_and_by_itself() {
+    let row = || Line::from(vec!["q".red(), " quit  ".into(), "n".red(), " new".into()]);
+    let written = write_frames(&[vec![row(), row()]]);
+    assert_eq!(
+        written[0],
+        "\x1b[1;3Hquit\x1b[4Cnew\r\n  quit\x1b[4Cnew\x1b[1;1H\x1b[38;5;1mq\x1b[7Cn\r\nq\x1b[7Cn\x1b[0m"
+    );
+}
+
+#[test]
+fn a_long_blank_is_erased_but_not_in_another_background() {
+    let before = vec![Line::from("abcdefghijklmnopqrst"), Line::from("abcdefghijklmnopqrst")];
+    let after = vec![Line::from("a"), Line::from("ab               rst")];
+    let blue = Line::from("                    ".on_blue());
+    let written = write_frames(&[before, after, vec![blue]]);
+    assert_eq!(written[1], "\x1b[1;2H\x1b[K\r\nab\x1b[15X");
+    assert!(written[2].contains(&" ".repeat(20)), "{}", written[2]);
+}
+
+#[test]
 fn changes_lead_to_the_same_screen_as_a_whole_frame() {
     let mut seed: u32 = 7;
     let mut next = |below: usize| {
