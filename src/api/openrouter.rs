@@ -201,35 +201,14 @@ impl Client {
             .header(CONTENT_TYPE, "application/json")
             .header(AUTHORIZATION, self.bearer_header(key)?)
             .body(body.to_string());
-        let response = self.send_request(request).await?;
-        match response.read_error {
-            Some(error) => Err(error),
-            None => {
-                wire::parse_auth_code(&String::from_utf8_lossy(&response.body)).ok_or_else(|| {
-                    Error::UnexpectedResponse { server: self.host.clone(), expected: "a code" }
-                })
-            }
-        }
+        self.fetch(request, "a code", wire::parse_auth_code).await
     }
 
     /// Returns the properties of `key` (`GET /api/v1/key`).
     pub async fn get_current_key(&self, key: &ApiKey) -> Result<KeyInfo, Error> {
-        let unexpected = Error::UnexpectedResponse {
-            server: self.host.clone(),
-            expected: "a description of a key",
-        };
-        let bearer = self.bearer_header(key)?;
-        let response = self
-            .send_request(
-                self.http.get(self.endpoint_url("api/v1/key")).header(AUTHORIZATION, bearer),
-            )
-            .await?;
-        match response.read_error {
-            Some(error) => Err(error),
-            None => {
-                wire::parse_key_info(&String::from_utf8_lossy(&response.body)).ok_or(unexpected)
-            }
-        }
+        let request = self.http.get(self.endpoint_url("api/v1/key"));
+        let request = request.header(AUTHORIZATION, self.bearer_header(key)?);
+        self.fetch(request, "a description of a key", wire::parse_key_info).await
     }
 
     /// Sends `GET /api/v1/key` without a key, which OpenRouter answers with 401.
@@ -286,6 +265,31 @@ impl Client {
         let mut url = self.server.clone();
         url.set_path(path);
         url
+    }
+
+    /// Sends a request and parses its response; `expected` says what that is.
+    async fn fetch<T>(
+        &self,
+        request: reqwest::RequestBuilder,
+        expected: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, Error> {
+        self.fetch_with_limit(request, MAX_RESPONSE_BYTES, expected, parse).await
+    }
+
+    async fn fetch_with_limit<T>(
+        &self,
+        request: reqwest::RequestBuilder,
+        limit: usize,
+        expected: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, Error> {
+        let response = self.send_with_limit(request, limit).await?;
+        match response.read_error {
+            Some(error) => Err(error),
+            None => parse(&String::from_utf8_lossy(&response.body))
+                .ok_or_else(|| Error::UnexpectedResponse { server: self.host.clone(), expected }),
+        }
     }
 
     async fn send_request(&self, request: reqwest::RequestBuilder) -> Result<RawResponse, Error> {

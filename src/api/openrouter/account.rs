@@ -5,16 +5,13 @@
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::keys::with_json_body;
+use super::keys::{MAX_LIST_RESPONSE_BYTES, with_json_body};
 use super::wire::{self, account};
 use super::{Client, Error, Page};
 use crate::domain::{
     ActivityRow, ByokCredential, Credits, Guardrail, GuardrailAssignment, ManagementKey, Workspace,
     WorkspaceBudget, collect_ordered, is_key_hash,
 };
-
-/// The maximum size of a list response, which has at most a hundred rows.
-const MAX_LIST_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The maximum size of the activity of thirty days, which is not divided into pages.
 const MAX_ACTIVITY_BYTES: usize = 32 * 1024 * 1024;
@@ -26,15 +23,8 @@ impl Client {
         management: &ManagementKey,
         offset: usize,
     ) -> Result<Page<Workspace>, Error> {
-        self.list_page(
-            management,
-            "workspaces",
-            None,
-            offset,
-            "a list of workspaces",
-            account::parse_workspace,
-        )
-        .await
+        let (expected, parse) = ("a list of workspaces", account::parse_workspace);
+        self.list_page(management, "workspaces", None, offset, expected, parse).await
     }
 
     /// Returns the budgets of a workspace by its UUID or slug (`GET /api/v1/workspaces/{id}/budgets`).
@@ -51,8 +41,7 @@ impl Client {
     /// Returns the credits of the account (`GET /api/v1/credits`).
     pub async fn get_credits(&self, management: &ManagementKey) -> Result<Credits, Error> {
         let request = self.management_request(Method::GET, "api/v1/credits", &[], management)?;
-        let response = self.send_request(request).await?;
-        self.parse_response(response, "the account's credits", account::parse_credits)
+        self.fetch(request, "the account's credits", account::parse_credits).await
     }
 
     /// Returns the activity of the last thirty completed UTC days, of one key or of the account
@@ -66,9 +55,8 @@ impl Client {
             key_hash.map(|hash| ("api_key_hash", hash.to_owned())).into_iter().collect();
         let request =
             self.management_request(Method::GET, "api/v1/activity", &query, management)?;
-        let response = self.send_with_limit(request, MAX_ACTIVITY_BYTES).await?;
         let parse = |body: &str| wire::parse_page(body, account::parse_activity_row);
-        self.parse_response(response, "a list of activity", parse)
+        self.fetch_with_limit(request, MAX_ACTIVITY_BYTES, "a list of activity", parse).await
     }
 
     /// Returns one page of the guardrails of a workspace or of the default one
@@ -79,15 +67,8 @@ impl Client {
         workspace: Option<&str>,
         offset: usize,
     ) -> Result<Page<Guardrail>, Error> {
-        self.list_page(
-            management,
-            "guardrails",
-            workspace,
-            offset,
-            "a list of guardrails",
-            account::parse_guardrail,
-        )
-        .await
+        let (expected, parse) = ("a list of guardrails", account::parse_guardrail);
+        self.list_page(management, "guardrails", workspace, offset, expected, parse).await
     }
 
     /// Returns a guardrail (`GET /api/v1/guardrails/{id}`).
@@ -98,8 +79,7 @@ impl Client {
     ) -> Result<Guardrail, Error> {
         let path = format!("api/v1/guardrails/{}", self.path_segment(id)?);
         let request = self.management_request(Method::GET, &path, &[], management)?;
-        let response = self.send_request(request).await?;
-        self.parse_response(response, "a guardrail", account::parse_one_guardrail)
+        self.fetch(request, "a guardrail", account::parse_one_guardrail).await
     }
 
     /// Returns one page of the keys that are assigned to a guardrail, or of all assignments
@@ -152,8 +132,10 @@ impl Client {
     ) -> Result<u64, Error> {
         let request = self.management_request(Method::POST, path, &[], management)?;
         let body = collect_ordered([("key_hashes".to_owned(), json!(key_hashes))]);
-        let response = self.send_request(with_json_body(request, body)).await?;
-        self.parse_response(response, "a number of keys", |body| account::parse_count(body, count))
+        self.fetch(with_json_body(request, body), "a number of keys", |body| {
+            account::parse_count(body, count)
+        })
+        .await
     }
 
     /// Returns one page of the provider keys of a workspace or of the default one
@@ -164,15 +146,8 @@ impl Client {
         workspace: Option<&str>,
         offset: usize,
     ) -> Result<Page<ByokCredential>, Error> {
-        self.list_page(
-            management,
-            "byok",
-            workspace,
-            offset,
-            "a list of provider keys",
-            account::parse_credential,
-        )
-        .await
+        let (expected, parse) = ("a list of provider keys", account::parse_credential);
+        self.list_page(management, "byok", workspace, offset, expected, parse).await
     }
 
     /// Returns a provider key (`GET /api/v1/byok/{id}`).
@@ -183,8 +158,7 @@ impl Client {
     ) -> Result<ByokCredential, Error> {
         let path = format!("api/v1/byok/{}", self.path_segment(id)?);
         let request = self.management_request(Method::GET, &path, &[], management)?;
-        let response = self.send_request(request).await?;
-        self.parse_response(response, "a provider key", account::parse_one_credential)
+        self.fetch(request, "a provider key", account::parse_one_credential).await
     }
 
     /// Sets which keys may use a provider key (`PATCH /api/v1/byok/{id}`), and returns it as it is then.
@@ -198,8 +172,8 @@ impl Client {
         let path = format!("api/v1/byok/{}", self.path_segment(id)?);
         let request = self.management_request(Method::PATCH, &path, &[], management)?;
         let body = collect_ordered([("allowed_api_key_hashes".to_owned(), json!(key_hashes))]);
-        let response = self.send_request(with_json_body(request, body)).await?;
-        self.parse_response(response, "a provider key", account::parse_one_credential)
+        self.fetch(with_json_body(request, body), "a provider key", account::parse_one_credential)
+            .await
     }
 
     async fn list_page<T>(
@@ -215,8 +189,8 @@ impl Client {
         query.extend(workspace.map(|id| ("workspace_id", id.to_owned())));
         let request =
             self.management_request(Method::GET, &format!("api/v1/{path}"), &query, management)?;
-        let response = self.send_with_limit(request, MAX_LIST_RESPONSE_BYTES).await?;
-        self.parse_response(response, expected, |body| wire::parse_page(body, parse))
+        let parse = |body: &str| wire::parse_page(body, parse);
+        self.fetch_with_limit(request, MAX_LIST_RESPONSE_BYTES, expected, parse).await
     }
 
     /// Returns an id that may become part of a path: a UUID, a slug or a key's hash.

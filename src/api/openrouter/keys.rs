@@ -5,14 +5,14 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value, json};
 
-use super::{Client, CreateKeyResponse, Error, Page, RawResponse, parse_create_response, wire};
+use super::{Client, CreateKeyResponse, Error, Page, parse_create_response, wire};
 use crate::domain::{
     AccountKey, FieldChange, KeyPatch, KeyRequest, Label, ManagementKey, ResetInterval,
     collect_ordered, is_key_hash,
 };
 
 /// The maximum size of a list response, which has at most a hundred rows.
-const MAX_LIST_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const MAX_LIST_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 
 impl Client {
     /// Returns one page of the keys (`GET /api/v1/keys`) in `workspace` or in the default workspace,
@@ -30,8 +30,8 @@ impl Client {
         ];
         query.extend(workspace.map(|id| ("workspace_id", id.into())));
         let request = self.management_request(Method::GET, "api/v1/keys", &query, management)?;
-        let response = self.send_with_limit(request, MAX_LIST_RESPONSE_BYTES).await?;
-        self.parse_response(response, "a list of keys", wire::parse_key_list)
+        let parse = wire::parse_key_list;
+        self.fetch_with_limit(request, MAX_LIST_RESPONSE_BYTES, "a list of keys", parse).await
     }
 
     /// Creates a key (`POST /api/v1/keys`) with another name than the requested label. Not idempotent:
@@ -64,7 +64,7 @@ impl Client {
     ) -> Result<AccountKey, Error> {
         let request =
             self.management_request(Method::GET, &self.key_path(hash)?, &[], management)?;
-        self.parse_matching_key(self.send_request(request).await?, hash)
+        self.fetch_key(request, hash).await
     }
 
     /// Updates a key (`PATCH /api/v1/keys/{hash}`) and returns the updated key.
@@ -76,20 +76,15 @@ impl Client {
     ) -> Result<AccountKey, Error> {
         let request =
             self.management_request(Method::PATCH, &self.key_path(hash)?, &[], management)?;
-        self.parse_matching_key(
-            self.send_request(with_json_body(request, patch_body(patch))).await?,
-            hash,
-        )
+        self.fetch_key(with_json_body(request, patch_body(patch)), hash).await
     }
 
     /// Deletes a key (`DELETE /api/v1/keys/{hash}`). Fails unless the response confirms it.
     pub async fn delete_key(&self, management: &ManagementKey, hash: &str) -> Result<(), Error> {
         let request =
             self.management_request(Method::DELETE, &self.key_path(hash)?, &[], management)?;
-        let response = self.send_request(request).await?;
-        self.parse_response(response, "a deletion", |body| {
-            wire::is_deletion_confirmed(body).then_some(())
-        })
+        let parse = |body: &str| wire::is_deletion_confirmed(body).then_some(());
+        self.fetch(request, "a deletion", parse).await
     }
 
     pub(super) fn management_request(
@@ -117,23 +112,10 @@ impl Client {
         })
     }
 
-    /// Parses a response and rejects it if it describes another key.
-    fn parse_matching_key(&self, response: RawResponse, hash: &str) -> Result<AccountKey, Error> {
+    /// Sends a request about a key and rejects a response that describes another one.
+    async fn fetch_key(&self, request: RequestBuilder, hash: &str) -> Result<AccountKey, Error> {
         let parse = |body: &str| wire::parse_account_key(body).filter(|remote| remote.hash == hash);
-        self.parse_response(response, "a description of this key", parse)
-    }
-
-    pub(super) fn parse_response<T>(
-        &self,
-        response: RawResponse,
-        expected: &'static str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<T, Error> {
-        match response.read_error {
-            Some(error) => Err(error),
-            None => parse(&String::from_utf8_lossy(&response.body))
-                .ok_or_else(|| Error::UnexpectedResponse { server: self.host.clone(), expected }),
-        }
+        self.fetch(request, "a description of this key", parse).await
     }
 }
 

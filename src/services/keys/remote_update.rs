@@ -11,7 +11,7 @@ use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
 use crate::storage::journal;
-use crate::storage::json_store::{self, SpaceReserve};
+use crate::storage::json_store::SpaceReserve;
 use crate::storage::secret_store;
 use crate::storage::usage_history;
 
@@ -78,12 +78,9 @@ pub(super) async fn send_disabled(
     drop(reserve);
     let at = Timestamp::now();
     let record = |stored_key: &mut StoredKey| stored_key.record_account_key(&now, at);
-    let warning = inventory::update_key(&services.location, &services.server, &now.hash, record)
-        .err()
-        .map(|error| {
-            let state = if disabled { "disabled" } else { "enabled" };
-            not_recorded_warning(&error, format!("'{}' is {state} at OpenRouter", stored_key.label))
-        });
+    let state = if disabled { "disabled" } else { "enabled" };
+    let meaning = format!("'{}' is {state} at OpenRouter", stored_key.label);
+    let warning = record_change(services, &now.hash, record, &meaning);
     match patch.unapplied_fields(&now) {
         fields if fields.is_empty() => Ok(UpdatedKey { account_key: now, warning }),
         fields => Err(Error::UpdateNotApplied { fields, page_url: stored_key.page_url() }),
@@ -116,24 +113,22 @@ pub async fn update_key(
     drop(reserve);
     let at = Timestamp::now();
     let record = |stored_key: &mut StoredKey| stored_key.record_patch(patch, &now, at);
-    let warning = inventory::update_key(&services.location, &services.server, &now.hash, record)
-        .err()
-        .map(|error| not_recorded_warning(&error, "the key is changed at OpenRouter".into()));
-    Ok(UpdateOutcome::Applied {
-        unapplied_fields: patch.unapplied_fields(&now),
-        current: Box::new(now),
-        warning,
-    })
+    let warning = record_change(services, &now.hash, record, "the key is changed at OpenRouter");
+    let (unapplied_fields, current) = (patch.unapplied_fields(&now), Box::new(now));
+    Ok(UpdateOutcome::Applied { current, unapplied_fields, warning })
 }
 
-/// Returns the warning about a change that the server made and the inventory does not show.
-fn not_recorded_warning(error: &json_store::Error, meaning: String) -> UserError {
-    UserError::new(
-        ErrorKind::Failed,
-        format!("the inventory could not be written: {error}"),
-        format!("{}, then run keywright list --refresh", error.advice()),
-    )
-    .with_meaning(meaning)
+/// Records a change that the server made; returns a warning if the inventory could not be written.
+fn record_change(
+    services: &ServiceContext,
+    hash: &str,
+    record: impl FnOnce(&mut StoredKey),
+    meaning: &str,
+) -> Option<UserError> {
+    let error = inventory::update_key(&services.location, &services.server, hash, record).err()?;
+    let message = format!("the inventory could not be written: {error}");
+    let advice = format!("{}, then run keywright list --refresh", error.advice());
+    Some(UserError::new(ErrorKind::Failed, message, advice).with_meaning(meaning))
 }
 
 /// Sends an idempotent update. If the response does not show the result, fetches the key.
