@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::usage::no_management_key_error;
-use crate::cli::output::{print, print_status, print_warning};
+use crate::cli::output::{print, print_json, print_status, print_warning};
 use crate::cli::run_async;
 use crate::domain::{
     Reported, UserError, WorkspaceBudget, format_usd, from_nanodollars, to_nanodollars,
@@ -47,7 +47,7 @@ impl AccountArgs {
             print_warning(note);
         }
         if self.json {
-            print(&format!("{:#}\n", summary_to_json(&summary)))
+            print_json(&summary_to_json(&summary))
         } else {
             print(&format_summary(&summary))
         }

@@ -1,9 +1,9 @@
 //! `keywright config`: the configuration file and the settings that apply.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use serde_json::json;
 
-use crate::cli::output::print;
+use crate::cli::output::{print, print_json};
 use crate::cli::table::{Column, format_table, terminal_width};
 use crate::cli::{GlobalArgs, LoadedSettings};
 use crate::domain::{ErrorKind, UserError};
@@ -18,20 +18,16 @@ pub enum ConfigCommand {
     /// Print a configuration file with every field, its built-in value and its meaning
     Example,
     /// Print the settings that apply, and where each comes from
-    Show(ShowArgs),
-}
-
-/// Arguments of `config show`.
-#[derive(Args, Debug)]
-pub struct ShowArgs {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    Show {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 impl ConfigCommand {
     pub(in crate::cli) const fn is_json(&self) -> bool {
-        matches!(self, Self::Show(ShowArgs { json: true }))
+        matches!(self, Self::Show { json: true })
     }
 
     pub(in crate::cli) fn run(
@@ -50,10 +46,10 @@ impl ConfigCommand {
                 )),
             },
             Self::Example => print(&config::example(names)),
-            Self::Show(ShowArgs { json }) => {
+            Self::Show { json } => {
                 let rows = list_settings(options, loaded, names);
                 if *json {
-                    print_json(loaded, &rows)?;
+                    print_settings_json(loaded, &rows)?;
                 } else {
                     print_table(loaded, &rows)?;
                 }
@@ -201,7 +197,7 @@ fn print_table(loaded: &LoadedSettings, rows: &[Row]) -> Result<(), UserError> {
     print(&format!("configuration file: {path}{state}\n{errors}\n{table}"))
 }
 
-fn print_json(loaded: &LoadedSettings, rows: &[Row]) -> Result<(), UserError> {
+fn print_settings_json(loaded: &LoadedSettings, rows: &[Row]) -> Result<(), UserError> {
     let settings: Vec<_> = rows
         .iter()
         .map(|row| {
@@ -217,5 +213,5 @@ fn print_json(loaded: &LoadedSettings, rows: &[Row]) -> Result<(), UserError> {
         "settings": settings,
         "errors": loaded.file.errors,
     });
-    print(&format!("{document:#}\n"))
+    print_json(&document)
 }

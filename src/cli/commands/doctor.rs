@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::output::{print, print_status};
+use crate::cli::output::{print, print_json, print_status};
 use crate::cli::repeated_options::complete_commands;
 use crate::cli::run_async;
 use crate::cli::table::terminal_width;
@@ -48,7 +48,7 @@ impl DoctorArgs {
         }))?;
         written?;
         if self.json {
-            print(&format!("{:#}\n", json!({ "checks": checks })))?;
+            print_json(&json!({ "checks": checks }))?;
         }
         let failed: Vec<_> =
             checks.iter().filter(|check| check.status == HealthStatus::Fail).collect();

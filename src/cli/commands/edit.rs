@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::output::{
-    confirm, eprintln, find_key, print, print_result, print_status, usage_error,
+    confirm, eprintln, find_key, print_json, print_result, print_status, usage_error,
 };
 use crate::cli::shared_store::check_may_write;
 use crate::cli::{json, run_async};
@@ -162,7 +162,7 @@ impl EditArgs {
                 .iter()
                 .map(|change| json!({"field": change.field, "from": change.from, "to": change.to}))
                 .collect();
-            return print(&format!("{document:#}\n"));
+            return print_json(&document);
         }
         if differences.is_empty() {
             return print_result(&format!("{} already has these values\n", key.label));

@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use serde_json::{Value, json};
 use url::Url;
 
 use super::list::format_policy;
-use crate::cli::output::{print, print_status, print_warning};
+use crate::cli::output::{print, print_json, print_status, print_warning};
 use crate::cli::run_async;
 use crate::cli::table::{Column, format_table, terminal_width};
 use crate::domain::{Guardrail, Reported, ServerValue, UserError, Workspace, sort_by};
@@ -20,29 +20,21 @@ use crate::storage::inventory;
 #[derive(Subcommand, Debug)]
 pub enum GuardrailCommand {
     /// List the account's guardrails and the keys under each
-    List(ListArgs),
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show the rules of a guardrail and the keys under it
-    Show(ShowArgs),
+    Show {
+        /// The guardrail's name or id
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Open the page where guardrails are created and changed
     Open,
-}
-
-/// Arguments of `guardrail list`.
-#[derive(Args, Debug)]
-pub struct ListArgs {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-/// Arguments of `guardrail show`.
-#[derive(Args, Debug)]
-pub struct ShowArgs {
-    /// The guardrail's name or id
-    name: String,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// The guardrails of the account, and what is known about them.
@@ -57,11 +49,11 @@ struct Guardrails {
 impl GuardrailCommand {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         match self {
-            Self::List(args) => {
+            Self::List { json } => {
                 let guardrails = load_guardrails(services)?;
-                if args.json {
+                if *json {
                     let rows = guardrails.all.iter().map(|guardrail| guardrails.to_json(guardrail));
-                    return print(&format!("{:#}\n", Value::Array(rows.collect())));
+                    return print_json(&rows.collect::<Vec<_>>());
                 }
                 if guardrails.all.is_empty() {
                     print_status(
@@ -71,11 +63,11 @@ impl GuardrailCommand {
                 }
                 print(&guardrails.format_list())
             }
-            Self::Show(args) => {
+            Self::Show { name, json } => {
                 let guardrails = load_guardrails(services)?;
-                let found = find_by_name(&args.name, &guardrails.all)?;
-                if args.json {
-                    return print(&format!("{:#}\n", guardrails.to_json(found)));
+                let found = find_by_name(name, &guardrails.all)?;
+                if *json {
+                    return print_json(&guardrails.to_json(found));
                 }
                 print(&guardrails.format_details(found))
             }
@@ -85,11 +77,7 @@ impl GuardrailCommand {
 
     /// Returns whether it prints JSON.
     pub(in crate::cli) const fn is_json(&self) -> bool {
-        match self {
-            Self::List(args) => args.json,
-            Self::Show(args) => args.json,
-            Self::Open => false,
-        }
+        matches!(self, Self::List { json: true } | Self::Show { json: true, .. })
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use crate::cli::other_account::warn_about_other_accounts;
-use crate::cli::output::{eprint, is_quiet, print, print_error, print_status};
+use crate::cli::output::{eprint, is_quiet, print, print_error, print_json, print_status};
 use crate::cli::repeated_options::complete_commands;
 use crate::cli::shared_store::print_waiting_keys;
 use crate::cli::table::{self, Column};
@@ -66,7 +66,7 @@ impl ListArgs {
         print_waiting_keys(&keys);
         if self.json {
             let keys: Vec<_> = keys.iter().map(|key| json::key_to_json(key, now)).collect();
-            print(&format!("{:#}\n", serde_json::Value::from(keys)))?;
+            print_json(&keys)?;
         } else if keys.is_empty() {
             let text = "no keys are stored yet; create one: keywright new LABEL\n";
             print(&complete_commands(text))?;

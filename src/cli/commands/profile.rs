@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::cli::output::{print, print_result, print_status};
+use crate::cli::output::{print, print_json, print_result, print_status};
 use crate::cli::table::{Column, format_table, terminal_width};
 use crate::cli::{GlobalArgs, LoadedSettings};
 use crate::domain::{ProfileName, StoreKind, UserError};
@@ -17,36 +17,24 @@ use crate::storage::json_store::StoreLocation;
 #[derive(Subcommand, Debug)]
 pub enum ProfileCommand {
     /// List the profiles; the one in use is marked
-    List(ListArgs),
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show a profile's server, store, data directory and number of keys
-    Show(ShowArgs),
+    Show {
+        /// The profile [default: the one in use]
+        name: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Use a profile in all commands without --profile
-    Use(UseArgs),
-}
-
-/// Arguments of `profile list`.
-#[derive(Args, Debug)]
-pub struct ListArgs {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-/// Arguments of `profile show`.
-#[derive(Args, Debug)]
-pub struct ShowArgs {
-    /// The profile [default: the one in use]
-    name: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-/// Arguments of `profile use`.
-#[derive(Args, Debug)]
-pub struct UseArgs {
-    /// The profile
-    name: String,
+    Use {
+        /// The profile
+        name: String,
+    },
 }
 
 /// The facts about a profile.
@@ -61,10 +49,7 @@ struct ProfileFacts {
 
 impl ProfileCommand {
     pub(in crate::cli) const fn is_json(&self) -> bool {
-        matches!(
-            self,
-            Self::List(ListArgs { json: true }) | Self::Show(ShowArgs { json: true, .. })
-        )
+        matches!(self, Self::List { json: true } | Self::Show { json: true, .. })
     }
 
     pub(in crate::cli) fn run(
@@ -73,15 +58,15 @@ impl ProfileCommand {
         loaded: &LoadedSettings,
     ) -> Result<(), UserError> {
         match self {
-            Self::List(ListArgs { json }) => list_profiles(options, loaded, *json),
-            Self::Show(ShowArgs { name, json }) => {
+            Self::List { json } => list_profiles(options, loaded, *json),
+            Self::Show { name, json } => {
                 let name = match name {
                     Some(name) => find_profile(loaded, name)?,
                     None => loaded.profile.clone(),
                 };
                 show_profile(&ProfileFacts::new(options, loaded, name), *json)
             }
-            Self::Use(UseArgs { name }) => use_profile(options, loaded, name),
+            Self::Use { name } => use_profile(options, loaded, name),
         }
     }
 }
@@ -143,7 +128,7 @@ fn list_profiles(
         .collect();
     if json {
         let document: Vec<Value> = profiles.iter().map(ProfileFacts::to_json).collect();
-        return print(&format!("{:#}\n", Value::from(document)));
+        return print_json(&document);
     }
     let rows: Vec<Vec<String>> = profiles
         .iter()
@@ -170,7 +155,7 @@ fn list_profiles(
 fn show_profile(facts: &ProfileFacts, json: bool) -> Result<(), UserError> {
     let config = facts.config.as_ref().map_err(Clone::clone)?;
     if json {
-        return print(&format!("{:#}\n", facts.to_json()));
+        return print_json(&facts.to_json());
     }
     let dir = if facts.is_in_memory() {
         "none: the sandbox keeps everything in memory".into()

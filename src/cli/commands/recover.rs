@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::json::{error_to_json, to_iso8601};
-use crate::cli::output::{confirm, print, print_result, print_status, print_warning, usage_error};
+use crate::cli::output::{
+    confirm, print_json, print_result, print_status, print_warning, usage_error,
+};
 use crate::cli::repeated_options::complete_commands;
 use crate::cli::run_async;
 use crate::cli::unstored_keys::{finish_interrupted, print_settled, report_lost_keys};
@@ -75,7 +77,7 @@ impl RecoverArgs {
             text.push_str("every attempt ended cleanly\n");
         }
         if self.json {
-            print(&format!("{:#}\n", recovery_to_json(&report)))
+            print_json(&recovery_to_json(&report))
                 .map_err(|error| error.with_meaning(text.trim_end()))?;
         } else {
             print_result(&text)?;

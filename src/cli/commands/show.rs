@@ -9,7 +9,7 @@ use serde_json::json;
 use super::list::{format_policy, format_state};
 use crate::cli::json::key_to_json;
 use crate::cli::other_account::warn_about_other_accounts;
-use crate::cli::output::{find_key, print, print_warning};
+use crate::cli::output::{find_key, print, print_json, print_warning};
 use crate::cli::table::{self, Column};
 use crate::domain::{
     AccountNames, Cents, KeyLocation, Reported, StoreKind, StoredKey, UserError,
@@ -38,17 +38,16 @@ impl ShowArgs {
         let now = Timestamp::now();
         if self.history {
             let versions = shared_inventory::list_versions(services, &key)?;
-            return print(&if self.json {
-                format!("{:#}\n", history_to_json(&key, &versions))
-            } else {
-                format_history(&versions, now)
-            });
+            if self.json {
+                return print_json(&history_to_json(&key, &versions));
+            }
+            return print(&format_history(&versions, now));
         }
         warn_about_other_accounts([&key]);
         let problems = shared_inventory::find_problems(services, std::slice::from_ref(&key));
         problems.iter().for_each(print_warning);
         if self.json {
-            return print(&format!("{:#}\n", key_to_json(&key, now)));
+            return print_json(&key_to_json(&key, now));
         }
         let names = account_names::read_names(&services.location, &key.server);
         print(&format_details(&key, &names, now))

@@ -1,6 +1,6 @@
 //! `keywright trash`: lists removed keys, restores one, and deletes those that the user removed.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -21,68 +21,58 @@ use crate::storage::inventory;
 #[derive(Subcommand, Debug)]
 pub enum TrashCommand {
     /// List the keys that were removed in the last 7 days
-    List(ListArgs),
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Store a removed key again
-    Restore(RestoreArgs),
+    Restore {
+        /// The label of the removed key; of several the last removed
+        #[arg(value_name = "LABEL")]
+        removed: String,
+        /// A new label for it
+        #[arg(long = "as", value_name = "NEW")]
+        new_label: Option<String>,
+    },
     /// Delete the keys that you removed for good at once, in a shared store for everybody
-    Empty(EmptyArgs),
-}
-
-/// Arguments of `trash list`.
-#[derive(Args, Debug)]
-pub struct ListArgs {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-/// Arguments of `trash restore`.
-#[derive(Args, Debug)]
-pub struct RestoreArgs {
-    /// The label of the removed key; of several the last removed
-    #[arg(value_name = "LABEL")]
-    removed: String,
-    /// A new label for it
-    #[arg(long = "as", value_name = "NEW")]
-    new_label: Option<String>,
-}
-
-/// Arguments of `trash empty`.
-#[derive(Args, Debug)]
-pub struct EmptyArgs {
-    /// Do not ask for confirmation
-    #[arg(long, short)]
-    yes: bool,
+    Empty {
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+    },
 }
 
 impl TrashCommand {
     pub(in crate::cli) const fn is_json(&self) -> bool {
-        matches!(self, Self::List(ListArgs { json: true }))
+        matches!(self, Self::List { json: true })
     }
 
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         // What others removed and restored is in the shared store.
         let read = keys::read_shared_trash(services).map_err(UserError::from);
         let trash = match self {
-            Self::List(_) | Self::Restore(_) => {
+            Self::List { .. } | Self::Restore { .. } => {
                 keys::list_restorable_keys(services, Timestamp::now())
             }
-            Self::Empty(_) => keys::list_own_removed_keys(services),
+            Self::Empty { .. } => keys::list_own_removed_keys(services),
         };
         let trash = trash?;
         match (self, read) {
-            (Self::Empty(_), read) => read?,
-            (Self::List(_) | Self::Restore(_), Err(error)) => print_warning(
+            (Self::Empty { .. }, read) => read?,
+            (Self::List { .. } | Self::Restore { .. }, Err(error)) => print_warning(
                 &error.with_meaning("what others removed or restored since is not shown"),
             ),
-            (Self::List(_) | Self::Restore(_), Ok(())) => {}
+            (Self::List { .. } | Self::Restore { .. }, Ok(())) => {}
         }
         match self {
-            Self::List(ListArgs { json: true }) => print_json(&trash_to_json(&trash)),
-            Self::List(_) if trash.is_empty() => print("the trash is empty\n"),
-            Self::List(_) => print(&format_trash(&trash, Timestamp::now())),
-            Self::Restore(args) => restore_key(services, &trash, args),
-            Self::Empty(EmptyArgs { yes }) => empty_trash(services, &trash, *yes),
+            Self::List { json: true } => print_json(&trash_to_json(&trash)),
+            Self::List { .. } if trash.is_empty() => print("the trash is empty\n"),
+            Self::List { .. } => print(&format_trash(&trash, Timestamp::now())),
+            Self::Restore { removed, new_label } => {
+                restore_key(services, &trash, removed, new_label.as_deref())
+            }
+            Self::Empty { yes } => empty_trash(services, &trash, *yes),
         }
     }
 }
@@ -119,18 +109,18 @@ fn format_trash(trash: &[TrashedKey], now: Timestamp) -> String {
 fn restore_key(
     services: &ServiceContext,
     trash: &[TrashedKey],
-    args: &RestoreArgs,
+    removed: &str,
+    new_label: Option<&str>,
 ) -> Result<(), UserError> {
-    let Some(trashed) = trash.iter().find(|trashed| trashed.key.label.is_same(&args.removed))
-    else {
+    let Some(trashed) = trash.iter().find(|trashed| trashed.key.label.is_same(removed)) else {
         return Err(UserError::new(
             ErrorKind::NotFound,
-            format!("no removed key has the label '{}'", sanitize(&args.removed, 100)),
+            format!("no removed key has the label '{}'", sanitize(removed, 100)),
             "see what can be restored: keywright trash list",
         )
         .with_meaning(format!("a removed key can be restored for {TRASH_DAYS} days")));
     };
-    let label: Label = match &args.new_label {
+    let label: Label = match new_label {
         Some(new_label) => new_label
             .parse()
             .map_err(|problem| usage_error(format!("--as: {problem}"), "choose another label"))
