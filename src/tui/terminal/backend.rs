@@ -2,14 +2,14 @@
 //! style, and nothing for a frame without changes. ADR 15 has the figures.
 
 mod order;
+mod pen;
 
 use std::io::{self, Write};
 
 use crossterm::cursor::{Hide, MoveRight, MoveTo, MoveToColumn, Show};
 use crossterm::queue;
-use crossterm::style::Colored;
 use crossterm::terminal::{Clear, ClearType as CrosstermClearType};
-use ratatui::backend::{Backend, ClearType, IntoCrossterm, WindowSize};
+use ratatui::backend::{Backend, ClearType, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 use ratatui::style::{Color, Modifier};
@@ -17,16 +17,7 @@ use secrecy::zeroize::Zeroize;
 use unicode_width::UnicodeWidthStr;
 
 use order::{ChangedCell, order_by_pen};
-
-/// The codes that turn a modifier on.
-const MODIFIER_CODES: [(Modifier, &str); 6] = [
-    (Modifier::BOLD, "1"),
-    (Modifier::DIM, "2"),
-    (Modifier::ITALIC, "3"),
-    (Modifier::UNDERLINED, "4"),
-    (Modifier::REVERSED, "7"),
-    (Modifier::CROSSED_OUT, "9"),
-];
+use pen::Pen;
 
 /// A backend of ratatui that writes each frame at once.
 pub(super) struct FrameBackend<W> {
@@ -237,56 +228,6 @@ impl ShownCell {
 
     fn is_plain_blank(&self) -> bool {
         self.ascii == Some(b' ') && self.pen.looks_like(Pen::default(), true)
-    }
-}
-
-/// The style that the terminal uses for the next cell.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Pen {
-    fg: Color,
-    bg: Color,
-    modifiers: Modifier,
-}
-
-impl Pen {
-    fn of(cell: &Cell) -> Self {
-        Self { fg: cell.fg, bg: cell.bg, modifiers: cell.modifier }
-    }
-
-    /// Returns whether a cell looks the same in both styles. A blank cell shows only its background.
-    fn looks_like(self, other: Self, is_blank: bool) -> bool {
-        const VISIBLE_ON_BLANKS: Modifier =
-            Modifier::REVERSED.union(Modifier::UNDERLINED).union(Modifier::CROSSED_OUT);
-        let is_plain = !(self.modifiers | other.modifiers).intersects(VISIBLE_ON_BLANKS);
-        self == other || is_blank && is_plain && self.bg == other.bg
-    }
-
-    /// Writes one sequence that changes the style to `next`.
-    fn change_to(&mut self, next: Self, out: &mut impl Write) -> io::Result<()> {
-        let mut separator = "\x1b[";
-        let mut write_code = |code: &dyn std::fmt::Display| {
-            let result = write!(out, "{separator}{code}");
-            separator = ";";
-            result
-        };
-        // A code that ends one modifier may end another too.
-        if next == Self::default() || !next.modifiers.contains(self.modifiers) {
-            write_code(&"0")?;
-            *self = Self::default();
-        }
-        for (modifier, code) in MODIFIER_CODES {
-            if next.modifiers.contains(modifier) && !self.modifiers.contains(modifier) {
-                write_code(&code)?;
-            }
-        }
-        if next.fg != self.fg {
-            write_code(&Colored::ForegroundColor(next.fg.into_crossterm()))?;
-        }
-        if next.bg != self.bg {
-            write_code(&Colored::BackgroundColor(next.bg.into_crossterm()))?;
-        }
-        *self = next;
-        out.write_all(b"m")
     }
 }
 

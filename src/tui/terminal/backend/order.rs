@@ -3,7 +3,7 @@
 
 use ratatui::buffer::Cell;
 
-use super::Pen;
+use super::pen::Pen;
 
 /// A cell that is written.
 pub(super) struct ChangedCell<'a> {
