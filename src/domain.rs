@@ -104,34 +104,26 @@ pub use user_error::{ErrorKind, UserError, ValidationError};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
-impl ApiKey {
-    /// Returns the lower-case hexadecimal SHA-256 of the key string, which OpenRouter calls `hash`.
-    #[expect(clippy::disallowed_methods, reason = "hashing")]
-    pub fn hash(&self) -> String {
-        encode_hex(&Sha256::digest(self.expose_secret().as_bytes()))
-    }
+macro_rules! identify_by_hash {
+    ($($secret:ty),+) => {
+        $(impl $secret {
+            /// Returns the lower-case hexadecimal SHA-256 of the key string, which OpenRouter calls `hash`.
+            #[expect(clippy::disallowed_methods, reason = "hashing")]
+            pub fn hash(&self) -> String {
+                encode_hex(&Sha256::digest(self.expose_secret().as_bytes()))
+            }
 
-    /// Returns the masked key: its first twelve and last four characters, as OpenRouter shows it
-    /// (`sk-or-v1-0e6...1c96`). A key of fewer than 32 characters becomes `(short key)`.
-    #[expect(clippy::disallowed_methods, reason = "masking")]
-    pub fn masked(&self) -> String {
-        mask_secret(self.expose_secret())
-    }
+            /// Returns the masked key: its first twelve and last four characters, as OpenRouter shows it
+            /// (`sk-or-v1-0e6...1c96`). A key of fewer than 32 characters becomes `(short key)`.
+            #[expect(clippy::disallowed_methods, reason = "masking")]
+            pub fn masked(&self) -> String {
+                mask_secret(self.expose_secret())
+            }
+        })+
+    };
 }
 
-impl ManagementKey {
-    /// Returns the hash; see [`ApiKey::hash`].
-    #[expect(clippy::disallowed_methods, reason = "hashing")]
-    pub fn hash(&self) -> String {
-        encode_hex(&Sha256::digest(self.expose_secret().as_bytes()))
-    }
-
-    /// Returns the masked key; see [`ApiKey::masked`].
-    #[expect(clippy::disallowed_methods, reason = "masking")]
-    pub fn masked(&self) -> String {
-        mask_secret(self.expose_secret())
-    }
-}
+identify_by_hash!(ApiKey, ManagementKey);
 
 fn mask_secret(secret: &str) -> String {
     if secret.chars().count() < 32 {
@@ -160,9 +152,8 @@ pub const AUTH_CODE_LIFETIME: jiff::SignedDuration = jiff::SignedDuration::from_
 impl ManagementKey {
     /// Returns what tells this management key from others, without being of use to anybody: the first
     /// 16 digits of its SHA-256.
-    #[expect(clippy::disallowed_methods, reason = "the key is hashed")]
     pub fn fingerprint(&self) -> String {
-        let mut hash = ApiKey::from(self.expose_secret().to_owned()).hash();
+        let mut hash = self.hash();
         hash.truncate(16);
         hash
     }

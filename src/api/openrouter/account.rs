@@ -79,7 +79,8 @@ impl Client {
     ) -> Result<Guardrail, Error> {
         let path = format!("api/v1/guardrails/{}", self.path_segment(id)?);
         let request = self.management_request(Method::GET, &path, &[], management)?;
-        self.fetch(request, "a guardrail", account::parse_one_guardrail).await
+        let parse = |body: &str| wire::parse_object(body, account::parse_guardrail);
+        self.fetch(request, "a guardrail", parse).await
     }
 
     /// Returns one page of the keys that are assigned to a guardrail, or of all assignments
@@ -158,7 +159,8 @@ impl Client {
     ) -> Result<ByokCredential, Error> {
         let path = format!("api/v1/byok/{}", self.path_segment(id)?);
         let request = self.management_request(Method::GET, &path, &[], management)?;
-        self.fetch(request, "a provider key", account::parse_one_credential).await
+        let parse = |body: &str| wire::parse_object(body, account::parse_credential);
+        self.fetch(request, "a provider key", parse).await
     }
 
     /// Sets which keys may use a provider key (`PATCH /api/v1/byok/{id}`), and returns it as it is then.
@@ -172,8 +174,10 @@ impl Client {
         let path = format!("api/v1/byok/{}", self.path_segment(id)?);
         let request = self.management_request(Method::PATCH, &path, &[], management)?;
         let body = collect_ordered([("allowed_api_key_hashes".to_owned(), json!(key_hashes))]);
-        self.fetch(with_json_body(request, body), "a provider key", account::parse_one_credential)
-            .await
+        self.fetch(with_json_body(request, body), "a provider key", |body| {
+            wire::parse_object(body, account::parse_credential)
+        })
+        .await
     }
 
     async fn list_page<T>(

@@ -55,21 +55,30 @@ fn is_empty_key(key: &ApiKey) -> bool {
     key.expose_secret().is_empty()
 }
 
+/// Returns what is under `data`, or the whole response.
+fn parse_data(body: &str) -> Option<Value> {
+    let mut response: Value = serde_json::from_str(body).ok()?;
+    Some(response.get_mut("data").map(Value::take).unwrap_or(response))
+}
+
+/// Parses a response that is one object, such as that to `GET` and `PATCH /keys/{hash}`.
+pub fn parse_object<T>(
+    body: &str,
+    parse: impl FnOnce(&Map<String, Value>) -> Option<T>,
+) -> Option<T> {
+    parse(parse_data(body)?.as_object()?)
+}
+
 /// Returns the code in the response to `POST /auth/keys/code`.
 pub fn parse_auth_code(body: &str) -> Option<AuthCode> {
-    let response: Value = serde_json::from_str(body).ok()?;
-    let data = response.get("data").unwrap_or(&response);
-    AuthCode::parse(data.get("id")?.as_str()?).ok()
+    AuthCode::parse(parse_data(body)?.get("id")?.as_str()?).ok()
 }
 
 /// Parses the response to `GET /key`.
 pub fn parse_key_info(body: &str) -> Option<KeyInfo> {
-    let response: Value = serde_json::from_str(body).ok()?;
-    let data = response.get("data").unwrap_or(&response).as_object()?;
-    if !data.contains_key("limit") && !data.contains_key("usage") && !data.contains_key("label") {
-        return None;
-    }
-    Some(parse_key_info_fields(data))
+    let is_described =
+        |data: &Map<_, _>| ["limit", "usage", "label"].iter().any(|name| data.contains_key(*name));
+    parse_object(body, |data| is_described(data).then(|| parse_key_info_fields(data)))
 }
 
 fn parse_key_info_fields(data: &Map<String, Value>) -> KeyInfo {
@@ -145,24 +154,20 @@ pub fn parse_page<T>(
     body: &str,
     parse: impl Fn(&Map<String, Value>) -> Option<T>,
 ) -> Option<Page<T>> {
-    let response: Value = serde_json::from_str(body).ok()?;
-    let rows = response.get("data").unwrap_or(&response).as_array()?;
+    let data = parse_data(body)?;
+    let rows = data.as_array()?;
     let items = rows.iter().filter_map(|row| parse(row.as_object()?)).collect();
     Some(Page { row_count: rows.len(), byte_count: body.len(), items })
 }
 
 /// Parses the response to `GET` and `PATCH /keys/{hash}`.
 pub fn parse_account_key(body: &str) -> Option<AccountKey> {
-    let response: Value = serde_json::from_str(body).ok()?;
-    parse_account_key_fields(response.get("data").unwrap_or(&response).as_object()?)
+    parse_object(body, parse_account_key_fields)
 }
 
 /// Returns whether the response to `DELETE /keys/{hash}` confirms the deletion.
 pub fn is_deletion_confirmed(body: &str) -> bool {
-    serde_json::from_str::<Value>(body).is_ok_and(|response| {
-        response.get("data").unwrap_or(&response).get("deleted").and_then(Value::as_bool)
-            == Some(true)
-    })
+    parse_data(body).is_some_and(|data| data.get("deleted") == Some(&Value::Bool(true)))
 }
 
 fn parse_account_key_fields(row: &Map<String, Value>) -> Option<AccountKey> {

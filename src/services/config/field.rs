@@ -55,6 +55,26 @@ pub enum Field {
     Theme,
 }
 
+/// What the file and its example say about a field.
+struct Spec {
+    /// The section and the name.
+    path: (&'static str, &'static str),
+    /// The comment of the example; `{}` stands for the names that the dashboard knows.
+    about: &'static str,
+    /// The value in the example.
+    example: &'static str,
+    /// The built-in value.
+    default: Option<&'static str>,
+    /// What applies if no value is set, in words.
+    rule: Option<&'static str>,
+}
+
+impl Spec {
+    const fn about(about: &'static str) -> Self {
+        Self { path: ("", ""), about, example: "", default: None, rule: None }
+    }
+}
+
 impl Field {
     /// The fields of a profile's own table.
     pub const OF_PROFILE: [Self; 10] = [
@@ -85,31 +105,36 @@ impl Field {
         Self::Theme,
     ];
 
+    #[rustfmt::skip] // One line each.
+    const fn spec(self) -> Spec {
+        match self {
+            Self::Server => Spec { path: ("", "server"), example: "\"https://openrouter.ai\"", ..Spec::about("The address: https, or http for loopback addresses only.") },
+            Self::Store => Spec { path: ("", "store"), example: "\"os\"", ..Spec::about("Where keys are stored: os (the keychain), file, bao (OpenBao or HashiCorp Vault), or\n# exec:PROGRAM (a program that speaks the protocol of Docker's credential helpers).") },
+            Self::DataDir => Spec { path: ("", "data_dir"), example: "\"~/keys/work\"", ..Spec::about("The directory of the inventory and of the file store.") },
+            Self::BaoAddress => Spec { path: ("", "bao_address"), example: "\"https://bao.example.com:8200\"", ..Spec::about("The address of OpenBao or Vault, where neither BAO_ADDR nor VAULT_ADDR is set.") },
+            Self::BaoNamespace => Spec { path: ("", "bao_namespace"), example: "\"team\"", ..Spec::about("The namespace.") },
+            Self::BaoMount => Spec { path: ("", "bao_mount"), example: "\"secret\"", ..Spec::about("The mount of the KV engine, version 2; secret without it.") },
+            Self::BaoPath => Spec { path: ("", "bao_path"), example: "\"keywright/work\"", ..Spec::about("The path of the keys below the mount; keywright/PROFILE without it.") },
+            Self::BaoRoleId => Spec { path: ("", "bao_role_id"), example: "\"00000000-0000-4000-8000-000000000000\"", ..Spec::about("The role id of the AppRole login; the secret id is in BAO_SECRET_ID.") },
+            Self::BaoKubernetesRole => Spec { path: ("", "bao_kubernetes_role"), example: "\"keywright\"", ..Spec::about("The role of the Kubernetes login.") },
+            Self::BaoAuthMount => Spec { path: ("", "bao_auth_mount"), example: "\"approle\"", ..Spec::about("The mount of the login, where it is not approle or kubernetes.") },
+            Self::NewLimit => Spec { path: ("new", "limit"), example: "10", default: Some("10"), ..Spec::about("The credit limit in USD, or \"none\".") },
+            Self::NewReset => Spec { path: ("new", "reset"), example: "\"monthly\"", default: Some("monthly"), ..Spec::about("When the limit resets: daily, weekly, monthly or never.") },
+            Self::NewExpires => Spec { path: ("new", "expires"), example: "\"90d\"", default: Some("90d"), ..Spec::about("When a key expires: 12h, 30d, 6w, 3mo, 1y, a date, or never.") },
+            Self::NewWorkspace => Spec { path: ("new", "workspace"), example: "\"default\"", rule: Some("the account's default"), ..Spec::about("The workspace: its UUID, or its slug or name, which needs a management key.\n# Without it: the account's default workspace.") },
+            Self::NewGuardrail => Spec { path: ("new", "guardrail"), example: "\"none\"", rule: Some("none"), ..Spec::about("The guardrail of new keys, by name or id, or \"none\"; needs a management key.") },
+            Self::Low => Spec { path: ("thresholds", "low"), example: "\"20%\"", rule: Some("20%, or what a day costs"), ..Spec::about("A key is low when less than this remains: a share, or an amount in USD.\n# Without it: a fifth of the limit, or the spending of a day.") },
+            Self::Expiring => Spec { path: ("thresholds", "expiring"), example: "\"7d\"", rule: Some("7d, or a quarter of the lifetime"), ..Spec::about("A key is expiring within this time: 12h, 7d or 2w.\n# Without it: the last quarter of its lifetime, at most 7 days.") },
+            Self::DormantDays => Spec { path: ("thresholds", "dormant_days"), example: "30", default: Some("30"), ..Spec::about("A key is dormant after this many days without use, at most 3650.") },
+            Self::RefreshMinutes => Spec { path: ("dashboard", "refresh_minutes"), example: "5", default: Some("5"), ..Spec::about("Minutes between two refreshes, at most 1440; 0 turns them off.") },
+            Self::Sort => Spec { path: ("dashboard", "sort"), example: "\"state\"", default: Some("state"), ..Spec::about("The order of the keys: {}.") },
+            Self::Theme => Spec { path: ("dashboard", "theme"), example: "\"auto\"", default: Some("auto"), ..Spec::about("The colours: {}.") },
+        }
+    }
+
     /// Returns the section and the name. A profile's own fields have no section.
     pub const fn path(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Server => ("", "server"),
-            Self::Store => ("", "store"),
-            Self::DataDir => ("", "data_dir"),
-            Self::BaoAddress => ("", "bao_address"),
-            Self::BaoNamespace => ("", "bao_namespace"),
-            Self::BaoMount => ("", "bao_mount"),
-            Self::BaoPath => ("", "bao_path"),
-            Self::BaoRoleId => ("", "bao_role_id"),
-            Self::BaoKubernetesRole => ("", "bao_kubernetes_role"),
-            Self::BaoAuthMount => ("", "bao_auth_mount"),
-            Self::NewLimit => ("new", "limit"),
-            Self::NewReset => ("new", "reset"),
-            Self::NewExpires => ("new", "expires"),
-            Self::NewWorkspace => ("new", "workspace"),
-            Self::NewGuardrail => ("new", "guardrail"),
-            Self::Low => ("thresholds", "low"),
-            Self::Expiring => ("thresholds", "expiring"),
-            Self::DormantDays => ("thresholds", "dormant_days"),
-            Self::RefreshMinutes => ("dashboard", "refresh_minutes"),
-            Self::Sort => ("dashboard", "sort"),
-            Self::Theme => ("dashboard", "theme"),
-        }
+        self.spec().path
     }
 
     /// Returns the name as `section.name`.
@@ -122,40 +147,12 @@ impl Field {
 
     /// Returns the built-in value as text; `None` where a rule or the platform decides.
     pub const fn default_value(self) -> Option<&'static str> {
-        match self {
-            Self::NewLimit => Some("10"),
-            Self::NewReset => Some("monthly"),
-            Self::NewExpires => Some("90d"),
-            Self::DormantDays => Some("30"),
-            Self::RefreshMinutes => Some("5"),
-            Self::Sort => Some("state"),
-            Self::Theme => Some("auto"),
-            Self::Server
-            | Self::Store
-            | Self::DataDir
-            | Self::BaoAddress
-            | Self::BaoNamespace
-            | Self::BaoMount
-            | Self::BaoPath
-            | Self::BaoRoleId
-            | Self::BaoKubernetesRole
-            | Self::BaoAuthMount
-            | Self::NewWorkspace
-            | Self::NewGuardrail
-            | Self::Low
-            | Self::Expiring => None,
-        }
+        self.spec().default
     }
 
     /// Returns in words what applies if no value is set.
     pub const fn default_rule(self) -> Option<&'static str> {
-        match self {
-            Self::NewWorkspace => Some("the account's default"),
-            Self::NewGuardrail => Some("none"),
-            Self::Low => Some("20%, or what a day costs"),
-            Self::Expiring => Some("7d, or a quarter of the lifetime"),
-            _ => None,
-        }
+        self.spec().rule
     }
 
     /// Returns whether the dashboard has this field; one without names does not exist.
@@ -169,78 +166,9 @@ impl Field {
 
     /// Returns the comment and the value of the field in the example.
     pub(super) fn example(self, names: &DashboardNames) -> (String, &'static str) {
-        let (about, value) = match self {
-            Self::Server => (
-                "The address: https, or http for loopback addresses only.",
-                "\"https://openrouter.ai\"",
-            ),
-            Self::Store => (
-                "Where keys are stored: os (the keychain), file, bao (OpenBao or HashiCorp Vault), or\n# exec:PROGRAM (a program that speaks the protocol of Docker's credential helpers).",
-                "\"os\"",
-            ),
-            Self::DataDir => {
-                ("The directory of the inventory and of the file store.", "\"~/keys/work\"")
-            }
-            Self::BaoAddress => (
-                "The address of OpenBao or Vault, where neither BAO_ADDR nor VAULT_ADDR is set.",
-                "\"https://bao.example.com:8200\"",
-            ),
-            Self::BaoNamespace => ("The namespace.", "\"team\""),
-            Self::BaoMount => {
-                ("The mount of the KV engine, version 2; secret without it.", "\"secret\"")
-            }
-            Self::BaoPath => (
-                "The path of the keys below the mount; keywright/PROFILE without it.",
-                "\"keywright/work\"",
-            ),
-            Self::BaoRoleId => (
-                "The role id of the AppRole login; the secret id is in BAO_SECRET_ID.",
-                "\"00000000-0000-4000-8000-000000000000\"",
-            ),
-            Self::BaoKubernetesRole => ("The role of the Kubernetes login.", "\"keywright\""),
-            Self::BaoAuthMount => {
-                ("The mount of the login, where it is not approle or kubernetes.", "\"approle\"")
-            }
-            Self::NewLimit => ("The credit limit in USD, or \"none\".", "10"),
-            Self::NewReset => {
-                ("When the limit resets: daily, weekly, monthly or never.", "\"monthly\"")
-            }
-            Self::NewExpires => {
-                ("When a key expires: 12h, 30d, 6w, 3mo, 1y, a date, or never.", "\"90d\"")
-            }
-            Self::NewWorkspace => (
-                "The workspace: its UUID, or its slug or name, which needs a management key.\n# Without it: the account's default workspace.",
-                "\"default\"",
-            ),
-            Self::NewGuardrail => (
-                "The guardrail of new keys, by name or id, or \"none\"; needs a management key.",
-                "\"none\"",
-            ),
-            Self::Low => (
-                "A key is low when less than this remains: a share, or an amount in USD.\n# Without it: a fifth of the limit, or the spending of a day.",
-                "\"20%\"",
-            ),
-            Self::Expiring => (
-                "A key is expiring within this time: 12h, 7d or 2w.\n# Without it: the last quarter of its lifetime, at most 7 days.",
-                "\"7d\"",
-            ),
-            Self::DormantDays => {
-                ("A key is dormant after this many days without use, at most 3650.", "30")
-            }
-            Self::RefreshMinutes => {
-                ("Minutes between two refreshes, at most 1440; 0 turns them off.", "5")
-            }
-            Self::Sort => {
-                return (
-                    format!("The order of the keys: {}.", join_names(names.sorts)),
-                    "\"state\"",
-                );
-            }
-            Self::Theme => {
-                return (format!("The colours: {}.", join_names(names.themes)), "\"auto\"");
-            }
-        };
-        (about.into(), value)
+        let Spec { about, example, .. } = self.spec();
+        let words = join_names(if self == Self::Sort { names.sorts } else { names.themes });
+        (about.replace("{}", &words), example)
     }
 
     /// Returns whether its value may be written as a number.

@@ -66,65 +66,41 @@ impl std::error::Error for HelperError {}
 impl std::fmt::Display for HelperError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (program, verb) = (&self.program, self.verb.as_str());
-        match &self.fault {
-            Fault::NotOnPath => write!(f, "the credential helper {program} is not on PATH"),
-            Fault::NoFile => write!(f, "there is no credential helper at {program}"),
+        let what = match &self.fault {
+            Fault::NoFile => return write!(f, "there is no credential helper at {program}"),
             Fault::NoHome => {
-                write!(f, "there is no home directory for the credential helper {program}")
+                return write!(f, "there is no home directory for the credential helper {program}");
             }
-            Fault::NotExecutable => write!(f, "the credential helper {program} is not executable"),
-            Fault::CommandScript => write!(
-                f,
-                "the credential helper {program} is a batch file, which Windows starts through its shell"
-            ),
-            Fault::NotStarted(reason) => {
-                write!(f, "the credential helper {program} cannot be started: {reason}")
+            Fault::NotOnPath => "is not on PATH".into(),
+            Fault::NotExecutable => "is not executable".into(),
+            Fault::CommandScript => {
+                "is a batch file, which Windows starts through its shell".into()
             }
-            Fault::TimedOut(seconds) => write!(
-                f,
-                "the credential helper {program} did not answer `{verb}` within {seconds} s and was ended"
-            ),
-            Fault::TooMuchOutput(kib) => write!(
-                f,
-                "the credential helper {program} printed more than {kib} KiB for `{verb}` and was ended"
-            ),
-            Fault::OutputLeftOpen => write!(
-                f,
-                "the credential helper {program} ended, but a process that it started keeps its output open"
-            ),
-            Fault::InputNotRead => write!(
-                f,
-                "the credential helper {program} closed its input before it had read what to {verb}"
-            ),
-            Fault::NotJson => write!(
-                f,
-                "the credential helper {program} did not answer `{verb}` with the JSON of the protocol"
-            ),
-            Fault::OtherServer => write!(
-                f,
-                "the credential helper {program} answered for another server URL than it was asked for"
-            ),
-            Fault::OtherUser => write!(
-                f,
-                "the credential helper {program} answered with another user name than the label"
-            ),
-            Fault::NotKept => write!(
-                f,
-                "the credential helper {program} reported that it stored the key, but does not return it"
-            ),
-            Fault::NotErased => write!(
-                f,
-                "the credential helper {program} reported that it erased the entry, but still returns it"
-            ),
-            Fault::Refused(code, text) => {
-                write!(f, "the credential helper {program} refused `{verb}`")?;
-                match (text.is_empty(), code) {
-                    (false, _) => write!(f, ": {text}"),
-                    (true, Some(code)) => write!(f, " with exit code {code} and no message"),
-                    (true, None) => write!(f, ": a signal ended it"),
+            Fault::NotStarted(reason) => format!("cannot be started: {reason}"),
+            Fault::TimedOut(seconds) => {
+                format!("did not answer `{verb}` within {seconds} s and was ended")
+            }
+            Fault::TooMuchOutput(kib) => {
+                format!("printed more than {kib} KiB for `{verb}` and was ended")
+            }
+            Fault::OutputLeftOpen => {
+                "ended, but a process that it started keeps its output open".into()
+            }
+            Fault::InputNotRead => format!("closed its input before it had read what to {verb}"),
+            Fault::NotJson => format!("did not answer `{verb}` with the JSON of the protocol"),
+            Fault::OtherServer => "answered for another server URL than it was asked for".into(),
+            Fault::OtherUser => "answered with another user name than the label".into(),
+            Fault::NotKept => "reported that it stored the key, but does not return it".into(),
+            Fault::NotErased => "reported that it erased the entry, but still returns it".into(),
+            Fault::Refused(code, text) => match (text.is_empty(), code) {
+                (false, _) => format!("refused `{verb}`: {text}"),
+                (true, Some(code)) => {
+                    format!("refused `{verb}` with exit code {code} and no message")
                 }
-            }
-        }
+                (true, None) => format!("refused `{verb}`: a signal ended it"),
+            },
+        };
+        write!(f, "the credential helper {program} {what}")
     }
 }
 

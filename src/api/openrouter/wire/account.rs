@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::parse_data;
 use crate::domain::{
     ActivityRow, ByokCredential, Credits, Guardrail, GuardrailAssignment, Reported, Workspace,
     WorkspaceBudget, field_text, is_key_hash, parse_number, sanitize,
@@ -11,8 +12,7 @@ type Fields = Map<String, Value>;
 
 /// Parses the response to `GET /credits`.
 pub fn parse_credits(body: &str) -> Option<Credits> {
-    let response: Value = serde_json::from_str(body).ok()?;
-    let data = response.get("data").unwrap_or(&response);
+    let data = parse_data(body)?;
     let number = |name: &str| data.get(name).and_then(parse_number);
     Some(Credits { total_credits: number("total_credits")?, total_usage: number("total_usage")? })
 }
@@ -81,12 +81,6 @@ pub fn parse_guardrail(row: &Fields) -> Option<Guardrail> {
     })
 }
 
-/// Parses the response to `GET /guardrails/{id}`.
-pub fn parse_one_guardrail(body: &str) -> Option<Guardrail> {
-    let response: Value = serde_json::from_str(body).ok()?;
-    parse_guardrail(response.get("data").unwrap_or(&response).as_object()?)
-}
-
 /// Parses a row of `GET /guardrails/assignments/keys`.
 pub fn parse_assignment(row: &Fields) -> Option<GuardrailAssignment> {
     Some(GuardrailAssignment {
@@ -109,16 +103,9 @@ pub fn parse_credential(row: &Fields) -> Option<ByokCredential> {
     })
 }
 
-/// Parses the response to `GET` and `PATCH /byok/{id}`.
-pub fn parse_one_credential(body: &str) -> Option<ByokCredential> {
-    let response: Value = serde_json::from_str(body).ok()?;
-    parse_credential(response.get("data").unwrap_or(&response).as_object()?)
-}
-
 /// Returns a number of the response by its name, such as `assigned_count`.
 pub fn parse_count(body: &str, name: &str) -> Option<u64> {
-    let response: Value = serde_json::from_str(body).ok()?;
-    response.get("data").unwrap_or(&response).get(name)?.as_u64()
+    parse_data(body)?.get(name)?.as_u64()
 }
 
 /// Returns the texts of a list, safe to show; `None` if it is null or missing.
