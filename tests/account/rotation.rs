@@ -1,5 +1,8 @@
 //! Rotation and leak response, with a fault at each step.
 
+#[path = "rotation/at_once.rs"]
+mod at_once;
+
 use keywright::cli::exit_code;
 use keywright::domain::{
     ApiKey, GrantedPolicy, KeyRequest, LeakResponse, PendingReplacement, ProvisioningOutcome,
@@ -198,8 +201,16 @@ fn lost_response_is_retried_after_its_key_was_deleted_and_then_unresolved() {
 /// The two keys of a rotation that was interrupted after the new key was created.
 pub fn interrupted(account: &TestAccount) -> (String, String) {
     let old = account.get("agent").unwrap();
+    let outcome = create_replacement(account, "agent (new)");
+    let ProvisioningOutcome::Stored { stored_key, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(stored_key.label.as_str(), "agent (new)");
+    (old, account.get("agent (new)").unwrap())
+}
+
+/// Creates a key that will replace `agent`, under a label of its own.
+fn create_replacement(account: &TestAccount, name: &str) -> ProvisioningOutcome {
     let replacement = Replacement {
-        label: label("agent (new)"),
+        label: label(name),
         replaces: PendingReplacement {
             hash: account.stored_key("agent").hash,
             unused_for: 3_600,
@@ -217,17 +228,14 @@ pub fn interrupted(account: &TestAccount) -> (String, String) {
         expiry: None,
         workspace_id: None,
     };
-    let outcome = block_on(provision::run_replacement(
+    block_on(provision::run_replacement(
         &request,
         &replacement,
         management(account),
         &account.services,
         &mut controls(),
         &|_| (),
-    ));
-    let ProvisioningOutcome::Stored { stored_key, .. } = outcome else { panic!("{outcome:?}") };
-    assert_eq!(stored_key.label.as_str(), "agent (new)");
-    (old, account.get("agent (new)").unwrap())
+    ))
 }
 
 #[test]
@@ -255,16 +263,6 @@ fn interrupted_rotation_continues_from_every_step() {
         assert!(block_on(keys::resume_rotations(&account.services)).unwrap().is_empty());
         assert_eq!(account.proxy.count("POST"), 1, "no second key was created");
     }
-}
-
-#[test]
-fn rotating_again_continues_the_interrupted_rotation() {
-    let account = TestAccount::new();
-    let (old, new) = interrupted(&account);
-    let rotation = rotate(&account, "agent", management(&account));
-    assert!(matches!(rotation, RotationOutcome::Completed { .. }), "{rotation:?}");
-    handed_over(&account, &old);
-    assert_eq!((account.get("agent"), account.proxy.count("POST")), (Some(new), 1));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Error, account_keys::list_keys_of_workspaces, assign_requested_guardrail,
-    carry_over::is_deleted, list_guardrails, management_key, management_key::NO_MANAGEMENT_KEY,
-    resume_rotations, to_api_key, to_secret_string,
+    carry_over::is_deleted, finish_rotations, list_guardrails, management_key,
+    management_key::NO_MANAGEMENT_KEY, to_api_key, to_secret_string,
 };
 use crate::domain::{
     AUTH_CODE_LIFETIME, AccountKey, FinishedStep, GuardrailRef, Label, ManagementKey,
@@ -174,22 +174,9 @@ pub async fn recover_interrupted(services: &ServiceContext) -> Result<RecoveryRe
         };
         (unresolved, advice)
     }));
-    for (label, result) in resume_rotations(services).await? {
-        match result {
-            Ok(rotated) => {
-                report.errors.extend(rotated.weaker_error());
-                // Without a management key nothing can be compared, and a script is not stopped by that.
-                if rotated.not_carried.iter().any(|part| part.reason != NO_MANAGEMENT_KEY) {
-                    report.errors.extend(rotated.unread_error());
-                }
-                report.rotated.push(rotated);
-            }
-            Err(error) => report.errors.push(UserError {
-                message: format!("the rotation of '{label}' cannot continue: {}", error.message),
-                ..error
-            }),
-        }
-    }
+    let (rotated, errors) = finish_rotations(services).await?;
+    report.rotated = rotated;
+    report.errors.extend(errors);
     Ok(report)
 }
 

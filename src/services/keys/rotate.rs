@@ -11,12 +11,16 @@
 //! key's inventory entry names the key that it replaces, so that the next start can continue.
 
 mod labels;
+mod resume;
 mod shared;
 
 use jiff::Timestamp;
 pub(super) use labels::find_free_label;
 use labels::{find_old_key_label, numbered_label};
-use shared::{discard_replacement, follow_replaced_key, read_shared_key, replace_secret};
+pub use resume::{finish_rotations, resume_rotations};
+use shared::{
+    discard_replacement, ensure_not_replaced, follow_replaced_key, read_shared_key, replace_secret,
+};
 pub(super) use shared::{read_shared_keys, replaced_error};
 
 use super::carry_over::carry_over;
@@ -26,7 +30,7 @@ use super::{
     Error, delete_secret, get_assigned_guardrail, missing_error, secret_for, store_secret,
 };
 use crate::domain::{
-    ErrorKind, KeyRequest, Label, PendingReplacement, ProvisioningEvent, ProvisioningOutcome,
+    ErrorKind, KeyRequest, PendingReplacement, ProvisioningEvent, ProvisioningOutcome,
     RetirePolicy, Retirement, Rotated, RotationOutcome, StoredKey, UserError, format_command,
     is_key_hash,
 };
@@ -34,7 +38,6 @@ use crate::services::provision::{
     self, AuthMethod, ProvisioningControls, Replacement, ServiceContext,
 };
 use crate::storage::inventory;
-use crate::storage::json_store;
 
 /// Creates a key with the policy of `stored_key` and moves the label to it. An interrupted rotation of
 /// this key is continued without creating a second key.
@@ -140,10 +143,8 @@ async fn finish_by_moving_label(
     new: StoredKey,
     warning: Option<UserError>,
 ) -> RotationOutcome {
-    match move_label_with_access(services, access, &new).await {
-        Err(Error::ReplacedByOther(error)) => {
-            RotationOutcome::Failed(discard_replacement(services, access, &new, error).await)
-        }
+    match move_label_or_discard(services, access, &new).await {
+        Err(Error::ReplacedByOther(error)) => RotationOutcome::Failed(error),
         Ok(rotated) => RotationOutcome::Completed { rotated, warning },
         Err(error) => RotationOutcome::LabelNotMoved { new, error: error.to_user_error() },
     }
@@ -224,6 +225,21 @@ pub async fn move_label(
     move_label_with_access(services, &load_access(services).await, stored_key).await
 }
 
+/// Moves the label like [`move_label`]. A new key that is not needed, since someone else replaced the same
+/// key, is removed again.
+async fn move_label_or_discard(
+    services: &ServiceContext,
+    access: &AccountAccess,
+    new: &StoredKey,
+) -> Result<Rotated, Error> {
+    match move_label_with_access(services, access, new).await {
+        Err(Error::ReplacedByOther(error)) => {
+            Err(Error::ReplacedByOther(discard_replacement(services, access, new, error).await))
+        }
+        result => result,
+    }
+}
+
 async fn move_label_with_access(
     services: &ServiceContext,
     access: &AccountAccess,
@@ -256,6 +272,7 @@ async fn move_label_with_access(
         Some(old) => follow_replaced_key(services, old).await?,
         None => None,
     };
+    old.as_ref().map_or(Ok(()), ensure_not_replaced)?;
     let carried = carry_over(services, access, &replaces.hash, old.as_ref(), &new_key).await;
     let not_carried = carried.not_carried;
     let record = |key: &mut StoredKey| {
@@ -275,6 +292,13 @@ async fn move_label_with_access(
     let (old_services, services) = (&services.for_key(&old), &services.for_key(&new_key));
     // No other process may take a label before the inventory is written.
     let _storing_lock = provision::lock_storing(services).await?;
+    // Another rotation or a rename may have ended since the inventory was read.
+    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let current = stored_keys.iter().find(|key| key.hash == old.hash);
+    current.map_or(Ok(()), ensure_not_replaced)?;
+    if current.is_none_or(|current| current.label != *label) {
+        return Err(Error::NotInInventory(label.clone()));
+    }
     let reserve = services.location.reserve_space()?;
     let is_one_store = old.location == new_key.location;
     let old_label = match secret_for(old_services, label).await? {
@@ -330,10 +354,6 @@ async fn move_label_with_access(
         let (Some(to), Some(from)) = (at(new), at(&old.hash)) else {
             return Err(Error::NotInInventory(label.clone()));
         };
-        if keys[from].label != *label {
-            // The key was renamed just now; the next attempt uses the new label.
-            return Err(Error::NotInInventory(label.clone()));
-        }
         keys[from].label = old_label;
         keys[from].retirement = Some(retirement);
         keys[to].label = label.clone();
@@ -349,28 +369,4 @@ async fn move_label_with_access(
         record(&mut keys[to]);
         Ok(Rotated { new: keys[to].clone(), old: Some(keys[from].clone()), not_carried })
     })?
-}
-
-/// Continues interrupted rotations. Skips those that another process is working on.
-pub async fn resume_rotations(
-    services: &ServiceContext,
-) -> Result<Vec<(Label, Result<Rotated, UserError>)>, json_store::Error> {
-    let mut resumed = Vec::new();
-    for new_key in inventory::filter_keys(&services.location, &services.server, |new_key| {
-        new_key.replaces.is_some()
-    })? {
-        match move_label(services, &new_key).await {
-            Err(Error::JsonStore(json_store::Error::LockHeld(_))) => {}
-            result => {
-                let to_user_error = |error: Error| match error {
-                    Error::ChangedByOther(error) => error,
-                    error => {
-                        error.to_user_error().with_meaning("both keys are stored, and both work")
-                    }
-                };
-                resumed.push((new_key.label, result.map_err(to_user_error)));
-            }
-        }
-    }
-    Ok(resumed)
 }

@@ -99,6 +99,17 @@ pub(in crate::services::keys) async fn replaced_error(
     Error::SecretMismatch(label.clone())
 }
 
+/// Fails with [`Error::ReplacedByOther`] if another rotation has replaced the key already.
+pub(super) fn ensure_not_replaced(old: &StoredKey) -> Result<(), Error> {
+    if old.retirement.is_none() {
+        return Ok(());
+    }
+    let message = format!("another rotation replaced the key first; it is '{}' now", old.label);
+    let advice = format!("look at the keys: {}", format_command(&["list"], &[]));
+    let error = UserError::new(ErrorKind::Failed, message, advice);
+    Err(Error::ReplacedByOther(error.with_meaning("nothing was changed")))
+}
+
 /// Removes a new key that is not needed, since someone else replaced the same key. Without a management
 /// key it stays stored under its own label, to be deleted by hand.
 pub(super) async fn discard_replacement(
