@@ -31,6 +31,7 @@ mod rotation;
 mod secret;
 mod shared_record;
 mod sort;
+mod state_fields;
 mod store_kind;
 mod stored_key;
 mod text;
@@ -88,6 +89,7 @@ pub use shared_record::{
     split_fields,
 };
 pub use sort::{collect_ordered, sort_by, sort_by_key};
+pub use state_fields::{StateFields, StateRows};
 pub use store_kind::{KeyLocation, ParseStoreKindError, StoreKind};
 pub use stored_key::{PendingReplacement, Retirement, StoredKey, deserialize_sanitized};
 pub use text::{

@@ -69,6 +69,18 @@ pub(super) fn print_waiting_keys(keys: &[StoredKey]) {
     }
 }
 
+/// Prints which keys an interrupted run left unfinished, and what finishes them.
+pub(super) fn print_unfinished_keys(keys: &[StoredKey]) {
+    for key in keys.iter().filter(|key| key.is_unfinished()) {
+        print_status(&format!(
+            "'{}' is not finished: {}; finish it: {}",
+            key.label,
+            key.unfinished_part(),
+            format_command(&["recover"], &[])
+        ));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;

@@ -163,7 +163,8 @@ fn format_remaining(key: &StoredKey, now: Timestamp) -> String {
     let Some(layer) = key.binding_layer(now) else { return String::new() };
     let limit = layer.limit.map_or_else(String::new, |limit| format!(" of {}", format_usd(limit)));
     let left = format!("{}{limit} left", format_usd(layer.remaining.max(0.0)));
-    match layer.resets_at {
+    let resets_at = if layer.is_key_limit { key.next_reset(now) } else { layer.resets_at };
+    match resets_at {
         Some(at) => format!("{left}, resets {}", format_relative_time(now, at)),
         None => left,
     }

@@ -8,7 +8,7 @@ use super::reported::{Reported, parse_number};
 use super::{KeyState, StoredKey, Thresholds, format_usd, sanitize};
 
 /// The scope of the key's own limit.
-const KEY_LIMIT_SCOPE: &str = "key_limit";
+pub(super) const KEY_LIMIT_SCOPE: &str = "key_limit";
 
 /// One budget that `GET /key` reports. Field names are OpenRouter's, amounts are in USD.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -120,7 +120,8 @@ pub struct BindingLayer {
     pub limit: Option<f64>,
     /// What remains.
     pub remaining: f64,
-    /// When the window ends; `None` for a lifetime budget and where it is not known.
+    /// When the window of a budget ends; `None` for a lifetime budget, where it is not known, and for the
+    /// key's own limit: see [`StoredKey::next_reset`].
     pub resets_at: Option<Timestamp>,
     /// Whether it is the key's own limit.
     pub is_key_limit: bool,
@@ -141,7 +142,7 @@ impl StoredKey {
         let own = self.remaining(now).map(|remaining| BindingLayer {
             limit: self.limit().value(),
             remaining,
-            resets_at: self.next_reset(now),
+            resets_at: None,
             is_key_limit: true,
         });
         let info = self.info.as_ref()?;

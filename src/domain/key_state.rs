@@ -209,8 +209,12 @@ impl StoredKey {
     /// Returns whether the limit was reset after the last check, so that its figures are out of
     /// date.
     pub fn has_reset_since_check(&self, now: Timestamp) -> bool {
-        let next = self.checked_at.and_then(|at| self.next_reset(at));
-        next.is_some_and(|next| next <= now)
+        // Every reset is at midnight, so there is none between two times of one day.
+        let day = |at: Timestamp| at.as_second().div_euclid(86_400);
+        self.checked_at
+            .filter(|at| day(*at) != day(now))
+            .and_then(|at| self.next_reset(at))
+            .is_some_and(|next| next <= now)
     }
 
     /// Returns the remaining limit at `now`, in USD. `None` without a limit, and from a reset until

@@ -1,6 +1,11 @@
 //! A field of a response that may be null, missing, or something that this version does not know.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use jiff::Timestamp;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
@@ -23,26 +28,36 @@ pub enum Reported<T> {
 
 /// A type of field that a server reports.
 pub trait ServerValue: Copy {
-    /// Parses a value that is not null: `Some(None)` is the server's word for none.
-    fn from_json(value: &Value) -> Option<Option<Self>>;
+    /// Parses a text: `Some(None)` is the server's word for none.
+    fn from_text(text: &str) -> Option<Option<Self>>;
     /// Returns the value as the server writes it.
     fn to_json(self) -> Value;
+
+    /// Parses a number.
+    fn from_number(_number: f64) -> Option<Self> {
+        None
+    }
 }
 
 impl ServerValue for f64 {
-    fn from_json(value: &Value) -> Option<Option<Self>> {
-        parse_number(value).map(Some)
+    fn from_text(text: &str) -> Option<Option<Self>> {
+        text.trim().parse().ok().and_then(Self::from_number).map(Some)
     }
 
     fn to_json(self) -> Value {
         self.into()
     }
+
+    fn from_number(number: f64) -> Option<Self> {
+        // A larger number is not a plausible amount.
+        Some(number).filter(|number| number.abs() < 1e15)
+    }
 }
 
 impl ServerValue for Timestamp {
-    fn from_json(value: &Value) -> Option<Option<Self>> {
+    fn from_text(text: &str) -> Option<Option<Self>> {
         // A date or a time without an offset names no instant.
-        value.as_str()?.parse().ok().map(Some)
+        text.parse().ok().map(Some)
     }
 
     fn to_json(self) -> Value {
@@ -51,8 +66,8 @@ impl ServerValue for Timestamp {
 }
 
 impl ServerValue for ResetInterval {
-    fn from_json(value: &Value) -> Option<Option<Self>> {
-        match value.as_str()? {
+    fn from_text(text: &str) -> Option<Option<Self>> {
+        match text {
             "never" | "none" => Some(None),
             word => Self::ALL.into_iter().find(|reset| reset.as_str() == word).map(Some),
         }
@@ -66,12 +81,10 @@ impl ServerValue for ResetInterval {
 /// Parses an amount, which some servers send as a string.
 pub fn parse_number(value: &Value) -> Option<f64> {
     match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
+        Value::Number(number) => number.as_f64().and_then(f64::from_number),
+        Value::String(text) => f64::from_text(text).flatten(),
         _ => None,
     }
-    // A larger number is not a plausible amount.
-    .filter(|number| number.abs() < 1e15)
 }
 
 impl<T: ServerValue> Reported<T> {
@@ -80,12 +93,19 @@ impl<T: ServerValue> Reported<T> {
         match value {
             None => Self::Missing,
             Some(Value::Null) => Self::None,
-            Some(value) => match (T::from_json(value), value) {
-                (Some(Some(value)), _) => Self::Value(value),
-                (Some(None), _) => Self::None,
-                (None, Value::String(text)) => Self::Other(sanitize(text, 40)),
-                (None, other) => Self::Other(sanitize(&other.to_string(), 40)),
+            Some(Value::String(text)) => Self::from_text(text),
+            Some(value) => match value.as_f64().and_then(T::from_number) {
+                Some(value) => Self::Value(value),
+                None => Self::Other(sanitize(&value.to_string(), 40)),
             },
+        }
+    }
+
+    fn from_text(text: &str) -> Self {
+        match T::from_text(text) {
+            Some(Some(value)) => Self::Value(value),
+            Some(None) => Self::None,
+            None => Self::Other(sanitize(text, 40)),
         }
     }
 
@@ -150,7 +170,52 @@ impl<T: ServerValue> Serialize for Reported<T> {
 
 impl<'de, T: ServerValue> Deserialize<'de> for Reported<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(|value| Self::from_json(Some(&value)))
+        deserializer.deserialize_any(ReportedVisitor(PhantomData))
+    }
+}
+
+/// Reads a field without a copy of its text: an inventory has thousands of them.
+struct ReportedVisitor<T>(PhantomData<T>);
+
+impl<'de, T: ServerValue> Visitor<'de> for ReportedVisitor<T> {
+    type Value = Reported<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a value that a server reports")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Reported<T>, E> {
+        Ok(Reported::None)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Reported<T>, E> {
+        Ok(Reported::from_json(Some(&value.into())))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Reported<T>, E> {
+        Ok(Reported::from_json(Some(&value.into())))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Reported<T>, E> {
+        Ok(Reported::from_json(Some(&value.into())))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Reported<T>, E> {
+        Ok(Reported::from_json(Some(&value.into())))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Reported<T>, E> {
+        Ok(Reported::from_text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Reported<T>, A::Error> {
+        let value = Value::deserialize(SeqAccessDeserializer::new(seq))?;
+        Ok(Reported::from_json(Some(&value)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Reported<T>, A::Error> {
+        let value = Value::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Reported::from_json(Some(&value)))
     }
 }
 
@@ -193,9 +258,15 @@ mod tests {
 
     #[test]
     fn every_form_survives_a_file() {
-        for value in
-            [json!(null), json!(1_830_297_599), json!("soon"), json!("2027-12-31T00:00:00Z")]
-        {
+        for value in [
+            json!(null),
+            json!(1_830_297_599),
+            json!("soon"),
+            json!([1]),
+            json!({"at": 1}),
+            json!(true),
+            json!("2027-12-31T00:00:00Z"),
+        ] {
             let reported = Reported::<Timestamp>::from_json(Some(&value));
             let written = serde_json::to_value(&reported).unwrap();
             assert_eq!(serde_json::from_value::<Reported<Timestamp>>(written).unwrap(), reported);

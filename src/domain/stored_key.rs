@@ -197,6 +197,20 @@ impl StoredKey {
             && self.retirement.is_none()
     }
 
+    /// Returns whether its creation or its rotation was interrupted before the end, or is under way.
+    pub const fn is_unfinished(&self) -> bool {
+        self.replaces.is_some() || self.awaits_guardrail()
+    }
+
+    /// Returns what is left to do for a key that [`Self::is_unfinished`].
+    pub const fn unfinished_part(&self) -> &'static str {
+        if self.replaces.is_some() {
+            "it does not have the label of the key that it replaces yet"
+        } else {
+            "it is not under the requested guardrail yet"
+        }
+    }
+
     /// Records which guardrail the account reports. One that someone removed is not assigned again.
     pub fn record_guardrail(&mut self, guardrail: Option<GuardrailRef>) {
         if self.guardrail.is_some() && guardrail.is_none() {

@@ -41,7 +41,8 @@ pub use account_resources::{
 };
 pub use apply::{
     ApplyLock, BatchCommand, BatchControls, ItemResult, Progress, choose_batch_auth_method,
-    create_keys, is_interrupted, list_pending_attempts, lock_apply, pending_error,
+    create_keys, is_interrupted, list_pending_attempts, list_unfinished_attempts, lock_apply,
+    pending_error,
 };
 pub use carry_over::{preview_replacement, preview_without_management_key};
 pub use confirm_account::{confirm_account, find_unconfirmed_replacement};
@@ -72,7 +73,9 @@ pub use remote_update::{
 pub use rename::{RenamedKey, rename_key};
 pub use resource_error::ResourceError;
 pub use rollback::rollback_key;
-pub use rotate::{finish_rotation, move_label, replace_key, resume_rotations, rotate_key};
+pub use rotate::{
+    finish_rotation, finish_rotations, move_label, replace_key, resume_rotations, rotate_key,
+};
 pub use shared_trash::read_shared_trash;
 pub use stray_entries::{StrayEntry, find_stray_entries, mend_stray_entries, unlisted_label};
 pub use trash::{

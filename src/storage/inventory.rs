@@ -9,8 +9,10 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{CheckResult, StoredKey, TrashedKey, mark_other_accounts};
-use crate::storage::json_store::{Error, SchemaVersion, StoreLocation};
+use crate::domain::{
+    CheckResult, Label, StateFields, StateRows, StoredKey, TrashedKey, mark_other_accounts,
+};
+use crate::storage::json_store::{self, Error, SchemaVersion, StoreLocation};
 
 const FILE_NAME: &str = "inventory.json";
 
@@ -107,6 +109,31 @@ pub fn filter_keys(
         let of_server = inventory.keys.iter().filter(|key| key.server == server);
         of_server.filter(|key| predicate(key)).cloned().collect()
     })
+}
+
+/// Calls `visit` with the keys stored for `server`, oldest first. Only the fields that decide the state of a
+/// key are read: see [`StateFields`].
+pub fn for_each_state(
+    location: &StoreLocation,
+    server: &str,
+    mut visit: impl FnMut(&StoredKey),
+) -> Result<(), Error> {
+    let StoreLocation::Directory(dir) = location else {
+        return read_with(location, |inventory| {
+            inventory.keys.iter().filter(|key| key.server == server).for_each(visit);
+        });
+    };
+    let path = dir.join(FILE_NAME);
+    let Some(text) = json_store::read_text(dir, &path)? else { return Ok(()) };
+    let mut key = StateFields::empty_key(Label::placeholder());
+    let mut visit_row = |row: StateFields<'_>| {
+        if row.server == server {
+            row.fill(&mut key)?;
+            visit(&key);
+        }
+        Ok(())
+    };
+    json_store::parse_document(&path, &text, StateRows(&mut visit_row))
 }
 
 /// Returns the stored keys of all servers.
@@ -288,6 +315,32 @@ mod tests {
         assert!(matches!(changed, Err(Error::InvalidJson { .. })));
         std::fs::remove_file(&file).unwrap();
         assert_eq!(labels(&location), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_states_of_the_keys_of_one_server_are_visited_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        for location in
+            [StoreLocation::Directory(dir.path().join("data")), StoreLocation::in_memory()]
+        {
+            let visit = |server: &str| {
+                let mut found = Vec::new();
+                for_each_state(&location, server, |key| found.push((key.leaked, key.disabled)))
+                    .map(|()| found)
+            };
+            assert_eq!(visit("s").unwrap(), []);
+            let elsewhere = StoredKey { server: "t".into(), ..key("one") };
+            let leaked = StoredKey { leaked: true, disabled: Some(false), ..key("two") };
+            upsert_keys(&location, vec![key("one"), elsewhere, leaked]).unwrap();
+            assert_eq!(visit("s").unwrap(), [(false, None), (true, Some(false))]);
+            assert_eq!(visit("t").unwrap(), [(false, None)]);
+            let StoreLocation::Directory(dir) = &location else { continue };
+            for text in ["{\"keys\": [{}]}", "{", "{\"version\": 2}", "{\"keys\": []} 1"] {
+                std::fs::write(dir.join(FILE_NAME), text).unwrap();
+                assert!(visit("s").is_err(), "{text}");
+                assert!(list_keys(&location, "s").is_err(), "{text}");
+            }
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::domain::{ErrorKind, UserError, io_error_text, quote_shell_word};
 use atomic_file::{check_dir, replace_file_with, retry_while_locked, try_lock_file};
 pub use atomic_file::{create_private_dir, open_private_file};
 use document::read_document;
+pub(super) use document::{parse_document, read_text};
 pub use lock_guard::LockGuard;
 pub use space_reserve::SpaceReserve;
 
@@ -340,7 +341,7 @@ impl StoreLocation {
 
 fn write_document(dir: &Path, name: &str, document: &impl Serialize) -> Result<(), Error> {
     replace_file_with(dir, name, |file| {
-        serde_json::to_writer_pretty(&mut *file, document)?;
+        serde_json::to_writer(&mut *file, document)?;
         file.write_all(b"\n")
     })
 }

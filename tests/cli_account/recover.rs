@@ -216,3 +216,54 @@ fn edit_withdraws_a_guardrail_that_is_pending_and_apply_fails_as_long_as_it_is()
     proxy.set_rule(|_| Fault::Pass);
     assert_eq!(run(&["recover"]).1, "every attempt ended cleanly\n");
 }
+
+#[test]
+fn a_half_rotation_is_counted_and_apply_finishes_it() {
+    let home = Home::new();
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap();
+    fs::write(home.path().join("passphrase"), "pass").unwrap();
+    fs::write(
+        home.path().join("plan.toml"),
+        "[[key]]\nlabel = \"work\"\nlimit = 10\nreset = \"never\"\nexpires = \"never\"\n",
+    )
+    .unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = home.command(arguments);
+        command
+            .args(["--server", sandbox.url(), "--store", "file"])
+            .env("KEYWRIGHT_PASSPHRASE_FILE", home.path().join("passphrase"))
+            .env("OPENROUTER_MANAGEMENT_KEY", sandbox.management_key())
+            .current_dir(home.path());
+        decode_output(&command.output().unwrap())
+    };
+    let apply = |option: &str| run(&["apply", "plan.toml", "--yes", option]);
+    assert_eq!(apply("--json").0, 0);
+    let policy = ["--limit", "10", "--reset", "never", "--expires", "never"];
+    assert_eq!(run(&[&["new", "work (new)"], &policy[..]].concat()).0, 0);
+    // The program was killed before the new key got the label.
+    let path = home.data().join("inventory.json");
+    let mut inventory: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let hash = inventory["keys"][0]["hash"].clone();
+    inventory["keys"][1]["replaces"] = serde_json::json!({"hash": hash, "quiet_for": 3600});
+    fs::write(&path, inventory.to_string()).unwrap();
+
+    assert_eq!(run(&["status", "--short"]).1, "2 keys, 1 not finished\n");
+    let unfinished = "it does not have the label of the key that it replaces yet";
+    let (_, out, _) = run(&["status"]);
+    assert!(out.contains(&format!("work (new): {unfinished}; keywright ")), "{out}");
+    let (_, out, _) = run(&["status", "--json"]);
+    let status: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(status["attention"][0]["unfinished"], true, "{out}");
+    for (_, _, err) in [run(&["list"]), apply("--dry-run")] {
+        assert!(err.contains(&format!("'work (new)' is not finished: {unfinished}")), "{err}");
+        assert!(err.contains("finish it: keywright "), "{err}");
+    }
+    let (code, out, err) = apply("--json");
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("rotated work: an interrupted run is finished"), "{err}");
+    let applied: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(applied["unchanged"][0]["label"], "work", "{out}");
+    let (_, out, _) = run(&["list"]);
+    assert!(out.contains("work (old)") && !out.contains("(new)"), "{out}");
+    assert_eq!(run(&["status", "--short"]).1, "2 keys ok\n");
+}

@@ -1,6 +1,7 @@
 //! Edit, disable, import, removal and revocation.
 
-use keywright::tui::state::Attention;
+use keywright::domain::PendingReplacement;
+use keywright::tui::state::{Attention, KeyList};
 
 use super::*;
 
@@ -195,6 +196,26 @@ fn quitting_waits_for_changes_under_way_and_a_failure_cancels_it() {
     assert!(matches!(&model.notice, Some(Err(error)) if error.kind == ErrorKind::Failed));
     assert_eq!(key_of(&model).label.as_str(), "laptop");
     assert!(matches!(send_intent(&mut model, Intent::Quit)[..], [Effect::Quit]));
+}
+
+#[test]
+fn a_leaked_key_and_an_unfinished_rotation_need_attention() {
+    let mut model = model_with_keys(&["laptop"]);
+    let now = model.now;
+    let ok = model.dashboard.stored_keys()[0].clone();
+    let (mut leaked, mut new) = (ok.clone(), ok.clone());
+    leaked.leaked = true;
+    let hash = leaked.hash.clone();
+    new.replaces = Some(PendingReplacement {
+        hash,
+        unused_for: 0,
+        revoke_when_unused: false,
+        is_planned: false,
+    });
+    model.dashboard.keys = KeyList::Loaded(vec![ok, new, leaked]);
+    model.dashboard.update_summary(now);
+    let expected = [(2, Attention::Leaked), (1, Attention::Unfinished)];
+    assert_eq!(model.dashboard.attention_list, expected);
 }
 
 #[test]

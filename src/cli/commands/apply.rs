@@ -16,7 +16,7 @@ use crate::cli::interactive_batch::BatchPrompter;
 use crate::cli::output::{confirm, eprint, print_status, print_warning, usage_error};
 use crate::cli::run_async;
 use crate::cli::shared_keys::write_shared_records;
-use crate::cli::shared_store::check_may_write;
+use crate::cli::shared_store::{check_may_write, print_unfinished_keys};
 use crate::cli::sign_in::SignInArgs;
 use crate::cli::unstored_keys::{
     print_finished, print_settled, report_lost_keys, store_recovered_keys,
@@ -84,7 +84,11 @@ impl ApplyArgs {
         let plan = self.read_plan(services)?;
         let mut rows = compare_with_stored_keys(&plan, services)?;
         let mut unfinished = Vec::new();
-        if !self.dry_run {
+        if self.dry_run {
+            let stored_keys = inventory::list_keys(&services.location, &services.server)
+                .map_err(|error| error.to_user_error())?;
+            print_unfinished_keys(&stored_keys);
+        } else {
             // One label is checked for all. A missing right for another label fails at its key.
             let missing = rows.iter().find_map(|row| match row {
                 PlanRow::Create(request) => Some(request.label.as_str()),
@@ -235,8 +239,14 @@ impl ApplyArgs {
             keys::recover_attempts(services).await.map_err(|error| error.to_user_error())?;
         print_settled(&recovered.settled.deleted, &recovered.settled.foreign, services);
         print_finished(&recovered.finished);
-        recovered.errors.iter().for_each(print_warning);
         *unfinished = recovered.errors;
+        let (rotated, errors) =
+            keys::finish_rotations(services).await.map_err(|error| error.to_user_error())?;
+        for Rotated { new, .. } in rotated {
+            print_status(&format!("rotated {}: an interrupted run is finished", new.label));
+        }
+        unfinished.extend(errors);
+        unfinished.iter().for_each(print_warning);
         let (stored, lost) = store_recovered_keys(recovered.not_stored, services).await;
         for key in recovered.stored.iter().chain(&stored) {
             print_status(&format!("stored {} from an interrupted run", key.label));

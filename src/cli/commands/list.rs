@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use crate::cli::other_account::warn_about_other_accounts;
 use crate::cli::output::{eprint, is_quiet, print, print_error, print_json, print_status};
 use crate::cli::repeated_options::complete_commands;
-use crate::cli::shared_store::print_waiting_keys;
+use crate::cli::shared_store::{print_unfinished_keys, print_waiting_keys};
 use crate::cli::table::{self, Column};
 use crate::cli::{json, run_async};
 use crate::domain::{
@@ -64,6 +64,7 @@ impl ListArgs {
         let now = Timestamp::now();
         warn_about_other_accounts(&keys);
         print_waiting_keys(&keys);
+        print_unfinished_keys(&keys);
         if self.json {
             let keys: Vec<_> = keys.iter().map(|key| json::key_to_json(key, now)).collect();
             print_json(&keys)?;

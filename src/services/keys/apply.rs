@@ -117,11 +117,11 @@ pub async fn lock_apply(
 }
 
 /// Returns whether an interrupted run may have left something to finish: an attempt, or a key without its
-/// guardrail.
+/// guardrail or without the label of the key that it replaces.
 pub fn is_interrupted(services: &ServiceContext) -> Result<bool, Error> {
     let (location, server) = (&services.location, &services.server);
     Ok(!journal::list_attempts(location, server)?.is_empty()
-        || !inventory::filter_keys(location, server, StoredKey::awaits_guardrail)?.is_empty())
+        || !inventory::filter_keys(location, server, StoredKey::is_unfinished)?.is_empty())
 }
 
 /// Returns the attempts that may have created a key which was not received. Their labels are not
@@ -131,6 +131,16 @@ pub fn list_pending_attempts(services: &ServiceContext) -> Result<Vec<Unresolved
     attempts
         .retain(|attempt| attempt.stage >= AttemptStage::RequestSent && !attempt.awaits_rename());
     Ok(attempts.into_iter().map(UnresolvedAttempt::from).collect())
+}
+
+/// Returns the labels of the attempts that may have created a key and are not finished. One of them may be
+/// under way.
+pub fn list_unfinished_attempts(
+    services: &ServiceContext,
+) -> Result<Vec<Label>, json_store::Error> {
+    let attempts = journal::list_attempts(&services.location, &services.server)?;
+    let sent = attempts.into_iter().filter(|attempt| attempt.stage >= AttemptStage::RequestSent);
+    Ok(sent.map(|attempt| attempt.label).collect())
 }
 
 /// Returns the method for a batch and its description. If the method needs the user and may be

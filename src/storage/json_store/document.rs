@@ -1,9 +1,10 @@
 //! Reads a document and checks the version of its schema.
 
+use std::marker::PhantomData;
 use std::path::Path;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::DeserializeSeed;
 
 use super::{Document, Error, SCHEMA_VERSION, atomic_file, check_dir};
 
@@ -28,12 +29,12 @@ pub(super) fn read_document<T: Document>(dir: &Path, name: &str) -> Result<T, Er
     let path = dir.join(name);
     match read_text(dir, &path)? {
         None => Ok(T::default()),
-        Some(text) => parse_document(&path, &text),
+        Some(text) => parse_document(&path, &text, PhantomData),
     }
 }
 
 /// Returns the text of a file that exists. It is not empty.
-fn read_text(dir: &Path, path: &Path) -> Result<Option<String>, Error> {
+pub(in crate::storage) fn read_text(dir: &Path, path: &Path) -> Result<Option<String>, Error> {
     check_dir(dir)?;
     match atomic_file::read_if_exists(path)?.map(String::from_utf8) {
         None => Ok(None),
@@ -43,7 +44,12 @@ fn read_text(dir: &Path, path: &Path) -> Result<Option<String>, Error> {
     }
 }
 
-fn parse_document<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Error> {
+/// Parses the text of a document, which the result may borrow.
+pub(in crate::storage) fn parse_document<'a, S: DeserializeSeed<'a>>(
+    path: &Path,
+    text: &'a str,
+    seed: S,
+) -> Result<S::Value, Error> {
     let invalid = |error: serde_json::Error| Error::InvalidJson {
         path: path.to_owned(),
         line: error.line(),
@@ -53,7 +59,10 @@ fn parse_document<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Err
     if version > SCHEMA_VERSION {
         return Err(Error::UnsupportedVersion { path: path.to_owned(), version });
     }
-    serde_json::from_str(text).map_err(invalid)
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let document = seed.deserialize(&mut deserializer).map_err(invalid)?;
+    deserializer.end().map_err(invalid)?;
+    Ok(document)
 }
 
 /// Returns the schema version of a document. It is read first, because the other fields of a newer

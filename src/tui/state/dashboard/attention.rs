@@ -8,6 +8,8 @@ use crate::domain::{KeyState, RetirementStatus, StoredKey, sort_by_key, sum_of_m
 /// Why a key needs attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attention {
+    /// It leaked and may still be used.
+    Leaked,
     /// It may belong to another account.
     OtherAccount,
     /// Its text was deleted in the shared store.
@@ -16,6 +18,8 @@ pub enum Attention {
     Waiting,
     /// It is in this state.
     State(KeyState),
+    /// Its creation or its rotation was interrupted.
+    Unfinished,
     /// Another key replaced it, and it is no longer used.
     Replaced,
 }
@@ -24,11 +28,13 @@ impl Attention {
     /// Returns the position among the reasons: the most urgent is first.
     const fn rank(self) -> (u8, u8) {
         match self {
-            Self::OtherAccount => (0, 0),
-            Self::Lost => (1, 0),
-            Self::Waiting => (2, 0),
-            Self::State(state) => (3, state.urgency_rank()),
-            Self::Replaced => (4, 0),
+            Self::Leaked => (0, 0),
+            Self::OtherAccount => (1, 0),
+            Self::Lost => (2, 0),
+            Self::Waiting => (3, 0),
+            Self::State(state) => (4, state.urgency_rank()),
+            Self::Unfinished => (5, 0),
+            Self::Replaced => (6, 0),
         }
     }
 }
@@ -43,10 +49,12 @@ impl Dashboard {
             matches!(status, RetirementStatus::Unused(_) | RetirementStatus::Inactive(_))
         };
         let reason = |key: &StoredKey| match key.state(now) {
+            _ if key.is_exposed(now) => Some(Attention::Leaked),
             _ if key.is_of_unconfirmed_account() => Some(Attention::OtherAccount),
             _ if key.secret_loss().is_some() => Some(Attention::Lost),
             _ if key.move_to.is_some() => Some(Attention::Waiting),
             state if key.needs_attention(now) => Some(Attention::State(state)),
+            _ if key.is_unfinished() => Some(Attention::Unfinished),
             _ if key.retirement.is_some() && unused(key) => Some(Attention::Replaced),
             _ => None,
         };
