@@ -383,7 +383,7 @@ fn after_update(model: &mut Model) -> Vec<Effect> {
     if model.dashboard.usage_history_ticket.is_some() {
         return effects;
     }
-    let hashes = model.dashboard.missing_usage_history(layout.pane.is_some());
+    let hashes = model.dashboard.missing_usage_history(layout.pane.is_some(), layout.page_size());
     if !hashes.is_empty() {
         let ticket = model.next_ticket();
         model.dashboard.usage_history_ticket = Some(ticket);

@@ -34,7 +34,8 @@ fn stopped_program_continues() {
 fn signal_does_not_answer_a_question() {
     let mut terminal = sandbox(&[]);
     terminal.type_text("x");
-    terminal.wait_for("Remove laptop from this machine?");
+    // The key on top is another one once the keys are checked.
+    terminal.wait_for(" from this machine?");
     terminal.signal("TERM");
     assert_eq!(terminal.end(), 0);
     terminal.assert_given_back();

@@ -39,6 +39,7 @@ pub(super) fn apply(model: &mut Model, keys: Vec<StoredKey>) {
         }
     }
     model.dashboard.set_keys(Ok(keys), model.now);
+    model.dashboard.mark_usage_history_stale();
     model.account.is_spending_stale = true;
     let is_same = |(hash, label): &&(String, Label)| {
         model.dashboard.find_key(hash).is_some_and(|key| key.label == *label)

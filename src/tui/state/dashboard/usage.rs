@@ -48,20 +48,28 @@ impl Dashboard {
         retirement_status(key, &samples, now)
     }
 
-    /// Returns the hashes of keys whose history is needed and not loaded: the selected key while its
-    /// details are shown, and the replaced keys.
-    pub(in crate::tui) fn missing_usage_history(&self, has_pane: bool) -> Vec<String> {
-        let samples = self.are_details_shown || has_pane;
-        let current = self.selected_key().filter(|_| samples);
-        let replaced = self.stored_keys_at(&self.replaced_keys).map(|(_, key)| key);
-        let mut hashes: Vec<_> = replaced.chain(current).map(|key| &key.hash).collect();
-        hashes.dedup();
-        if !self.is_usage_history_stale
-            && hashes.iter().all(|hash| self.usage_history.contains_key(*hash))
-        {
+    /// Returns the hashes of keys whose history is to be loaded, because that of the selected key while
+    /// its details are shown, or of a replaced key, is missing. With the selected key come those in the
+    /// rows around it: one read of the file is enough for the next steps.
+    pub(in crate::tui) fn missing_usage_history(
+        &self,
+        has_pane: bool,
+        page_size: usize,
+    ) -> Vec<String> {
+        let is_shown = self.are_details_shown || has_pane;
+        let current = self.selected_key().filter(|_| is_shown);
+        let replaced = || self.stored_keys_at(&self.replaced_keys).map(|(_, key)| key);
+        let is_loaded = |key: &StoredKey| self.usage_history.contains_key(&key.hash);
+        if !self.is_usage_history_stale && replaced().chain(current).all(is_loaded) {
             return Vec::new();
         }
-        hashes.into_iter().cloned().collect()
+        let page = if is_shown { page_size } else { 0 };
+        let page = self.visible_keys(page).map(|(_, key)| key);
+        let mut hashes: Vec<_> =
+            replaced().chain(current).chain(page).map(|key| key.hash.clone()).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        hashes
     }
 
     /// Adds loaded history. What was loaded before stays until it is stale, so that a step back to a
