@@ -105,10 +105,25 @@ fn wrong_values_are_reported_and_the_commands_go_on() {
     fs::create_dir(config_path(&home)).unwrap();
     let (code, _, err) = home.run(&["status", "--short"]);
     assert!(code == 0 && err.contains("config.toml: it is not a regular file"), "{err}");
+    assert!(err.ends_with("the built-in values are used instead\n"), "{err}");
     fs::remove_dir(config_path(&home)).unwrap();
     fs::write(config_path(&home), vec![b'a'; 10 << 20]).unwrap();
     let (code, _, err) = home.run(&["status", "--short"]);
     assert!(code == 0 && err.contains("larger than 1 MiB") && err.len() < 500, "{err}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_may_not_be_read_is_named_and_the_commands_go_on() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = home_with_config("[dashboard]\nsort = \"label\"\n");
+    fs::set_permissions(config_path(&home), fs::Permissions::from_mode(0o000)).unwrap();
+    let (code, _, err) = home.run(&["status", "--short"]);
+    assert_eq!(code, 0, "{err}");
+    // Root may read every file.
+    if fs::read(config_path(&home)).is_err() {
+        assert!(err.contains("config.toml: it cannot be read: permission denied"), "{err}");
+    }
 }
 
 #[test]

@@ -310,6 +310,9 @@ impl LoadedSettings {
         if let Some(more) = errors.len().checked_sub(MAX_ERRORS).filter(|more| *more > 0) {
             print_status(&format!("and {more} more errors: keywright config show"));
         }
+        if !errors.is_empty() {
+            print_status("the built-in values are used instead");
+        }
     }
 
     /// Checks that the profile exists and that it is certain where its keys are.
