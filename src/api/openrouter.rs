@@ -268,13 +268,13 @@ impl Client {
     }
 
     /// Sends a request and parses its response; `expected` says what that is.
-    async fn fetch<T>(
+    fn fetch<T>(
         &self,
         request: reqwest::RequestBuilder,
         expected: &'static str,
         parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<T, Error> {
-        self.fetch_with_limit(request, MAX_RESPONSE_BYTES, expected, parse).await
+    ) -> impl Future<Output = Result<T, Error>> {
+        self.fetch_with_limit(request, MAX_RESPONSE_BYTES, expected, parse)
     }
 
     async fn fetch_with_limit<T>(
@@ -284,7 +284,8 @@ impl Client {
         expected: &'static str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, Error> {
-        let response = self.send_with_limit(request, limit).await?;
+        // Boxed, because every future that sends a request would contain this one.
+        let response = Box::pin(self.send_with_limit(request, limit)).await?;
         match response.read_error {
             Some(error) => Err(error),
             None => parse(&String::from_utf8_lossy(&response.body))

@@ -48,7 +48,7 @@ pub fn handle_request(
     now: Timestamp,
 ) -> Result<HttpResponse, ApiError> {
     let query = request::parse_query(query);
-    let ok = |data: Value| Ok(HttpResponse::json(200, &json!({ "data": data })));
+    let ok = |data: Value| Ok(HttpResponse::data(data));
     match (method, path) {
         ("GET", ["credits"]) => {
             let used: MicroUsd =

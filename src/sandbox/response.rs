@@ -36,6 +36,11 @@ impl HttpResponse {
         Self::new(status, ContentType::Json, body.to_string())
     }
 
+    /// Creates a successful response with `data`.
+    pub fn data(data: Value) -> Self {
+        Self::json(200, &json!({ "data": data }))
+    }
+
     /// Creates a JSON response with rows. Writes one row at a time, because the values of a long list
     /// take many times the memory of their text.
     pub fn json_rows(rows: impl Iterator<Item = Value>) -> Self {

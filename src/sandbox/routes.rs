@@ -156,7 +156,7 @@ fn get_current_key(
         }
         TokenOwner::ManagementKey(masked) => response::management_key_to_json(masked, now),
     };
-    Ok(HttpResponse::json(200, &json!({ "data": data })))
+    Ok(HttpResponse::data(data))
 }
 
 fn exchange_code(
@@ -197,7 +197,7 @@ fn create_code(
     account.store_code(code.clone(), authorization);
     let created_at = response::format_seconds(now);
     let data = json!({ "id": code, "app_id": APP_ID, "created_at": created_at });
-    Ok(HttpResponse::json(200, &json!({ "data": data })))
+    Ok(HttpResponse::data(data))
 }
 
 /// Handles what the account has: its keys here, everything else in [`account_routes`]. All require the management key.
@@ -215,15 +215,14 @@ fn handle_management(
         let HttpRequest { method, body, .. } = http_request;
         return account_routes::handle_request(method, rest, query, body, account, now);
     }
-    let key_response =
-        |key: &Key| HttpResponse::json(200, &json!({ "data": response::key_to_json(key, now) }));
+    let key_response = |key: &Key| HttpResponse::data(response::key_to_json(key, now));
     match (http_request.method.as_str(), rest) {
         ("GET", ["keys"]) => {
             let filter = request::parse_list_filter(&request::parse_query(query))?;
             let page = account.list_keys(&filter, now);
             let rows: Vec<_> =
                 page.into_iter().map(|key| response::key_to_json(key, now)).collect();
-            Ok(HttpResponse::json(200, &json!({ "data": rows })))
+            Ok(HttpResponse::data(rows.into()))
         }
         ("POST", ["keys"]) => {
             let policy = request::parse_create_request(&request::parse_body(&http_request.body)?)?;

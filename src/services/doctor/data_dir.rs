@@ -219,38 +219,37 @@ pub(super) fn check_pending_attempts(services: &ServiceContext) -> HealthCheck {
     let (unnamed, unfinished): (Vec<_>, Vec<_>) =
         attempts.into_iter().partition(Attempt::awaits_rename);
     let (mut messages, mut advice) = (Vec::new(), Vec::new());
-    if !unresolved.is_empty() {
-        let attempts = unresolved
-            .iter()
-            .map(|attempt| format!("'{}' of {}", attempt.label, format_date(attempt.started_at)));
-        messages
-            .push(format!("a key may have been created and was not received: {}", join(attempts)));
-        advice.push(format!(
+    let mut report = |names: Vec<String>, message: &str, what_to_do: String| {
+        if !names.is_empty() {
+            messages.push(format!("{message}: {}", names.join(", ")));
+            advice.push(what_to_do);
+        }
+    };
+    let quote = |keys: &[StoredKey]| keys.iter().map(|key| format!("'{}'", key.label)).collect();
+    let dated =
+        |attempt: &Attempt| format!("'{}' of {}", attempt.label, format_date(attempt.started_at));
+    report(
+        unresolved.iter().map(dated).collect(),
+        "a key may have been created and was not received",
+        format!(
             "run keywright recover for details; look for the key at {server}/keys, delete it there, then run keywright recover --dismiss LABEL"
-        ));
-    }
-    if !unnamed.is_empty() {
-        let names = unnamed.iter().map(|attempt| format!("'{}'", attempt.key_name()));
-        messages.push(format!(
-            "stored keys still have the names of their attempts at the server: {}",
-            join(names)
-        ));
-        advice.push("run keywright recover to rename them".into());
-    }
-    if !unguarded.is_empty() {
-        let labels = unguarded.iter().map(|key| format!("'{}'", key.label));
-        messages
-            .push(format!("keys are not under the guardrail requested for them: {}", join(labels)));
-        advice.push("run keywright recover to assign it".into());
-    }
-    if !replacing.is_empty() {
-        let labels = replacing.iter().map(|key| format!("'{}'", key.label));
-        messages.push(format!(
-            "rotations were interrupted before the new key got its label: {}",
-            join(labels)
-        ));
-        advice.push("run keywright recover to finish them".into());
-    }
+        ),
+    );
+    report(
+        unnamed.iter().map(|attempt| format!("'{}'", attempt.key_name())).collect(),
+        "stored keys still have the names of their attempts at the server",
+        "run keywright recover to rename them".into(),
+    );
+    report(
+        quote(&unguarded),
+        "keys are not under the guardrail requested for them",
+        "run keywright recover to assign it".into(),
+    );
+    report(
+        quote(&replacing),
+        "rotations were interrupted before the new key got its label",
+        "run keywright recover to finish them".into(),
+    );
     if !unfinished.is_empty() {
         messages.push(format!("{} not finished", pluralize(unfinished.len(), "attempt")));
         advice.push("if the program that started it has ended, run keywright recover or open the dashboard to finish it".into());
@@ -259,8 +258,4 @@ pub(super) fn check_pending_attempts(services: &ServiceContext) -> HealthCheck {
         return HealthCheck::ok(name, "none pending");
     }
     HealthCheck::warn(name, messages.join("; "), advice.join("; "))
-}
-
-fn join(names: impl Iterator<Item = String>) -> String {
-    names.collect::<Vec<_>>().join(", ")
 }

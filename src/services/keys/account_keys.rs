@@ -8,7 +8,7 @@ use super::error::is_not_found;
 use super::paging::{List, ListBudget, fetch_all_pages};
 use super::{Error, account_resources, management_key, retry_request};
 use crate::api::openrouter::{self, Client};
-use crate::domain::{AccountKey, ManagementKey, ProfileCopies, ProfileCopy, StoredKey, Workspace};
+use crate::domain::{AccountKey, ManagementKey, ProfileCopies, ProfileCopy, StoredKey};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 use crate::storage::json_store::StoreLocation;
@@ -88,15 +88,9 @@ pub async fn list_keys_with(
     let failed = Error::from_read_request;
     let mut budget = ListBudget::new();
     let mut unlisted_workspaces = None;
-    let workspaces = match fetch_all_pages(
-        services,
-        &mut budget,
-        List::of_account("workspaces"),
-        |workspace: &Workspace| workspace.id.clone(),
-        async |offset| client.list_workspaces(management, offset).await,
-    )
-    .await
-    {
+    let fetched =
+        account_resources::fetch_workspaces(services, &mut budget, client, management).await;
+    let workspaces = match fetched {
         Ok(workspaces) if !workspaces.is_empty() => {
             account_resources::remember_workspaces(services, &workspaces);
             workspaces.into_iter().map(|workspace| Some(workspace.id)).collect()

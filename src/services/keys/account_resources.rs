@@ -26,17 +26,22 @@ pub async fn list_workspaces(
 ) -> Result<Vec<Workspace>, Error> {
     let client = build_client(services)?;
     let mut budget = ListBudget::new();
-    let workspaces = fetch_all_pages(
-        services,
-        &mut budget,
-        List::of_account("workspaces"),
-        |workspace: &Workspace| workspace.id.clone(),
-        async |offset| client.list_workspaces(management, offset).await,
-    )
-    .await
-    .map_err(Error::from_read_request)?;
+    let workspaces = fetch_workspaces(services, &mut budget, &client, management).await;
+    let workspaces = workspaces.map_err(Error::from_read_request)?;
     remember_workspaces(services, &workspaces);
     Ok(workspaces)
+}
+
+/// Fetches the workspaces as part of a larger list.
+pub(super) async fn fetch_workspaces(
+    services: &ServiceContext,
+    budget: &mut ListBudget,
+    client: &Client,
+    management: &ManagementKey,
+) -> Result<Vec<Workspace>, openrouter::Error> {
+    let id = |workspace: &Workspace| workspace.id.clone();
+    let fetch = async |offset| client.list_workspaces(management, offset).await;
+    fetch_all_pages(services, budget, List::of_account("workspaces"), id, fetch).await
 }
 
 /// Returns the budgets of one workspace.
@@ -239,15 +244,7 @@ async fn list_of_all_workspaces<T>(
     fetch: impl AsyncFn(Option<&str>, usize) -> Result<Page<T>, openrouter::Error>,
 ) -> Result<Vec<T>, Error> {
     let mut budget = ListBudget::new();
-    let workspaces = fetch_all_pages(
-        services,
-        &mut budget,
-        List::of_account("workspaces"),
-        |workspace: &Workspace| workspace.id.clone(),
-        async |offset| client.list_workspaces(management, offset).await,
-    )
-    .await;
-    let workspaces = match workspaces {
+    let workspaces = match fetch_workspaces(services, &mut budget, client, management).await {
         // Without the right to list workspaces, the default one is still read.
         Err(openrouter::Error::Rejected { status: 403..=405, .. }) => Vec::new(),
         listed => listed.map_err(Error::from_read_request)?,
