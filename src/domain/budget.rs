@@ -54,17 +54,6 @@ impl Budget {
         })
     }
 
-    /// Returns whether its window has ended since it was reported, so that its figures are out of
-    /// date.
-    pub fn has_rolled_over(&self, now: Timestamp) -> bool {
-        self.resets_at.value().is_some_and(|at| at <= now)
-    }
-
-    /// Returns whether it rejects every request at `now`.
-    pub fn is_exhausted(&self, now: Timestamp) -> bool {
-        self.remaining_usd.is_some_and(|remaining| remaining <= 0.0) && !self.has_rolled_over(now)
-    }
-
     /// Returns whether it is the key's own limit.
     pub fn is_key_limit(&self) -> bool {
         self.scope == KEY_LIMIT_SCOPE
@@ -128,11 +117,24 @@ pub struct BindingLayer {
 }
 
 impl StoredKey {
+    /// Returns whether the window of a budget has ended since the last check, so that its figures are out of
+    /// date. What was reported after the end by the clock of this machine, which may be wrong, is not.
+    pub fn has_rolled_over(&self, budget: &Budget, now: Timestamp) -> bool {
+        budget
+            .resets_at
+            .value()
+            .is_some_and(|at| at <= now && self.checked_at.is_none_or(|checked_at| checked_at < at))
+    }
+
     /// Returns the budget around the key that rejects its requests at `now`, the one that is enforced
     /// first. The key's own limit is not among them: see [`KeyState::LimitReached`].
     pub fn blocking_budget(&self, now: Timestamp) -> Option<&Budget> {
         let info = self.info.as_ref()?;
-        let blocks = |budget: &&Budget| !budget.is_key_limit() && budget.is_exhausted(now);
+        let blocks = |budget: &&Budget| {
+            !budget.is_key_limit()
+                && budget.remaining_usd.is_some_and(|remaining| remaining <= 0.0)
+                && !self.has_rolled_over(budget, now)
+        };
         info.budgets.iter().find(blocks).or_else(|| info.effective_budget.as_ref().filter(blocks))
     }
 
@@ -150,7 +152,7 @@ impl StoredKey {
             .budgets
             .iter()
             .chain(&info.effective_budget)
-            .filter(|budget| !budget.is_key_limit() && !budget.has_rolled_over(now))
+            .filter(|budget| !budget.is_key_limit() && !self.has_rolled_over(budget, now))
             .filter_map(|budget| {
                 Some(BindingLayer {
                     limit: budget.limit_usd,
@@ -279,6 +281,9 @@ mod tests {
         let mut later = stored_key.clone();
         later.checked_at = Some(at("2026-11-29T23:00:00Z"));
         assert_eq!(later.state(at("2026-11-30T00:00:00Z")), KeyState::Active);
+        // The clock of this machine is an hour ahead: the server still reports the window that ends at midnight.
+        later.checked_at = Some(at("2026-11-30T00:30:00Z"));
+        assert_eq!(later.state(at("2026-11-30T00:30:10Z")), KeyState::Blocked);
         // Certain facts come first.
         later.disabled = Some(true);
         assert_eq!(later.state(at("2026-11-29T23:30:00Z")), KeyState::Disabled);

@@ -163,7 +163,7 @@ fn format_details(key: &StoredKey, names: &AccountNames, now: Timestamp) -> Stri
         let left = usd(budget
             .remaining_usd
             .map(|usd| usd.max(0.0))
-            .filter(|_| !budget.has_rolled_over(now)));
+            .filter(|_| !key.has_rolled_over(budget, now)));
         row(
             "budget",
             &format!("{left} of {} left in {}", usd(budget.limit_usd), budget.layer_name()),
