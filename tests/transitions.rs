@@ -24,6 +24,8 @@ mod overlay;
 mod plan;
 #[path = "transitions/profiles.rs"]
 mod profiles;
+#[path = "transitions/questions.rs"]
+mod questions;
 #[path = "transitions/rotation.rs"]
 mod rotation;
 #[path = "transitions/shared_store.rs"]

@@ -24,7 +24,7 @@ pub use footer::{FooterItem, footer_items};
 pub use palette::{PaletteEntry, palette_entries, run_entry, selected_entry};
 use tables::{
     ACTION_RESULTS, ALTERNATE_STORE, BATCH, CODE_FIELD, CONFIRM_ACCOUNT, CONFIRM_LEAK_RESPONSE,
-    CONFIRM_REVOKE, CONFIRM_ROTATE, FILTER, FORM, HELP, MANAGEMENT, MANAGEMENT_STORED, MESSAGES,
+    CONFIRM_REVOKE, CONFIRM_ROTATE, DECLINE, FILTER, FORM, HELP, MANAGEMENT, MANAGEMENT_STORED, MESSAGES,
     NEW_KEY, PALETTE, PASSPHRASE, PLAN, PLAN_PATH, PROFILES, PROVISIONING, QUESTION,
     REMOVE_QUESTION, SANDBOX_CONSENT, SIGN_IN, SIGN_IN_BY_CODE, SIGN_IN_FAILED, TEXT_EDITING,
     TRASH, UNSTORED_KEY,
@@ -33,8 +33,8 @@ use tables::{
 /// Returns the actions that key presses trigger now; the first match wins.
 pub fn active_bindings(model: &Model) -> Vec<Binding> {
     let tables = match (&model.question, &model.overlay) {
-        (Some(Question::RemoveKeys(_)), _) => vec![REMOVE_QUESTION, GLOBAL],
-        (Some(_), _) => vec![QUESTION, GLOBAL],
+        (Some(Question::RemoveKeys(_)), _) => vec![REMOVE_QUESTION, DECLINE, GLOBAL],
+        (Some(_), _) => vec![QUESTION, DECLINE, GLOBAL],
         (None, Some(Overlay::Help { .. })) => vec![HELP, GLOBAL],
         (None, Some(Overlay::Palette(_))) => vec![PALETTE, TEXT_EDITING, GLOBAL],
         (None, Some(Overlay::Messages(_))) => vec![MESSAGES, GLOBAL],
@@ -89,8 +89,8 @@ fn screen_tables(model: &Model) -> Vec<&'static [Action]> {
         Screen::NewKey(new_key) if !new_key.is_stored => vec![UNSTORED_KEY, NEW_KEY],
         Screen::NewKey(_) => vec![NEW_KEY],
         Screen::Confirm(dialog) => match dialog.kind {
-            ConfirmKind::Rotate => vec![CONFIRM_ROTATE],
-            ConfirmKind::RespondToLeak => vec![CONFIRM_LEAK_RESPONSE],
+            ConfirmKind::Rotate => vec![CONFIRM_ROTATE, DECLINE],
+            ConfirmKind::RespondToLeak => vec![CONFIRM_LEAK_RESPONSE, DECLINE],
             ConfirmKind::Revoke => vec![CONFIRM_REVOKE, TEXT_EDITING],
             ConfirmKind::ConfirmAccount => vec![CONFIRM_ACCOUNT, TEXT_EDITING],
         },

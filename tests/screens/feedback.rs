@@ -136,21 +136,6 @@ fn the_notes_of_a_form_go_before_empty_rows() {
 }
 
 #[test]
-fn enter_answers_a_question_with_the_button_that_is_highlighted() {
-    for intent in [Intent::ToggleDisabled, Intent::Remove] {
-        let mut model = loaded_model((80, 24));
-        want(&mut model, &[intent]);
-        assert!(drawn(&model).contains("enter cancel"), "{}", drawn(&model));
-        let enter = crossterm::event::KeyCode::Enter.into();
-        let answer = intent_for_key(&model, &enter).unwrap();
-        assert_eq!(answer, Intent::No);
-        want(&mut model, &[answer]);
-        assert!(model.question.is_none());
-        assert!(drawn(&model).contains("Nothing was changed."), "{}", drawn(&model));
-    }
-}
-
-#[test]
 fn a_key_press_without_effect_says_why() {
     let mut empty = loaded((80, 24), Vec::new());
     for intent in [Intent::Copy, Intent::ToggleDetails, Intent::Rotate, Intent::ToggleMark] {

@@ -46,7 +46,7 @@ fn seen(size: (u16, u16)) -> Model {
 fn applying(size: (u16, u16)) -> (Model, Ticket) {
     let mut model = seen(size);
     let [Effect::Request(ticket, Request::ApplyPlan(_))] =
-        update(&mut model, Msg::Intent(Intent::Enter), now())[..]
+        update(&mut model, Msg::Intent(Intent::Yes), now())[..]
     else {
         panic!()
     };

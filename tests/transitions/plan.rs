@@ -63,7 +63,7 @@ fn seen() -> Model {
 
 fn applying() -> (Model, Ticket) {
     let mut model = seen();
-    let effects = send_intent(&mut model, Intent::Enter);
+    let effects = send_intent(&mut model, Intent::Yes);
     let [Effect::Request(ticket, Request::ApplyPlan(requests))] = &effects[..] else {
         panic!("{effects:?}")
     };
@@ -146,7 +146,7 @@ fn a_plan_of_which_nothing_is_missing_sends_nothing() {
     let mut same = compared();
     same.keys.retain(|key| matches!(key.status, PlanStatus::Unchanged));
     send(&mut model, Msg::Response(ticket, Response::PlanLoaded(Ok(same))));
-    assert!(send_intent(&mut model, Intent::Enter).is_empty());
+    assert!(send_intent(&mut model, Intent::Yes).is_empty());
     assert!(matches!(model.screen, Screen::Dashboard));
 }
 

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use crossterm::event::{KeyCode, KeyModifiers};
-
 use super::action::Action;
 use super::dashboard::{DASHBOARD, GLOBAL, SANDBOX};
 use crate::tui::state::{Intent, KeyPress, Model};
@@ -53,11 +51,6 @@ impl Binding {
             Some(key) => key == pressed,
             None => self.action.built_in_keys().contains(&pressed),
         }
-    }
-
-    /// Returns whether enter triggers the action.
-    pub fn is_triggered_by_enter(&self) -> bool {
-        self.is_triggered_by(KeyPress { modifiers: KeyModifiers::NONE, code: KeyCode::Enter })
     }
 
     /// Returns what the user requests by it.

@@ -38,7 +38,12 @@ macro_rules! key_bindings {
     };
 }
 
-/// Enter is the safe answer, as at the prompts of the commands.
+/// The safe answer of every question that changes something. Enter is pressed without reading, so it
+/// never agrees; only a dialog in which the user has typed what it asks for is confirmed with enter.
+pub(super) const DECLINE: &[Action] = key_bindings! {
+    [bare_key(KeyCode::Esc), char_key('n'), char_key('N'), char_key('q'), bare_key(KeyCode::Enter)] "esc" "cancel" => Intent::No;
+};
+
 pub(super) const QUESTION: &[Action] = key_bindings! {
     [char_key('y'), char_key('Y')] "y" "quit" if |model| matches!(model.question, Some(Question::QuitWithUnstoredKey)) => Intent::Yes;
     [char_key('y'), char_key('Y')] "y" "leave" if |model| matches!(model.question, Some(Question::DiscardUnstoredKey)) => Intent::Yes;
@@ -47,7 +52,6 @@ pub(super) const QUESTION: &[Action] = key_bindings! {
     [char_key('y'), char_key('Y')] "y" "set it again" if |model| matches!(model.question, Some(Question::RestoreLimits(_))) => Intent::Yes;
     [char_key('y'), char_key('Y')] "y" "disable" if |model| matches!(model.question, Some(Question::SetKeysDisabled { disabled: true, .. })) => Intent::Yes;
     [char_key('y'), char_key('Y')] "y" "enable" if |model| matches!(model.question, Some(Question::SetKeysDisabled { disabled: false, .. })) => Intent::Yes;
-    [bare_key(KeyCode::Enter), char_key('n'), char_key('N'), bare_key(KeyCode::Esc)] "enter" "cancel" => Intent::No;
 };
 
 pub(super) const HELP: &[Action] = key_bindings! {
@@ -69,7 +73,6 @@ pub(super) const FILTER: &[Action] = key_bindings! {
 pub(super) const REMOVE_QUESTION: &[Action] = key_bindings! {
     [char_key('y'), char_key('Y')] "y" "remove" => Intent::Yes;
     [char_key('r'), char_key('R')] "r" "revoke at OpenRouter too" => Intent::Revoke;
-    [bare_key(KeyCode::Enter), char_key('n'), char_key('N'), bare_key(KeyCode::Esc)] "enter" "cancel" => Intent::No;
 };
 
 /// Returns whether the dialog has all that it needs, so that its action works.
@@ -78,16 +81,14 @@ fn is_confirmed(model: &Model) -> bool {
 }
 
 pub(super) const CONFIRM_ROTATE: &[Action] = key_bindings! {
-    [bare_key(KeyCode::Enter), char_key('y')] "enter" "rotate" if is_confirmed => Intent::Yes;
+    [char_key('y'), char_key('Y')] "y" "rotate" if is_confirmed => Intent::Yes;
     [bare_key(KeyCode::Right), char_key('l'), bare_key(KeyCode::Up)] "→" "longer" => Intent::NextChoice;
     [bare_key(KeyCode::Left), char_key('h'), bare_key(KeyCode::Down)] "←" "shorter" => Intent::PreviousChoice;
     [char_key(' ')] "space" "ask first or not" => Intent::ToggleMark;
-    [bare_key(KeyCode::Esc), char_key('n'), char_key('q')] "esc" "back" => Intent::Back;
 };
 
 pub(super) const CONFIRM_LEAK_RESPONSE: &[Action] = key_bindings! {
-    [char_key('y'), bare_key(KeyCode::Enter)] "y" "disable and replace" => Intent::Yes;
-    [bare_key(KeyCode::Esc), char_key('n'), char_key('q')] "esc" "back" => Intent::Back;
+    [char_key('y'), char_key('Y')] "y" "disable and replace" => Intent::Yes;
 };
 
 pub(super) const CONFIRM_REVOKE: &[Action] = key_bindings! {
@@ -129,7 +130,7 @@ pub(super) const PLAN_PATH: &[Action] = key_bindings! {
 };
 
 pub(super) const PLAN: &[Action] = key_bindings! {
-    [bare_key(KeyCode::Enter)] "enter" "create missing keys" => Intent::Enter;
+    [char_key('y'), char_key('Y')] "y" "create missing keys" => Intent::Yes;
     [bare_key(KeyCode::Down), char_key('j')] "↓" "down" => Intent::Move(1);
     [bare_key(KeyCode::Up), char_key('k')] "↑" "up" => Intent::Move(-1);
     #[help_only] [bare_key(KeyCode::PageDown), ctrl_key('f')] "page down" "next page" => Intent::MovePage(1);

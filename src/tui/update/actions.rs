@@ -233,7 +233,13 @@ fn undo(model: &mut Model) -> Vec<Effect> {
 pub(super) fn handle_confirm_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let Screen::Confirm(dialog) = &mut model.screen else { return Vec::new() };
     match intent {
-        Intent::Back | Intent::No => model.screen = Screen::Dashboard,
+        Intent::Back | Intent::No => {
+            let changes_keys = dialog.kind != ConfirmKind::ConfirmAccount;
+            model.screen = Screen::Dashboard;
+            if changes_keys {
+                model.notify(Ok("nothing was changed".into()));
+            }
+        }
         Intent::NextChoice => dialog.step_unused_for(1),
         Intent::PreviousChoice => dialog.step_unused_for(-1),
         Intent::ToggleMark => dialog.revoke_when_unused = !dialog.revoke_when_unused,

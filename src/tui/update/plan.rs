@@ -17,8 +17,8 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             plan.first_line = 0;
         }
         Intent::Back => model.screen = Screen::Dashboard,
-        Intent::Enter if plan.comparison.is_some() => return apply_plan(model),
-        Intent::Enter => return load_plan(model),
+        Intent::Yes if plan.comparison.is_some() => return apply_plan(model),
+        Intent::Enter if plan.comparison.is_none() => return load_plan(model),
         Intent::Move(by) => {
             plan.first_line = plan.first_line.saturating_add_signed(by).min(last_line);
         }

@@ -5,6 +5,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Color;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear};
+use unicode_width::UnicodeWidthStr;
 
 use super::dialog::Dialog;
 use super::{Theme, confirm_dialog, question, text};
@@ -55,10 +56,6 @@ fn is_button(binding: &Binding, model: &Model) -> bool {
     answers && binding.action.is_in_footer && binding.action.is_enabled(model)
 }
 
-fn button_text(binding: &Binding) -> String {
-    format!("{} {}", binding.key_text(), binding.action.description)
-}
-
 fn place_dialog(
     model: &Model,
     theme: Theme,
@@ -77,13 +74,13 @@ fn place_dialog(
         if !is_button(&binding, model) {
             continue;
         }
-        let text_width = Span::raw(button_text(&binding)).width() + 2;
+        let text_width = binding.key_text().width() + 3 + binding.action.description.width();
         let button_width = u16::try_from(text_width).unwrap_or(inner_width).min(inner_width);
         if column > 0 && column + button_width > inner_width {
             (column, row) = (0, row + 1);
         }
         buttons.push((Rect { x: column, y: row, width: button_width, height: 1 }, binding));
-        column += button_width + 1;
+        column += button_width + 3;
     }
     let field_rows = if has_field { 2 } else { 0 };
     let other_rows = FRAME_ROWS + usize::from(row) + field_rows;
@@ -132,16 +129,11 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> u16 {
     for (at, binding) in placed.buttons {
         let key_text = binding.key_text();
         let description = binding.action.description;
-        let line = if binding.is_triggered_by_enter() {
-            Line::styled(format!(" {key_text} {description} "), theme.selected())
-        } else {
-            Line::from(vec![
-                Span::styled("[", theme.dim()),
-                Span::styled(key_text, theme.accent()),
-                Span::raw(format!(" {description}")),
-                Span::styled("]", theme.dim()),
-            ])
-        };
+        // The key alone is inverted: no button looks like a choice that is already made.
+        let line = Line::from(vec![
+            Span::styled(format!(" {key_text} "), theme.selected()),
+            Span::raw(format!(" {description}")),
+        ]);
         frame.render_widget(line, at);
     }
     placed.scroll_end
