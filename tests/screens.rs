@@ -319,7 +319,7 @@ fn disabling_and_enabling_name_the_key_in_their_question() {
     let label = model.dashboard.selected_key().unwrap().label.clone();
     let screen = drawn(&model);
     assert!(screen.contains(&format!("Disable {label} at OpenRouter?")), "{screen}");
-    assert!(screen.contains("y disable") && screen.contains("enter cancel"), "{screen}");
+    assert!(screen.contains("y disable") && screen.contains("esc cancel"), "{screen}");
 }
 
 #[test]

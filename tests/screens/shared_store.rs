@@ -73,7 +73,7 @@ fn a_removal_from_the_shared_store_says_that_it_is_one_for_everyone() {
         model.question = Some(Question::RemoveKeys(vec![label.parse().unwrap()]));
         let shown = drawn(&model);
         assert!(shown.contains(place), "{shown}");
-        assert!(shown.contains("[y remove]"), "{shown}");
+        assert!(shown.contains(" y  remove"), "{shown}");
     }
     let both = ["ci", "own"].map(|label| label.parse().unwrap());
     model.question = Some(Question::RemoveKeys(both.into()));
