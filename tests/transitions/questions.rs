@@ -82,9 +82,7 @@ fn enter_agrees_to_no_question_and_y_to_each() {
         // Every question shows the same two keys.
         let keys: Vec<String> = footer_items(&model, 200)
             .iter()
-            .filter(|item| {
-                matches!(item.binding.intent(), Intent::Yes | Intent::No | Intent::Back)
-            })
+            .filter(|item| matches!(item.binding.intent(), Intent::Yes | Intent::No | Intent::Back))
             .map(|item| item.binding.key_text().into_owned())
             .collect();
         assert_eq!(keys, ["y", "esc"], "{shown}");
