@@ -46,7 +46,9 @@ impl StatusArgs {
         }
         let mut keys = inventory::list_keys(&services.location, &services.server)
             .map_err(|error| error.to_user_error())?;
-        keys.iter().for_each(|key| summary.add(key, now));
+        for key in &keys {
+            summary.add(key, now);
+        }
         sort_by_key(&mut keys, |key| Concern::of(key, now));
         let concerned: Vec<_> =
             keys.iter().filter_map(|key| Some((key, Concern::of(key, now)?))).collect();
