@@ -81,7 +81,7 @@ pub(super) fn order_by_pen(cells: &mut [ChangedCell<'_>]) {
         }
     }
     used.retain(UsedPen::needs_own_pass);
-    cells.sort_by_key(|cell| {
+    cells.sort_by_cached_key(|cell| {
         used.iter().position(|used| used.pen == cell.pen).map_or(0, |at| at + 1)
     });
 }
