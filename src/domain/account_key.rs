@@ -275,13 +275,9 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_by_a_clock_that_is_behind_makes_no_check_older() {
+    fn a_response_by_a_clock_that_is_behind_makes_no_check_older() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let mut key: StoredKey = serde_json::from_value(serde_json::json!({
-            "label": "x", "hash": "", "masked": "", "server": "", "store": "os",
-            "created_at": "2026-11-01T00:00:00Z",
-        }))
-        .unwrap();
+        let mut key = StoredKey::sample("x", at("2026-11-01T00:00:00Z"));
         // In the sandbox, days can be skipped.
         let skipped = at("2026-11-26T12:00:00Z");
         key.record_account_key(&remote(Some(10.0), None), skipped);
