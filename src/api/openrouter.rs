@@ -286,11 +286,9 @@ impl Client {
     ) -> Result<T, Error> {
         // Boxed, because every future that sends a request would contain this one.
         let response = Box::pin(self.send_with_limit(request, limit)).await?;
-        match response.read_error {
-            Some(error) => Err(error),
-            None => parse(&String::from_utf8_lossy(&response.body))
-                .ok_or_else(|| Error::UnexpectedResponse { server: self.host.clone(), expected }),
-        }
+        response.read_error.map_or(Ok(()), Err)?;
+        parse(&String::from_utf8_lossy(&response.body))
+            .ok_or_else(|| Error::UnexpectedResponse { server: self.host.clone(), expected })
     }
 
     async fn send_request(&self, request: reqwest::RequestBuilder) -> Result<RawResponse, Error> {
