@@ -25,6 +25,7 @@ mod other_account;
 mod profile_name;
 mod provisioning;
 mod replacement;
+mod replacement_expiry;
 mod reported;
 mod retirement;
 mod rotation;

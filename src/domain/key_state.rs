@@ -178,8 +178,7 @@ impl StoredKey {
 
     fn expires_within(&self, thresholds: &Thresholds, now: Timestamp) -> bool {
         self.expires_at().value().is_some_and(|at| {
-            let lifetime = at.duration_since(self.created_at);
-            at.duration_since(now) <= thresholds.expiring_for(lifetime)
+            at.duration_since(now) <= thresholds.expiring_for(self.lifetime_until(at))
         })
     }
 

@@ -18,7 +18,8 @@ const MAX_VALUE_BYTES: usize = 512;
 const MAX_FIELD_BYTES: usize = 16 * MAX_VALUE_BYTES;
 
 /// The fields that are text.
-const TEXT_FIELDS: [&str; 6] = ["hash", "masked", "server", "created_at", "user_id", "refused_at"];
+const TEXT_FIELDS: [&str; 7] =
+    ["hash", "masked", "server", "created_at", "lifetime_from", "user_id", "refused_at"];
 /// The fields that are JSON. What a check reports changes too often to be shared.
 const JSON_FIELDS: [&str; 7] =
     ["requested", "granted", "disabled", "guardrail", "replaces", "retiring", "other_account"];

@@ -23,6 +23,8 @@ pub struct StateFields<'a> {
     #[serde(borrow)]
     pub server: Cow<'a, str>,
     created_at: Timestamp,
+    #[serde(default)]
+    lifetime_from: Option<Timestamp>,
     #[serde(default, borrow, alias = "asked")]
     requested: Option<&'a RawValue>,
     #[serde(default, borrow)]
@@ -189,6 +191,7 @@ impl StateFields<'_> {
     /// Returns an error if a field is not valid.
     pub fn fill(self, key: &mut StoredKey) -> serde_json::Result<()> {
         key.created_at = self.created_at;
+        key.lifetime_from = self.lifetime_from;
         // Of a checked key, only a requested guardrail matters.
         let is_checked = self.info.is_some();
         let requested = self.requested.map(RawValue::get);

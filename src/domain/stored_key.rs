@@ -73,6 +73,9 @@ pub struct StoredKey {
     pub moved_from: Option<StoreKind>,
     /// When it was created.
     pub created_at: Timestamp,
+    /// When the key was created whose fixed expiry this one has, if it replaced that key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime_from: Option<Timestamp>,
     /// The requested policy.
     #[serde(default)]
     #[serde(alias = "asked")]
@@ -170,6 +173,7 @@ impl StoredKey {
             location,
             moved_from: None,
             created_at,
+            lifetime_from: None,
             requested: RequestedPolicy::default(),
             granted: None,
             user_id: None,

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use keywright::domain::{ErrorKind, KeyPatch, RetirePolicy, RotationOutcome};
+use keywright::domain::{ErrorKind, FieldChange, KeyPatch, RetirePolicy, RotationOutcome};
 use keywright::services::keys::{RevokeOutcome, recover_interrupted};
 use keywright::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
 use keywright::storage::journal::{self, Attempt, AttemptGuard, AttemptStage};
@@ -73,7 +73,7 @@ fn nothing_is_sent_or_deleted_unless_the_inventory_can_be_written() {
     let policy = RetirePolicy { unused_for: 0, revoke_when_unused: false };
     let method = AuthMethod::ManagementKey(management.clone());
     let rotation =
-        block_on(keys::rotate_key(services, &stored_key, method, policy, &mut controls(), &|_| ()));
+        block_on(keys::rotate_key(services, &stored_key, &FieldChange::Keep, method, policy, &mut controls(), &|_| ()));
     assert!(matches!(&rotation, RotationOutcome::Failed(error) if error.kind == ErrorKind::Failed));
     let errors = [
         keys::remove_key(services, &stored_key).err(),

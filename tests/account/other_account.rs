@@ -1,6 +1,6 @@
 //! Keys that another account issued, as when someone else answered the sign-in.
 
-use keywright::domain::{ErrorKind, RetirePolicy, RotationOutcome};
+use keywright::domain::{ErrorKind, FieldChange, RetirePolicy, RotationOutcome};
 use keywright::services::keys::{self, Error};
 use keywright::services::provision::{AuthMethod, ProvisioningControls};
 use keywright::storage::inventory;
@@ -27,7 +27,7 @@ fn rotate(account: &TestAccount) -> RotationOutcome {
         ProvisioningControls { cancel: watch::channel(false).1, pasted_codes: mpsc::channel(1).1 };
     let method = AuthMethod::ManagementKey(account.management.clone());
     let (services, agent) = (&account.services, account.stored_key("agent"));
-    block_on(keys::rotate_key(services, &agent, method, POLICY, &mut controls, &|_| ()))
+    block_on(keys::rotate_key(services, &agent, &FieldChange::Keep, method, POLICY, &mut controls, &|_| ()))
 }
 
 #[test]

@@ -194,10 +194,10 @@ impl Fuzzer {
                 requests.push(request);
                 return Some((msg, Some(Effect::Request(ticket, Request::ApplyPlan(requests)))));
             }
-            Effect::Request(ticket, Request::RotateKeys { keys, retire_policy }) => {
+            Effect::Request(ticket, Request::RotateKeys { keys, expiry, retire_policy }) => {
                 if rng.one_in(2) {
                     let started = Response::ItemStarted(keys.first()?.label.clone());
-                    let request = Request::RotateKeys { keys, retire_policy };
+                    let request = Request::RotateKeys { keys, expiry, retire_policy };
                     return Some((
                         Msg::Response(ticket, started),
                         Some(Effect::Request(ticket, request)),

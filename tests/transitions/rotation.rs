@@ -65,7 +65,7 @@ fn a_rotation_is_confirmed_and_moves_the_label() {
     send_intent(&mut model, Intent::NextChoice);
     send_intent(&mut model, Intent::ToggleMark);
     let effects = send_intent(&mut model, Intent::Yes);
-    let [Effect::Request(ticket, Request::RotateKey { stored_key, retire_policy })] = &effects[..]
+    let [Effect::Request(ticket, Request::RotateKey { stored_key, retire_policy, .. })] = &effects[..]
     else {
         panic!("{effects:?}")
     };
@@ -329,4 +329,47 @@ fn rotations_that_were_left_end_in_the_background_and_keep_what_is_not_stored() 
     send(&mut model, Msg::Response(ticket, Response::RotationsFinished(outcomes)));
     assert!(matches!(&model.screen, Screen::NewKey(new_key) if !new_key.is_stored));
     assert!(model.background_runs.is_empty());
+}
+
+#[test]
+fn a_key_that_ends_soon_is_offered_another_end() {
+    let mut model = model_with_keys(&["laptop"]);
+    let end = now() + SignedDuration::from_hours(72);
+    let mut ending = key("laptop");
+    ending.created_at = now() - SignedDuration::from_hours(24 * 60);
+    ending.requested.expires_at = Some(end);
+    model.dashboard.upsert_key(ending, now());
+    let requested = |model: &mut Model| match &send_intent(model, Intent::Yes)[..] {
+        [Effect::Request(_, Request::RotateKey { expiry, .. })] => expiry.clone(),
+        effects => panic!("{effects:?}"),
+    };
+    // Without a choice the end stays: a replacement does not live longer by itself.
+    let mut unchanged = model.clone();
+    open_rotation(&mut unchanged, Vec::new());
+    assert_eq!(requested(&mut unchanged), FieldChange::Keep);
+    open_rotation(&mut model, Vec::new());
+    send_intent(&mut model, Intent::EditKey);
+    send_intent(&mut model, Intent::EditKey);
+    let FieldChange::Set(expiry) = requested(&mut model.clone()) else { panic!() };
+    assert_eq!(expiry.input, "30d");
+    // After the last choice the end of the replaced key is chosen again.
+    for _ in 0..4 {
+        send_intent(&mut model, Intent::EditKey);
+    }
+    assert_eq!(requested(&mut model), FieldChange::Keep);
+}
+
+#[test]
+fn a_key_whose_end_has_passed_is_not_replaced_without_another_end() {
+    let mut model = model_with_keys(&["laptop"]);
+    let mut expired = key("laptop");
+    expired.requested.expires_at = Some(now() - SignedDuration::from_hours(24));
+    model.dashboard.upsert_key(expired, now());
+    open_rotation(&mut model, Vec::new());
+    assert!(send_intent(&mut model, Intent::Yes).is_empty());
+    send_intent(&mut model, Intent::EditKey);
+    assert!(matches!(
+        send_intent(&mut model, Intent::Yes)[..],
+        [Effect::Request(_, Request::RotateKey { expiry: FieldChange::Set(_), .. })]
+    ));
 }

@@ -8,14 +8,17 @@ use jiff::Timestamp;
 use crate::cli::json;
 use crate::cli::losses::{confirm_losses, print_expected_losses, print_losses};
 use crate::cli::other_profiles::{CopyEffect, print_other_profiles};
-use crate::cli::output::{confirm, find_key, print_result, print_warning};
+use crate::cli::output::{confirm, find_key, print_result, print_status, print_warning, usage_error};
 use crate::cli::run_async;
 use crate::cli::shared_store::check_may_write;
 use crate::cli::sign_in::{SignInArgs, run_with_prompts};
 use crate::cli::unstored_keys::{
     finish_interrupted, key_lost_error, label_not_moved_error, store_replacement,
 };
-use crate::domain::{ErrorKind, RetirePolicy, Rotated, RotationOutcome, UserError};
+use crate::domain::{
+    ErrorKind, Expiry, FieldChange, RetirePolicy, Rotated, RotationOutcome, StoredKey, UserError,
+    format_command, format_date, format_relative_time,
+};
 use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;
 
@@ -33,6 +36,9 @@ pub struct RotateArgs {
     /// Delete the old key at OpenRouter after that time, without asking again
     #[arg(long)]
     delete_old: bool,
+    /// When the new key expires: 30d, 12h, 6w, 3mo, 1y, 2027-12-31, 2027-12-31T23:59:59Z or never [default: like the old key; a date stays the same]
+    #[arg(long, value_name = "WHEN")]
+    expires: Option<String>,
     /// Do not ask for confirmation, also where the new key will lack something that the old one has
     #[arg(long, short)]
     yes: bool,
@@ -45,6 +51,7 @@ pub struct RotateArgs {
 
 impl RotateArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
+        let expiry = self.parse_expiry()?;
         let stored_key = find_key(services, &self.label)?;
         check_may_write(services, [stored_key.label.as_str()])?;
         services.unlock().map_err(|error| error.to_user_error())?;
@@ -93,6 +100,9 @@ impl RotateArgs {
                 stored_key.label, stored_key.masked
             ))?;
         }
+        if self.expires.is_none() {
+            print_near_end(&stored_key);
+        }
         let auth_method = self.sign_in.choose_auth_method(services, management.clone())?;
         let retire_policy =
             RetirePolicy { unused_for: self.unused_for, revoke_when_unused: self.delete_old };
@@ -103,6 +113,7 @@ impl RotateArgs {
                     keys::rotate_key(
                         services,
                         &stored_key,
+                        &expiry,
                         auth_method,
                         retire_policy,
                         controls,
@@ -127,6 +138,16 @@ impl RotateArgs {
             RotationOutcome::NotStored { entry, error, .. } => Err(key_lost_error(&entry, error)),
             RotationOutcome::Failed(error) => Err(error),
         }
+    }
+
+    /// Returns the end of the new key.
+    fn parse_expiry(&self) -> Result<FieldChange<Expiry>, UserError> {
+        let Some(text) = &self.expires else { return Ok(FieldChange::Keep) };
+        let expiry = Expiry::parse(text, Timestamp::now());
+        expiry.map(FieldChange::from_option).map_err(|problem| {
+            usage_error(format!("--expires: {problem}"), "see keywright rotate --help")
+                .with_meaning("nothing was sent")
+        })
     }
 
     /// Prints the result. A new key that lacks something is an error, and so is a warning, unless it is only
@@ -163,6 +184,20 @@ impl RotateArgs {
             Some(error) => Err(error),
             None => Ok(()),
         }
+    }
+}
+
+/// Says that the new key ends soon, since the end of the old one is a date.
+fn print_near_end(key: &StoredKey) {
+    let now = Timestamp::now();
+    let end = key.expires_at().value().filter(|end| *end > now);
+    if let (Some(end), true) = (end, key.needs_new_expiry(now)) {
+        print_status(&format!(
+            "The new key ends when the old one does: {}, {}. For another end: {}",
+            format_date(end),
+            format_relative_time(now, end),
+            format_command(&["rotate", "--expires", "30d"], &[key.label.as_str()])
+        ));
     }
 }
 

@@ -170,6 +170,14 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// The key's expiry cannot be requested again.
+    #[error("'{label}' cannot be replaced with the same policy: {reason}")]
+    ExpiryNotRepeatable {
+        /// The key's label.
+        label: Label,
+        /// Why not.
+        reason: String,
+    },
 }
 
 impl From<shared_inventory::Error> for Error {
@@ -339,6 +347,14 @@ impl Error {
                 ErrorKind::Failed,
                 "no key was created and nothing was spent",
                 "create a key with the policy you want: keywright new".into(),
+            ),
+            Self::ExpiryNotRepeatable { label, .. } => (
+                ErrorKind::Failed,
+                "no key was created and nothing was spent",
+                format!(
+                    "give the new key another end: {}",
+                    format_command(&["rotate", "--expires", "30d"], &[label.as_str()])
+                ),
             ),
         };
         UserError::new(kind, self.to_string(), advice).with_meaning(meaning)

@@ -30,7 +30,7 @@ use super::{
     Error, delete_secret, get_assigned_guardrail, missing_error, secret_for, store_secret,
 };
 use crate::domain::{
-    ErrorKind, KeyRequest, PendingReplacement, ProvisioningEvent, ProvisioningOutcome,
+    ErrorKind, Expiry, FieldChange, KeyRequest, PendingReplacement, ProvisioningEvent, ProvisioningOutcome,
     RetirePolicy, Retirement, Rotated, RotationOutcome, StoredKey, UserError, format_command,
     is_key_hash,
 };
@@ -39,17 +39,27 @@ use crate::services::provision::{
 };
 use crate::storage::inventory;
 
-/// Creates a key with the policy of `stored_key` and moves the label to it. An interrupted rotation of
-/// this key is continued without creating a second key.
+/// The policy of a new key.
+enum NewPolicy<'a> {
+    /// That of the replaced key, except for this expiry.
+    Same(&'a FieldChange<Expiry>),
+    /// That of a plan.
+    Planned(&'a KeyRequest),
+}
+
+/// Creates a key with the policy of `stored_key`, except for a new expiry, and moves the label to it. An
+/// interrupted rotation of this key is continued without creating a second key.
 pub async fn rotate_key(
     services: &ServiceContext,
     stored_key: &StoredKey,
+    expiry: &FieldChange<Expiry>,
     auth_method: AuthMethod,
     policy: RetirePolicy,
     controls: &mut ProvisioningControls,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> RotationOutcome {
-    rotate_key_with_request(services, stored_key, None, auth_method, policy, controls, report).await
+    let new = NewPolicy::Same(expiry);
+    rotate_key_with_policy(services, stored_key, new, auth_method, policy, controls, report).await
 }
 
 /// Replaces a key like [`rotate_key`] with one that has the policy of a plan. What the plan does not
@@ -63,15 +73,14 @@ pub async fn replace_key(
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> RotationOutcome {
     let policy = RetirePolicy { unused_for: 3_600, revoke_when_unused: false };
-    let planned = Some(planned);
-    rotate_key_with_request(services, stored_key, planned, auth_method, policy, controls, report)
-        .await
+    let new = NewPolicy::Planned(planned);
+    rotate_key_with_policy(services, stored_key, new, auth_method, policy, controls, report).await
 }
 
-async fn rotate_key_with_request(
+async fn rotate_key_with_policy(
     services: &ServiceContext,
     stored_key: &StoredKey,
-    planned: Option<&KeyRequest>,
+    new_policy: NewPolicy<'_>,
     auth_method: AuthMethod,
     policy: RetirePolicy,
     controls: &mut ProvisioningControls,
@@ -83,7 +92,7 @@ async fn rotate_key_with_request(
     };
     // The new key is stored where the old one is.
     let services = &services.for_key(stored_key);
-    let plan = plan_rotation(services, stored_key, planned, &access, policy).await;
+    let plan = plan_rotation(services, stored_key, new_policy, &access, policy).await;
     let (request, replacement) = match plan {
         Ok(RotationPlan::CreateReplacement(request, replacement)) => (request, replacement),
         Ok(RotationPlan::Resume(new)) => {
@@ -158,7 +167,7 @@ enum RotationPlan {
 async fn plan_rotation(
     services: &ServiceContext,
     stored_key: &StoredKey,
-    planned: Option<&KeyRequest>,
+    new_policy: NewPolicy<'_>,
     access: &AccountAccess,
     policy: RetirePolicy,
 ) -> Result<RotationPlan, Error> {
@@ -202,15 +211,17 @@ async fn plan_rotation(
         };
         inventory::update_key(&services.location, &services.server, &stored_key.hash, record)?;
     }
-    let request = match planned {
-        Some(planned) => planned.clone(),
-        None => build_same_policy_request(&current, Timestamp::now())?,
+    let (request, is_planned) = match new_policy {
+        NewPolicy::Planned(planned) => (planned.clone(), true),
+        NewPolicy::Same(expiry) => {
+            (build_same_policy_request(&current, expiry, Timestamp::now())?, false)
+        }
     };
     let replaces = PendingReplacement {
         hash: stored_key.hash.clone(),
         unused_for: policy.unused_for,
         revoke_when_unused: policy.revoke_when_unused,
-        is_planned: planned.is_some(),
+        is_planned,
     };
     let label = find_free_label(services, &stored_keys, &stored_key.label, "new", None).await?;
     Ok(RotationPlan::CreateReplacement(request, Replacement { label, replaces }))
@@ -367,6 +378,8 @@ async fn move_label_with_access(
             keys[to].requested.guardrail = None;
         }
         record(&mut keys[to]);
-        Ok(Rotated { new: keys[to].clone(), old: Some(keys[from].clone()), not_carried })
+        let replaced = keys[from].clone();
+        keys[to].continue_lifetime_of(&replaced);
+        Ok(Rotated { new: keys[to].clone(), old: Some(replaced), not_carried })
     })?
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::management_key::AccountAccess;
 use super::{Error, retry_request};
 use crate::domain::{
-    ApiKey, Cents, CheckResult, DefaultedFields, Expiry, KeyRequest, StoredKey, format_timestamp,
+    ApiKey, Cents, CheckResult, DefaultedFields, Expiry, FieldChange, KeyRequest, StoredKey,
 };
 use crate::services::provision::ServiceContext;
 
@@ -36,16 +36,16 @@ pub(super) async fn fetch_policy(
     current
 }
 
-/// Returns a request with the policy in effect. Fails rather than dropping a limit or an expiry that
-/// cannot be requested.
+/// Returns a request with the policy in effect, except for a new expiry. Fails rather than dropping a limit
+/// or an expiry that cannot be requested.
 pub(super) fn build_same_policy_request(
     stored_key: &StoredKey,
+    new_expiry: &FieldChange<Expiry>,
     now: Timestamp,
 ) -> Result<KeyRequest, Error> {
     let not_repeatable =
         |reason: String| Error::PolicyNotRepeatable { label: stored_key.label.clone(), reason };
     let (limit, reset) = (stored_key.limit(), stored_key.reset());
-    let expires_at = stored_key.expires_at();
     let not_known = |name: &str, words: &str| {
         not_repeatable(match words {
             "" => format!("its {name} is not known"),
@@ -62,16 +62,12 @@ pub(super) fn build_same_policy_request(
         Some(_) => reset.to_known().map_err(|words| not_known("reset", words))?,
         None => None,
     };
-    let expires_at = expires_at.to_known().map_err(|words| not_known("expiry", words))?;
-    let expiry = match (&stored_key.requested.expires_input, expires_at) {
-        // `30d` counts from now; a date is absolute.
-        (Some(text), _) => Expiry::parse(text, now)
-            .map_err(|problem| not_repeatable(format!("its expiry was {text}; {problem}")))?,
-        (None, Some(at)) if at > now => Some(Expiry { at, input: at.to_string() }),
-        (None, Some(at)) => {
-            return Err(not_repeatable(format!("it expired {}", format_timestamp(at))));
-        }
-        (None, None) => None,
+    let expiry = match new_expiry {
+        FieldChange::Keep => stored_key.replacement_expiry(now).map_err(|reason| {
+            Error::ExpiryNotRepeatable { label: stored_key.label.clone(), reason }
+        })?,
+        FieldChange::Clear => None,
+        FieldChange::Set(expiry) => Some(expiry.clone()),
     };
     Ok(KeyRequest {
         label: stored_key.label.clone(),

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::EffectRunner;
 use crate::domain::{
-    AccountKey, AccountKeys, ApiKey, ErrorKind, KeyUpdate, Label, ManagementKey, ProvisioningEvent,
+    AccountKey, AccountKeys, ApiKey, ErrorKind, Expiry, FieldChange, KeyUpdate, Label, ManagementKey, ProvisioningEvent,
     ProvisioningOutcome, RetirePolicy, RotationOutcome, StoredKey, UserError,
 };
 use crate::platform::blocking_call::run_blocking;
@@ -24,6 +25,7 @@ impl EffectRunner {
         &mut self,
         ticket: Ticket,
         stored_key: StoredKey,
+        expiry: FieldChange<Expiry>,
         retire_policy: RetirePolicy,
     ) {
         let mut controls = self.register_run(ticket);
@@ -33,6 +35,7 @@ impl EffectRunner {
             let rotation = keys::rotate_key(
                 &services,
                 &stored_key,
+                &expiry,
                 method,
                 retire_policy,
                 &mut controls,
@@ -48,6 +51,7 @@ impl EffectRunner {
         &mut self,
         ticket: Ticket,
         keys: Vec<StoredKey>,
+        expiry: FieldChange<Expiry>,
         retire_policy: RetirePolicy,
     ) {
         let mut controls = self.register_run(ticket);
@@ -60,9 +64,11 @@ impl EffectRunner {
                     RotationOutcome::Failed(cancelled_rotation_error())
                 } else {
                     responder.send(Response::ItemStarted(key.label.clone()));
+                    let needs_expiry = key.needs_new_expiry(Timestamp::now());
                     let rotation = keys::rotate_key(
                         &services,
                         &key,
+                        if needs_expiry { &expiry } else { &FieldChange::Keep },
                         method.clone(),
                         retire_policy,
                         &mut controls,

@@ -62,11 +62,11 @@ impl EffectRunner {
             Request::StoreInAlternate { entry, key, passphrase } => {
                 self.store_in_alternate(ticket, entry, key, passphrase);
             }
-            Request::RotateKey { stored_key, retire_policy } => {
-                self.rotate_key(ticket, stored_key, retire_policy);
+            Request::RotateKey { stored_key, expiry, retire_policy } => {
+                self.rotate_key(ticket, stored_key, expiry, retire_policy);
             }
-            Request::RotateKeys { keys, retire_policy } => {
-                self.rotate_keys(ticket, keys, retire_policy);
+            Request::RotateKeys { keys, expiry, retire_policy } => {
+                self.rotate_keys(ticket, keys, expiry, retire_policy);
             }
             Request::RespondToLeak(keys) => self.respond_to_leak(ticket, keys),
             Request::PreviewReplacements(keys) => self.preview_replacements(ticket, keys),

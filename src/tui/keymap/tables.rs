@@ -77,14 +77,26 @@ pub(super) const REMOVE_QUESTION: &[Action] = key_bindings! {
 
 /// Returns whether the dialog has all that it needs, so that its action works.
 fn is_confirmed(model: &Model) -> bool {
-    matches!(&model.screen, Screen::Confirm(dialog) if dialog.is_confirmed())
+    matches!(&model.screen, Screen::Confirm(dialog) if dialog.is_confirmed(model.now))
+}
+
+/// Returns whether another end can be chosen for a new key that would end soon.
+fn offers_new_expiry(model: &Model) -> bool {
+    matches!(&model.screen, Screen::Confirm(dialog) if dialog.offers_new_expiry(model.now))
+}
+
+/// Returns whether the user is asked before the replaced key is revoked.
+fn asks_before_revoking(model: &Model) -> bool {
+    matches!(&model.screen, Screen::Confirm(dialog) if !dialog.revoke_when_unused)
 }
 
 pub(super) const CONFIRM_ROTATE: &[Action] = key_bindings! {
     [char_key('y'), char_key('Y')] "y" "rotate" if is_confirmed => Intent::Yes;
-    [bare_key(KeyCode::Right), char_key('l'), bare_key(KeyCode::Up)] "→" "longer" => Intent::NextChoice;
-    [bare_key(KeyCode::Left), char_key('h'), bare_key(KeyCode::Down)] "←" "shorter" => Intent::PreviousChoice;
-    [char_key(' ')] "space" "ask first or not" => Intent::ToggleMark;
+    [char_key('e')] "e" "another end" if offers_new_expiry => Intent::EditKey;
+    [char_key(' ')] "space" "revoke unasked" if asks_before_revoking => Intent::ToggleMark;
+    [char_key(' ')] "space" "ask to revoke" if |model| !asks_before_revoking(model) => Intent::ToggleMark;
+    [bare_key(KeyCode::Right), char_key('l'), bare_key(KeyCode::Up)] "← →" "time" => Intent::NextChoice;
+    #[help_only] [bare_key(KeyCode::Left), char_key('h'), bare_key(KeyCode::Down)] "←" "shorter" => Intent::PreviousChoice;
 };
 
 pub(super) const CONFIRM_LEAK_RESPONSE: &[Action] = key_bindings! {

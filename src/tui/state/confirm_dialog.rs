@@ -1,8 +1,11 @@
 //! State of the dialog that confirms a rotation, a leak response, a revocation or an account.
 
+use jiff::Timestamp;
+
 use super::Ticket;
+use super::form::EXPIRY_PRESETS;
 use super::text_field::TextField;
-use crate::domain::{Label, NotCarried, RetirePolicy, StoredKey};
+use crate::domain::{Expiry, FieldChange, Label, NotCarried, RetirePolicy, StoredKey};
 
 /// How long a replaced key must be unused before it may be revoked: as shown, and in seconds.
 pub const UNUSED_FOR_CHOICES: [(&str, u64); 5] = [
@@ -53,6 +56,9 @@ pub struct ConfirmDialog {
     pub unused_for_index: usize,
     /// Whether the replaced key is then revoked without a question.
     pub revoke_when_unused: bool,
+    /// The chosen index in [`EXPIRY_PRESETS`] of the end of the new keys that would otherwise end soon; `None`
+    /// for the end of the replaced keys.
+    pub new_expiry_index: Option<usize>,
     /// What the new keys will lack.
     pub losses: ExpectedLosses,
     /// The text typed to confirm.
@@ -67,6 +73,7 @@ impl ConfirmDialog {
             keys,
             unused_for_index: 1,
             revoke_when_unused: false,
+            new_expiry_index: None,
             losses: ExpectedLosses::Known(Vec::new()),
             confirmation: TextField::default(),
         }
@@ -76,6 +83,31 @@ impl ConfirmDialog {
     pub fn step_unused_for(&mut self, by: isize) {
         self.unused_for_index =
             self.unused_for_index.saturating_add_signed(by).min(UNUSED_FOR_CHOICES.len() - 1);
+    }
+
+    /// Chooses the next end of the new keys that would otherwise end soon.
+    pub fn step_new_expiry(&mut self) {
+        let next = self.new_expiry_index.map_or(0, |index| index + 1);
+        self.new_expiry_index = (next < EXPIRY_PRESETS.len()).then_some(next);
+    }
+
+    /// Returns whether a new key would end soon, so that another end can be chosen.
+    pub fn offers_new_expiry(&self, now: Timestamp) -> bool {
+        self.kind == ConfirmKind::Rotate && self.keys.iter().any(|key| key.needs_new_expiry(now))
+    }
+
+    /// Returns whether the end of every key has passed and no other one is chosen.
+    fn lacks_end(&self, now: Timestamp) -> bool {
+        let is_past =
+            |key: &StoredKey| key.needs_new_expiry(now) && key.replacement_expiry(now).is_err();
+        self.new_expiry_index.is_none() && self.keys.iter().all(is_past)
+    }
+
+    /// Returns the chosen end of the new keys that would otherwise end soon.
+    pub fn new_expiry(&self, now: Timestamp) -> FieldChange<Expiry> {
+        let preset = self.new_expiry_index.and_then(|index| EXPIRY_PRESETS.get(index));
+        let parsed = preset.map(|preset| Expiry::parse(preset, now));
+        parsed.and_then(Result::ok).map_or(FieldChange::Keep, FieldChange::from_option)
     }
 
     /// Returns the chosen policy for the replaced key.
@@ -95,7 +127,10 @@ impl ConfirmDialog {
     }
 
     /// Returns whether the action is confirmed.
-    pub fn is_confirmed(&self) -> bool {
+    pub fn is_confirmed(&self, now: Timestamp) -> bool {
+        if self.kind == ConfirmKind::Rotate && self.lacks_end(now) {
+            return false;
+        }
         // A leaked key is disabled without waiting for anything.
         if self.kind == ConfirmKind::Rotate && matches!(self.losses, ExpectedLosses::Pending(_)) {
             return false;

@@ -8,7 +8,7 @@ use super::view_state::ViewState;
 #[cfg(doc)]
 use super::{Msg, Response};
 use crate::domain::{
-    ApiKey, AuthorizationResponse, KeyRequest, KeyUpdate, Label, ManagementKey, ProfileName,
+    ApiKey, AuthorizationResponse, Expiry, FieldChange, KeyRequest, KeyUpdate, Label, ManagementKey, ProfileName,
     RetirePolicy, StoredKey, TrashedKey,
 };
 
@@ -105,6 +105,8 @@ pub enum Request {
     RotateKey {
         /// The key to replace.
         stored_key: StoredKey,
+        /// The end of the new key.
+        expiry: FieldChange<Expiry>,
         /// When the replaced key is revoked.
         retire_policy: RetirePolicy,
     },
@@ -113,6 +115,8 @@ pub enum Request {
     RotateKeys {
         /// The keys to replace.
         keys: Vec<StoredKey>,
+        /// The end of the new keys that would otherwise end soon.
+        expiry: FieldChange<Expiry>,
         /// When the replaced keys are revoked.
         retire_policy: RetirePolicy,
     },

@@ -9,7 +9,7 @@ use super::plan_screen::PlanScreen;
 use super::text_field::TextField;
 use super::ticket::Ticket;
 use crate::domain::{
-    AUTH_CODE_LIFETIME, KeyRequest, Label, ProvisioningEvent, ProvisioningStep, RetirePolicy,
+    AUTH_CODE_LIFETIME, Expiry, FieldChange, KeyRequest, Label, ProvisioningEvent, ProvisioningStep, RetirePolicy,
     StoredKey, UserError,
 };
 
@@ -27,6 +27,8 @@ pub enum Operation {
     RotateKey {
         /// The key to replace.
         stored_key: StoredKey,
+        /// The end of the new key.
+        expiry: FieldChange<Expiry>,
         /// When the replaced key is revoked.
         retire_policy: RetirePolicy,
     },
@@ -34,6 +36,8 @@ pub enum Operation {
     RotateKeys {
         /// The keys to replace.
         keys: Vec<StoredKey>,
+        /// The end of the new keys that would otherwise end soon.
+        expiry: FieldChange<Expiry>,
         /// When the replaced keys are revoked.
         retire_policy: RetirePolicy,
         /// The index in `keys` of the one that is being replaced.
@@ -63,11 +67,11 @@ impl Operation {
             Self::CreateKey { form, request } => {
                 Request::ProvisionKey { request, auth_choice: form.auth_choice }
             }
-            Self::RotateKey { stored_key, retire_policy } => {
-                Request::RotateKey { stored_key, retire_policy }
+            Self::RotateKey { stored_key, expiry, retire_policy } => {
+                Request::RotateKey { stored_key, expiry, retire_policy }
             }
-            Self::RotateKeys { keys, retire_policy, .. } => {
-                Request::RotateKeys { keys, retire_policy }
+            Self::RotateKeys { keys, expiry, retire_policy, .. } => {
+                Request::RotateKeys { keys, expiry, retire_policy }
             }
             Self::RespondToLeak(keys) => Request::RespondToLeak(keys),
             Self::ApplyPlan(plan) => Request::ApplyPlan(plan.missing_requests()),

@@ -231,6 +231,7 @@ fn undo(model: &mut Model) -> Vec<Effect> {
 
 /// Handles an intent in the confirm dialog.
 pub(super) fn handle_confirm_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
+    let now = model.now;
     let Screen::Confirm(dialog) = &mut model.screen else { return Vec::new() };
     match intent {
         Intent::Back | Intent::No => {
@@ -242,13 +243,15 @@ pub(super) fn handle_confirm_intent(model: &mut Model, intent: Intent) -> Vec<Ef
         }
         Intent::NextChoice => dialog.step_unused_for(1),
         Intent::PreviousChoice => dialog.step_unused_for(-1),
+        Intent::EditKey if dialog.offers_new_expiry(now) => dialog.step_new_expiry(),
         Intent::ToggleMark => dialog.revoke_when_unused = !dialog.revoke_when_unused,
         Intent::TypeChar(c) => dialog.confirmation.insert(c),
         Intent::Paste(text) => dialog.confirmation.paste(&text),
         Intent::EditText(request) => dialog.confirmation.edit(request),
-        Intent::Yes | Intent::Enter if dialog.is_confirmed() => {
+        Intent::Yes | Intent::Enter if dialog.is_confirmed(now) => {
             let ConfirmDialog { kind, keys, .. } = &**dialog;
             let (kind, keys, retire_policy) = (*kind, keys.clone(), dialog.retire_policy());
+            let expiry = dialog.new_expiry(now);
             model.dashboard.marked_hashes.clear();
             return match kind {
                 ConfirmKind::RespondToLeak => {
@@ -256,8 +259,12 @@ pub(super) fn handle_confirm_intent(model: &mut Model, intent: Intent) -> Vec<Ef
                 }
                 ConfirmKind::Rotate => {
                     let operation = match <[StoredKey; 1]>::try_from(keys) {
-                        Ok([stored_key]) => Operation::RotateKey { stored_key, retire_policy },
-                        Err(keys) => Operation::RotateKeys { keys, retire_policy, current: 0 },
+                        Ok([stored_key]) => {
+                            Operation::RotateKey { stored_key, expiry, retire_policy }
+                        }
+                        Err(keys) => {
+                            Operation::RotateKeys { keys, expiry, retire_policy, current: 0 }
+                        }
                     };
                     operation::start_operation(model, operation)
                 }

@@ -1,13 +1,14 @@
 //! The dialogs that confirm a rotation, a leak response, a revocation or an account, and the one with
 //! the results of an action.
 
+use jiff::Timestamp;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::dialog::Dialog;
 use super::text::{self, to_sentence, truncate};
 use super::{Theme, key_table};
-use crate::domain::StoredKey;
+use crate::domain::{Expiry, FieldChange, StoredKey, format_date, format_relative_time};
 use crate::tui::state::{
     ConfirmDialog, ConfirmKind, ExpectedLosses, Model, ResultsScreen, UNUSED_FOR_CHOICES,
 };
@@ -45,11 +46,16 @@ pub fn dialog<'a>(
             if state.keys.len() > 1 {
                 dialog.add_lines(list_keys(&state.keys, model, theme, width));
             }
-            dialog.add_explanation(
-                "It is created with the management key if one is set, otherwise with your consent \
-                 in the browser.",
-                theme.dim(),
-            );
+            let consent = match (&model.account.report, model.account.lacks_management_key) {
+                (Some(_), _) => "It is created with the management key.",
+                (None, true) => "It is created with your consent in the browser.",
+                (None, false) => {
+                    "It is created with the management key if one is stored, otherwise with your \
+                     consent in the browser."
+                }
+            };
+            dialog.add_explanation(consent, theme.dim());
+            add_new_end(&mut dialog, state, model.now, theme);
             dialog.add_lines(format_retire_policy(state, theme));
             add_copies(&mut dialog, state, model, "it keeps the old key there");
             add_losses(&mut dialog, state, theme);
@@ -149,6 +155,46 @@ fn format_retire_policy(state: &ConfirmDialog, theme: Theme) -> Vec<Line<'static
             Span::raw(end),
         ]),
     ]
+}
+
+/// Adds when the new keys end, and how those that would end soon get another end.
+fn add_new_end(dialog: &mut Dialog<'_>, state: &ConfirmDialog, now: Timestamp, theme: Theme) {
+    let describe = |at| format!("{}, {}", format_date(at), format_relative_time(now, at));
+    let ends = |expiry: Option<Expiry>| match expiry {
+        None => "never expires".to_owned(),
+        Some(expiry) => format!("ends {}", describe(expiry.at)),
+    };
+    let ending: Vec<&StoredKey> =
+        state.keys.iter().filter(|key| key.needs_new_expiry(now)).collect();
+    let labels = || ending.iter().map(|key| truncate(key.label.as_str(), 20));
+    let subject = match (&state.keys[..], &ending[..]) {
+        ([key], []) => {
+            if let Ok(expiry) = key.replacement_expiry(now) {
+                dialog.add_explanation(&format!("The new key {}.", ends(expiry)), theme.dim());
+            }
+            return;
+        }
+        (_, []) => return,
+        ([_], _) => "The new key".to_owned(),
+        _ => format!("The new key of {}", labels().collect::<Vec<_>>().join(", of ")),
+    };
+    let chosen = match state.new_expiry(now) {
+        FieldChange::Keep => None,
+        FieldChange::Clear => Some(None),
+        FieldChange::Set(expiry) => Some(Some(expiry)),
+    };
+    if let Some(expiry) = chosen {
+        let text = format!("{subject} {}. e chooses another end.", ends(expiry));
+        return dialog.add_text(&text, theme.strong());
+    }
+    let first_end = ending.iter().filter_map(|key| key.expires_at().value()).min();
+    let first_end = first_end.map_or(String::new(), describe);
+    let text = if ending.iter().all(|key| key.replacement_expiry(now).is_err()) {
+        format!("The end of the old key has passed: {first_end}. e chooses one for the new key.")
+    } else {
+        format!("{subject} ends when the old one does: {first_end}. e chooses another end.")
+    };
+    dialog.add_text(&text, theme.warning());
 }
 
 /// Adds which of the keys another profile stores too, and what that means.
