@@ -158,7 +158,7 @@ impl Action {
     pub const fn is_essential(&self) -> bool {
         matches!(
             self.intent,
-            Intent::Back | Intent::Quit | Intent::ToggleHelp | Intent::OpenPalette
+            Intent::Back | Intent::No | Intent::Quit | Intent::ToggleHelp | Intent::OpenPalette
         )
     }
 

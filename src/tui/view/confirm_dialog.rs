@@ -184,15 +184,15 @@ fn add_new_end(dialog: &mut Dialog<'_>, state: &ConfirmDialog, now: Timestamp, t
         FieldChange::Set(expiry) => Some(Some(expiry)),
     };
     if let Some(expiry) = chosen {
-        let text = format!("{subject} {}. e chooses another end.", ends(expiry));
+        let text = format!("{subject} {}. Press e for another end.", ends(expiry));
         return dialog.add_text(&text, theme.strong());
     }
     let first_end = ending.iter().filter_map(|key| key.expires_at().value()).min();
     let first_end = first_end.map_or(String::new(), describe);
     let text = if ending.iter().all(|key| key.replacement_expiry(now).is_err()) {
-        format!("The end of the old key has passed: {first_end}. e chooses one for the new key.")
+        format!("The end of the old key has passed: {first_end}. Press e for another one.")
     } else {
-        format!("{subject} ends when the old one does: {first_end}. e chooses another end.")
+        format!("{subject} ends when the old one does: {first_end}. Press e for another end.")
     };
     dialog.add_text(&text, theme.warning());
 }
