@@ -50,7 +50,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("guardrail open", &["keywright guardrail open"]),
     ("guardrail", &["keywright guardrail list", "keywright guardrail show research"]),
     ("rename", &["keywright rename notebook desk"]),
-    ("rotate", &["keywright rotate ci", "keywright rotate ci --expires 30d --quiet-for 1d --delete-old"]),
+    (
+        "rotate",
+        &["keywright rotate ci", "keywright rotate ci --expires 30d --quiet-for 1d --delete-old"],
+    ),
     ("rollback", &["keywright rollback ci --to 1"]),
     ("disable", &["keywright disable ci agent"]),
     ("enable", &["keywright enable notebook"]),

@@ -143,9 +143,9 @@ pub fn find_attention(
     }
     if let Some(at) = key.expires_at().value()
         && at.duration_since(now)
-            <= thresholds.expiring.unwrap_or_else(|| {
-                Thresholds::current().expiring_for(key.lifetime_until(at))
-            })
+            <= thresholds
+                .expiring
+                .unwrap_or_else(|| Thresholds::current().expiring_for(key.lifetime_until(at)))
     {
         found.push(attention(Condition::Expiring, format!("expires {}", relative(at))));
     }

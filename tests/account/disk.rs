@@ -72,8 +72,15 @@ fn nothing_is_sent_or_deleted_unless_the_inventory_can_be_written() {
     let stored_key = account.stored_key("ci");
     let policy = RetirePolicy { unused_for: 0, revoke_when_unused: false };
     let method = AuthMethod::ManagementKey(management.clone());
-    let rotation =
-        block_on(keys::rotate_key(services, &stored_key, &FieldChange::Keep, method, policy, &mut controls(), &|_| ()));
+    let rotation = block_on(keys::rotate_key(
+        services,
+        &stored_key,
+        &FieldChange::Keep,
+        method,
+        policy,
+        &mut controls(),
+        &|_| (),
+    ));
     assert!(matches!(&rotation, RotationOutcome::Failed(error) if error.kind == ErrorKind::Failed));
     let errors = [
         keys::remove_key(services, &stored_key).err(),

@@ -27,7 +27,15 @@ fn rotate(account: &TestAccount) -> RotationOutcome {
         ProvisioningControls { cancel: watch::channel(false).1, pasted_codes: mpsc::channel(1).1 };
     let method = AuthMethod::ManagementKey(account.management.clone());
     let (services, agent) = (&account.services, account.stored_key("agent"));
-    block_on(keys::rotate_key(services, &agent, &FieldChange::Keep, method, POLICY, &mut controls, &|_| ()))
+    block_on(keys::rotate_key(
+        services,
+        &agent,
+        &FieldChange::Keep,
+        method,
+        POLICY,
+        &mut controls,
+        &|_| (),
+    ))
 }
 
 #[test]

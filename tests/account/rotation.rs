@@ -5,8 +5,9 @@ mod at_once;
 
 use keywright::cli::exit_code;
 use keywright::domain::{
-    ApiKey, Expiry, FieldChange, GrantedPolicy, KeyRequest, KeyState, LeakResponse, PendingReplacement, ProvisioningOutcome,
-    Reported, ResetInterval, RetirePolicy, RotationOutcome, StoredKey,
+    ApiKey, Expiry, FieldChange, GrantedPolicy, KeyRequest, KeyState, LeakResponse,
+    PendingReplacement, ProvisioningOutcome, Reported, ResetInterval, RetirePolicy,
+    RotationOutcome, StoredKey,
 };
 use keywright::services::keys;
 use keywright::services::provision::{self, AuthMethod, ProvisioningControls, Replacement};

@@ -126,7 +126,7 @@ impl Fuzzer {
                     Response::ProvisioningFinished(rng.provisioning_outcome(stored_key, key)),
                 )
             }
-            Effect::Request(ticket, Request::RotateKey { stored_key, retire_policy }) => {
+            Effect::Request(ticket, Request::RotateKey { stored_key, expiry, retire_policy }) => {
                 if rng.one_in(2) {
                     let event = rng.provisioning_event();
                     let msg = Msg::Response(ticket, Response::ProvisioningEvent(event));
@@ -134,7 +134,7 @@ impl Fuzzer {
                         msg,
                         Some(Effect::Request(
                             ticket,
-                            Request::RotateKey { stored_key, retire_policy },
+                            Request::RotateKey { stored_key, expiry, retire_policy },
                         )),
                     ));
                 }

@@ -65,7 +65,8 @@ fn a_rotation_is_confirmed_and_moves_the_label() {
     send_intent(&mut model, Intent::NextChoice);
     send_intent(&mut model, Intent::ToggleMark);
     let effects = send_intent(&mut model, Intent::Yes);
-    let [Effect::Request(ticket, Request::RotateKey { stored_key, retire_policy, .. })] = &effects[..]
+    let [Effect::Request(ticket, Request::RotateKey { stored_key, retire_policy, .. })] =
+        &effects[..]
     else {
         panic!("{effects:?}")
     };

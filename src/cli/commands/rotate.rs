@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use crate::cli::json;
 use crate::cli::losses::{confirm_losses, print_expected_losses, print_losses};
 use crate::cli::other_profiles::{CopyEffect, print_other_profiles};
-use crate::cli::output::{confirm, find_key, print_result, print_status, print_warning, usage_error};
+use crate::cli::output::{
+    confirm, find_key, print_result, print_status, print_warning, usage_error,
+};
 use crate::cli::run_async;
 use crate::cli::shared_store::check_may_write;
 use crate::cli::sign_in::{SignInArgs, run_with_prompts};

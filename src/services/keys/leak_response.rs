@@ -4,7 +4,8 @@ use super::UpdatedKey;
 use super::remote_update::send_disabled;
 use super::rotate::rotate_key;
 use crate::domain::{
-    ActionResult, FieldChange, LeakResponse, ManagementKey, ProvisioningEvent, RetirePolicy, StoredKey,
+    ActionResult, FieldChange, LeakResponse, ManagementKey, ProvisioningEvent, RetirePolicy,
+    StoredKey,
 };
 use crate::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
 use crate::storage::inventory;
@@ -39,8 +40,15 @@ pub async fn respond_to_leak(
                 report(ProvisioningEvent::Notice(disabled.message.clone()));
             }
             // Boxed, since the future is large.
-            let rotation =
-                rotate_key(services, stored_key, &FieldChange::Keep, auth_method.clone(), policy, controls, report);
+            let rotation = rotate_key(
+                services,
+                stored_key,
+                &FieldChange::Keep,
+                auth_method.clone(),
+                policy,
+                controls,
+                report,
+            );
             Some(Box::pin(rotation).await)
         };
         responses.push(LeakResponse {

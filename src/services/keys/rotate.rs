@@ -30,9 +30,9 @@ use super::{
     Error, delete_secret, get_assigned_guardrail, missing_error, secret_for, store_secret,
 };
 use crate::domain::{
-    ErrorKind, Expiry, FieldChange, KeyRequest, PendingReplacement, ProvisioningEvent, ProvisioningOutcome,
-    RetirePolicy, Retirement, Rotated, RotationOutcome, StoredKey, UserError, format_command,
-    is_key_hash,
+    ErrorKind, Expiry, FieldChange, KeyRequest, PendingReplacement, ProvisioningEvent,
+    ProvisioningOutcome, RetirePolicy, Retirement, Rotated, RotationOutcome, StoredKey, UserError,
+    format_command, is_key_hash,
 };
 use crate::services::provision::{
     self, AuthMethod, ProvisioningControls, Replacement, ServiceContext,

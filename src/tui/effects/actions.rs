@@ -7,8 +7,9 @@ use secrecy::SecretString;
 
 use super::EffectRunner;
 use crate::domain::{
-    AccountKey, AccountKeys, ApiKey, ErrorKind, Expiry, FieldChange, KeyUpdate, Label, ManagementKey, ProvisioningEvent,
-    ProvisioningOutcome, RetirePolicy, RotationOutcome, StoredKey, UserError,
+    AccountKey, AccountKeys, ApiKey, ErrorKind, Expiry, FieldChange, KeyUpdate, Label,
+    ManagementKey, ProvisioningEvent, ProvisioningOutcome, RetirePolicy, RotationOutcome,
+    StoredKey, UserError,
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::platform::browser::{self, BrowserAvailability};

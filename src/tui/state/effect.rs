@@ -8,8 +8,8 @@ use super::view_state::ViewState;
 #[cfg(doc)]
 use super::{Msg, Response};
 use crate::domain::{
-    ApiKey, AuthorizationResponse, Expiry, FieldChange, KeyRequest, KeyUpdate, Label, ManagementKey, ProfileName,
-    RetirePolicy, StoredKey, TrashedKey,
+    ApiKey, AuthorizationResponse, Expiry, FieldChange, KeyRequest, KeyUpdate, Label,
+    ManagementKey, ProfileName, RetirePolicy, StoredKey, TrashedKey,
 };
 
 /// Work to be done outside the state machine.

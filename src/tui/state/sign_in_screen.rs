@@ -9,8 +9,8 @@ use super::plan_screen::PlanScreen;
 use super::text_field::TextField;
 use super::ticket::Ticket;
 use crate::domain::{
-    AUTH_CODE_LIFETIME, Expiry, FieldChange, KeyRequest, Label, ProvisioningEvent, ProvisioningStep, RetirePolicy,
-    StoredKey, UserError,
+    AUTH_CODE_LIFETIME, Expiry, FieldChange, KeyRequest, Label, ProvisioningEvent,
+    ProvisioningStep, RetirePolicy, StoredKey, UserError,
 };
 
 /// The operation that a run carries out, kept for a retry.
