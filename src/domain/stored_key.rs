@@ -77,45 +77,40 @@ pub struct StoredKey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime_from: Option<Timestamp>,
     /// The requested policy.
-    #[serde(default)]
-    #[serde(alias = "asked")]
+    #[serde(default, alias = "asked")]
     pub requested: RequestedPolicy,
     /// The granted policy; `None` if the server could not be reached.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted: Option<GrantedPolicy>,
     /// The user id of the account, if the server returned it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
     /// Set if that account is another one than that of the other stored keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_account: Option<OtherAccount>,
     /// The last successful check.
-    #[serde(default)]
-    #[serde(rename = "reading")]
+    #[serde(default, rename = "reading", skip_serializing_if = "Option::is_none")]
     pub info: Option<Arc<KeyInfo>>,
     /// When that check was made.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<Timestamp>,
     /// When the server rejected the key (401), unless a later check succeeded.
-    #[serde(default)]
-    #[serde(rename = "refused_at")]
+    #[serde(default, rename = "refused_at", skip_serializing_if = "Option::is_none")]
     pub rejected_at: Option<Timestamp>,
     /// Whether it is disabled, as last reported to the management key.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
     /// Whether it leaked and could not be disabled when the leak was reported.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub leaked: bool,
     /// The guardrail that it is assigned to, as last reported to the management key.
-    #[serde(default)]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guardrail: Option<GuardrailRef>,
     /// The key that this one will replace, until the replacement is done.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<PendingReplacement>,
     /// Set on a replaced key until it is deleted.
-    #[serde(default)]
-    #[serde(rename = "retiring")]
+    #[serde(default, rename = "retiring", skip_serializing_if = "Option::is_none")]
     pub retirement: Option<Retirement>,
     /// Set on a key that a shared store could not take: it is in a store of this machine until it is
     /// moved there.
