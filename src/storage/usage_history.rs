@@ -1,7 +1,7 @@
 //! `samples.json`: the lifetime usage of each key (by hash) over time, for charts and forecasts.
 //!
-//! Each key has one line of `seconds:microdollars` pairs in ascending order, so that a year of
-//! samples takes a few kilobytes. A second line has the usage of the UTC day at these times, as far
+//! Each key has one text of `seconds:microdollars` pairs in ascending order, so that a year of
+//! samples takes a few kilobytes. A second text has the usage of the UTC day at these times, as far
 //! as the server reported it; older versions ignore and keep it.
 
 use std::collections::{BTreeMap, HashMap};

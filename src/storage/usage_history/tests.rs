@@ -53,7 +53,7 @@ fn each_key_has_its_own_samples_until_it_is_removed() {
 }
 
 #[test]
-fn each_key_is_one_line_on_disk() {
+fn each_key_is_one_text_on_disk() {
     let dir = tempfile::tempdir().unwrap();
     let location = StoreLocation::Directory(dir.path().to_owned());
     for hour in 0..48_u32 {
@@ -61,12 +61,12 @@ fn each_key_is_one_line_on_disk() {
         record_usage(&location, &[("a", UsageSample::new(time, f64::from(hour) * 0.1))]).unwrap();
     }
     let text = std::fs::read_to_string(dir.path().join(FILE_NAME)).unwrap();
-    assert!(text.contains("\"spent\": \"1790000000:0 1790003600:100000 1790007200:200000 "));
-    assert_eq!(text.lines().count(), 8, "{text}");
+    assert!(text.contains("\"spent\":\"1790000000:0 1790003600:100000 1790007200:200000 "));
+    assert_eq!(text.matches('"').count(), 10, "{text}");
 }
 
 #[test]
-fn usage_of_the_day_is_a_second_line_that_old_files_lack() {
+fn usage_of_the_day_is_a_second_text_that_old_files_lack() {
     let dir = tempfile::tempdir().unwrap();
     let location = StoreLocation::Directory(dir.path().to_owned());
     let path = dir.path().join(FILE_NAME);
@@ -79,10 +79,10 @@ fn usage_of_the_day_is_a_second_line_that_old_files_lack() {
     assert_eq!(found[..2], [UsageSample::new(at(NOW), 1.5), UsageSample::new(at(NOW + 900), 2.0)]);
     assert_eq!(found[2], sample);
     let text = std::fs::read_to_string(&path).unwrap();
-    assert!(text.contains("\"daily\": \"1790001800:250000\""), "{text}");
-    // The first line is as before, so that an older version reads it.
+    assert!(text.contains("\"daily\":\"1790001800:250000\""), "{text}");
+    // The first text is as before, so that an older version reads it.
     assert!(
-        text.contains("\"spent\": \"1790000000:1500000 1790000900:2000000 1790001800:2250000\"")
+        text.contains("\"spent\":\"1790000000:1500000 1790000900:2000000 1790001800:2250000\"")
     );
 }
 
