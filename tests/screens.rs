@@ -334,11 +334,11 @@ fn help_shows_every_binding_on_the_smallest_terminal() {
     let mut model = loaded_model(view::MIN_TERMINAL_SIZE);
     want(&mut model, &[Intent::ToggleHelp]);
     let mut text = String::new();
-    for _ in 0..3 {
+    for _ in 0..4 {
         text += &drawn(&model);
         want(&mut model, &[Intent::Move(1)]);
     }
-    assert!(drawn(&model).contains("1 of 3"), "{text}");
+    assert!(drawn(&model).contains("1 of 4"), "{text}");
     let mut keys_seen = Vec::new();
     for binding in screen_bindings(&model) {
         let key = binding.key_text();

@@ -49,9 +49,9 @@ impl FromStr for Cents {
     type Err = ValidationError;
 
     fn from_str(text: &str) -> Result<Self, ValidationError> {
-        const ACCEPTED: &str = "a limit is an amount in USD above zero with at most two decimals, such as 10 or 12.50, or none";
+        const ACCEPTED: &str = "a limit is an amount in USD, such as 10 or 12.50, or none";
         let text = text.trim();
-        let text = text.strip_prefix('$').unwrap_or(text);
+        let text = text.strip_prefix('$').or_else(|| text.strip_suffix('$')).unwrap_or(text).trim();
         if text.starts_with('-') {
             return invalid("a limit is above zero; use none for no limit");
         }
@@ -378,4 +378,18 @@ fn is_uuid(text: &str) -> bool {
             8 | 13 | 18 | 23 => byte == b'-',
             _ => byte.is_ascii_hexdigit(),
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sign_of_a_limit_may_stand_on_either_side() {
+        let limit = Cents::parse_limit("5").unwrap();
+        for text in ["$5", "5$", "5 $", " $ 5 "] {
+            assert_eq!(Cents::parse_limit(text).unwrap(), limit, "{text}");
+        }
+        assert!(Cents::parse_limit("$5$").is_err());
+    }
 }

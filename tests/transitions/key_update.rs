@@ -200,10 +200,9 @@ fn quitting_waits_for_changes_under_way_and_a_failure_cancels_it() {
 
 #[test]
 fn a_leaked_key_and_an_unfinished_rotation_need_attention() {
-    let mut model = model_with_keys(&["laptop"]);
+    let mut model = model_with_keys(&["laptop", "new", "leaked"]);
     let now = model.now;
-    let ok = model.dashboard.stored_keys()[0].clone();
-    let (mut leaked, mut new) = (ok.clone(), ok.clone());
+    let [ok, mut new, mut leaked] = ["laptop", "new", "leaked"].map(key);
     leaked.leaked = true;
     let hash = leaked.hash.clone();
     new.replaces = Some(PendingReplacement {

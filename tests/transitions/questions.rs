@@ -102,3 +102,28 @@ fn enter_confirms_only_what_was_typed() {
         assert!(!press(&mut model, KeyCode::Enter).is_empty(), "{kind:?}");
     }
 }
+
+#[test]
+fn marked_keys_put_what_acts_on_them_first_in_the_footer() {
+    let mut model = model_with_keys(&["laptop", "ci", "agent"]);
+    let keys = |model: &Model| -> Vec<String> {
+        let items = footer_items(model, 78);
+        items.iter().map(|item| item.binding.key_text().into_owned()).collect()
+    };
+    assert_eq!(keys(&model)[..2], ["n", "c"]);
+    send_intent(&mut model, Intent::ToggleMark);
+    send_intent(&mut model, Intent::ToggleMark);
+    assert_eq!(keys(&model)[..3], ["c", "e", "d"], "{:?}", keys(&model));
+}
+
+#[test]
+fn esc_hides_a_revealed_key_first() {
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::ToggleDetails);
+    let hash = key("laptop").hash;
+    model.dashboard.reveal_key(hash, secret(), now());
+    press(&mut model, KeyCode::Esc);
+    assert!(model.dashboard.revealed_key.is_none() && model.dashboard.are_details_shown);
+    press(&mut model, KeyCode::Esc);
+    assert!(!model.dashboard.are_details_shown);
+}

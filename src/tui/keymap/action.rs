@@ -61,6 +61,8 @@ pub struct Action {
     pub safety: Safety,
     /// Whether the footer shows it; the help shows all.
     pub is_in_footer: bool,
+    /// Whether it acts on all marked keys.
+    pub is_for_marked: bool,
     is_enabled: fn(&Model) -> bool,
     pub(super) intent: Intent,
 }
@@ -84,6 +86,7 @@ impl Action {
             group: Group::Program,
             safety: Safety::Harmless,
             is_in_footer: true,
+            is_for_marked: false,
             is_enabled: |_| true,
             intent,
         }
@@ -130,6 +133,12 @@ impl Action {
     /// Sets what protects the user from an action by mistake.
     pub(super) const fn safety(mut self, safety: Safety) -> Self {
         self.safety = safety;
+        self
+    }
+
+    /// Says that it acts on all marked keys.
+    pub(super) const fn for_marked(mut self) -> Self {
+        self.is_for_marked = true;
         self
     }
 

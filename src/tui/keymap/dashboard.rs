@@ -36,6 +36,7 @@ fn has_keys(model: &Model) -> bool {
 /// What `esc` closes next.
 #[derive(PartialEq, Eq)]
 enum Closed {
+    RevealedKey,
     Details,
     Filter,
     Marks,
@@ -45,7 +46,9 @@ enum Closed {
 
 fn closed_next(model: &Model) -> Closed {
     let dashboard = &model.dashboard;
-    if dashboard.are_details_shown {
+    if dashboard.revealed_key.is_some() {
+        Closed::RevealedKey
+    } else if dashboard.are_details_shown {
         Closed::Details
     } else if !dashboard.filter.text().is_empty() {
         Closed::Filter
@@ -78,7 +81,7 @@ pub(super) const DASHBOARD: &[Action] = actions! {
     Keys "copy" [char_key('c')] "c" "copy" => Intent::Copy,
         with_long_description("copy, or several as .env"),
         enabled_if(|model| is_selection_stored(model) && !has_several_targets(model));
-    Keys "copy" [char_key('c')] "c" "copy as .env" => Intent::Copy,
+    Keys "copy" [char_key('c')] "c" "copy as .env" => Intent::Copy, for_marked(),
         with_long_description("copy, or several as .env"),
         enabled_if(|model| has_stored_target(model) && has_several_targets(model));
     Keys "details" [bare_key(KeyCode::Enter), char_key('l'), bare_key(KeyCode::Right)] "enter" "open" => Intent::ToggleDetails,
@@ -86,31 +89,33 @@ pub(super) const DASHBOARD: &[Action] = actions! {
         enabled_if(|model| has_selection(model) && !model.dashboard.are_details_shown);
     Keys "details" [bare_key(KeyCode::Enter), char_key('l'), bare_key(KeyCode::Right)] "enter" "close" => Intent::ToggleDetails,
         help_only(), enabled_if(|model| has_selection(model) && model.dashboard.are_details_shown);
-    Keys "edit" [char_key('e')] "e" "edit" => Intent::EditKey,
+    Keys "edit" [char_key('e')] "e" "edit" => Intent::EditKey, for_marked(),
         with_long_description("edit limit, reset and label"), with_other_words("rename raise guardrail workspace"),
         safety(Safety::Confirmed), enabled_if(has_selection);
-    Keys "disable" [char_key('d')] "d" "disable" => Intent::ToggleDisabled,
+    Keys "disable" [char_key('d')] "d" "disable" => Intent::ToggleDisabled, for_marked(),
         with_long_description("disable or enable"), with_short_description("disable, enable"),
         safety(Safety::Confirmed), enabled_if(has_enabled_target);
-    Keys "disable" [char_key('d')] "d" "enable" => Intent::ToggleDisabled,
+    Keys "disable" [char_key('d')] "d" "enable" => Intent::ToggleDisabled, for_marked(),
+        with_long_description("disable or enable"), with_short_description("disable, enable"),
         safety(Safety::Confirmed), enabled_if(|model| has_selection(model) && !has_enabled_target(model));
-    Table "next-attention" [char_key('!')] "!" "next" => Intent::NextAttention,
+    Table "next-attention" [char_key('!')] "!" "urgent" => Intent::NextAttention,
         with_long_description("next that needs attention"), with_short_description("next attention"),
         enabled_if(|model| !model.dashboard.attention_list.is_empty());
     Table "filter" [char_key('/')] "/" "filter" => Intent::EditFilter,
         enabled_if(|model| has_keys(model) && !model.dashboard.are_details_shown);
     Keys "reveal" [char_key('v')] "v" "reveal" => Intent::ToggleReveal,
         with_long_description("reveal for a moment"), enabled_if(is_selection_stored);
-    Keys "rotate" [char_key('R')] "R" "rotate" => Intent::Rotate,
+    Keys "rotate" [char_key('R')] "R" "rotate" => Intent::Rotate, for_marked(),
         with_long_description("rotate: get a new key"), with_other_words("replace renew"),
         safety(Safety::Confirmed), enabled_if(has_stored_target);
-    Keys "remove" [char_key('x')] "x" "remove" => Intent::Remove,
+    Keys "remove" [char_key('x')] "x" "remove" => Intent::Remove, for_marked(),
         with_long_description("remove or revoke"), with_other_words("delete trash rm"), safety(Safety::Confirmed),
         enabled_if(has_selection);
     Account "refresh" [char_key('r')] "r" "refresh" => Intent::Reload,
         with_long_description("check all keys again");
     Keys "mark" [char_key(' ')] "space" "mark" => Intent::ToggleMark,
-        with_long_description("mark for the next action"), enabled_if(has_selection);
+        with_long_description("mark and move down"), with_short_description("mark, move down"),
+        with_other_words("select several bulk"), enabled_if(has_selection);
     Table "sort" [char_key('s')] "s" "sort" => Intent::NextSortOrder,
         with_long_description("sort by the next column"),
         enabled_if(|model| has_keys(model) && !model.dashboard.are_details_shown);
@@ -131,13 +136,13 @@ pub(super) const DASHBOARD: &[Action] = actions! {
     Account "trash" [char_key('X')] "X" "trash" => Intent::OpenTrash,
         with_long_description("trash: restore a key"), with_other_words("removed deleted undelete"), help_only();
     Account "account" [char_key('a')] "a" "account" => Intent::NextScope,
-        with_long_description("other keys of the account");
+        with_long_description("all keys of the account");
     Account "management-key" [char_key('M')] "M" "management key" => Intent::OpenManagement,
         with_long_description("set the management key"), with_other_words("credits"), help_only();
     Account "profile" [char_key('p')] "p" "profile" => Intent::OpenProfiles,
         with_long_description("show another profile"), help_only();
-    Account "dismiss-attempt" [char_key('D')] "D" "dismiss an attempt" => Intent::DismissAttempt,
-        with_short_description("dismiss attempt"), safety(Safety::Confirmed),
+    Account "dismiss-attempt" [char_key('D')] "D" "dismiss a failed creation" => Intent::DismissAttempt,
+        with_short_description("dismiss a failure"), with_other_words("interrupted unresolved"), safety(Safety::Confirmed),
         enabled_if(|model| !model.dashboard.unresolved_attempts.is_empty());
     Program "messages" [char_key('m')] "m" "messages" => Intent::ToggleMessages,
         with_long_description("all messages so far"), help_only();
@@ -149,6 +154,9 @@ pub(super) const DASHBOARD: &[Action] = actions! {
         help_only();
     Table "" [bare_key(KeyCode::Home), char_key('g')] "g" "first row" => Intent::MoveToTop, help_only();
     Table "" [bare_key(KeyCode::End), char_key('G')] "G" "last row" => Intent::MoveToBottom, help_only();
+    Program "" [bare_key(KeyCode::Esc), char_key('h'), bare_key(KeyCode::Left)] "esc" "hide the key" => Intent::Back,
+        with_long_description("close what is open"), with_short_description("close"),
+        enabled_if(|model| closed_next(model) == Closed::RevealedKey);
     Program "" [bare_key(KeyCode::Esc), char_key('h'), bare_key(KeyCode::Left)] "esc" "close" => Intent::Back,
         with_long_description("close what is open"), enabled_if(|model| closed_next(model) == Closed::Details);
     Program "" [bare_key(KeyCode::Esc), char_key('h'), bare_key(KeyCode::Left)] "esc" "clear filter" => Intent::Back,

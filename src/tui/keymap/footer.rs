@@ -30,10 +30,14 @@ fn description_width(action: &Action) -> usize {
 /// all others always have a place.
 pub fn footer_items(model: &Model, columns: u16) -> Vec<FooterItem> {
     let is_shown = |action: &Action| action.is_in_footer && action.is_enabled(model);
-    let (essential, others): (Vec<Binding>, Vec<Binding>) = active_bindings(model)
+    let (essential, mut others): (Vec<Binding>, Vec<Binding>) = active_bindings(model)
         .into_iter()
         .filter(|binding| is_shown(binding.action))
         .partition(|binding| binding.action.is_essential());
+    if !model.dashboard.marked_hashes.is_empty() {
+        // What the keys were marked for comes first.
+        others.sort_by_key(|binding| !binding.action.is_for_marked);
+    }
     let width =
         |binding: &Binding| binding.key_text().width() + 1 + description_width(binding.action);
     let mut room = (usize::from(columns) + GAP)

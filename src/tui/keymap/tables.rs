@@ -4,7 +4,8 @@ use crossterm::event::{KeyCode, KeyModifiers};
 use tui_input::InputRequest;
 
 use super::action::Action;
-use crate::tui::state::{FormKind, Intent, KeyPress, Model, Question, Screen};
+use super::palette::{palette_entries, selected_entry};
+use crate::tui::state::{FormKind, Intent, KeyPress, Model, Overlay, Question, Screen};
 
 const NONE: KeyModifiers = KeyModifiers::NONE;
 const CTRL: KeyModifiers = KeyModifiers::CONTROL;
@@ -209,10 +210,10 @@ pub(super) const FORM: &[Action] = key_bindings! {
     [bare_key(KeyCode::Enter)] "enter" "next" if is_in_earlier_field => Intent::Enter;
     [bare_key(KeyCode::Enter)] "enter" "review" if |model| is_in_last_field(model) && is_reviewed_first(model) => Intent::Enter;
     [bare_key(KeyCode::Enter)] "enter" "submit" if |model| is_in_last_field(model) && is_submitted_at_once(model) => Intent::Enter;
-    [ctrl_key('s')] "ctrl-s" "review" if is_reviewed_first => Intent::Submit;
-    [ctrl_key('s')] "ctrl-s" "submit" if is_submitted_at_once => Intent::Submit;
-    #[help_only] [ctrl_key('s')] "ctrl-s" "send the changes" if shows_changes => Intent::Submit;
-    [bare_key(KeyCode::Tab), bare_key(KeyCode::Down)] "tab" "next field" => Intent::NextField;
+    [ctrl_key('s')] "ctrl-s" "review" if |model| is_in_earlier_field(model) && is_reviewed_first(model) => Intent::Submit;
+    [ctrl_key('s')] "ctrl-s" "submit" if |model| is_in_earlier_field(model) && is_submitted_at_once(model) => Intent::Submit;
+    #[help_only] [ctrl_key('s')] "ctrl-s" "the same as enter" if |model| !is_in_earlier_field(model) => Intent::Submit;
+    #[help_only] [bare_key(KeyCode::Tab), bare_key(KeyCode::Down)] "tab ↓" "next field" => Intent::NextField;
     #[help_only] [ctrl_key('r')] "ctrl-r" "another sign-in method" => Intent::NextAuthChoice;
     #[help_only] [bare_key(KeyCode::BackTab), key(KeyModifiers::SHIFT, KeyCode::Tab), bare_key(KeyCode::Up)] "shift-tab ↑" "previous field" => Intent::PreviousField;
     #[help_only] [bare_key(KeyCode::Left)] "←" "previous choice, left" => Intent::EditText(InputRequest::GoToPrevChar);
@@ -311,9 +312,16 @@ pub(super) const PASSPHRASE: &[Action] = key_bindings! {
     [bare_key(KeyCode::Esc)] "esc" "back" => Intent::Back;
 };
 
+/// Returns whether a command of the palette is selected.
+fn has_selected_entry(model: &Model) -> bool {
+    let Some(Overlay::Palette(palette)) = &model.overlay else { return false };
+    selected_entry(palette, &palette_entries(model, palette)).is_some()
+}
+
 /// While the palette is open.
 pub(super) const PALETTE: &[Action] = key_bindings! {
-    [bare_key(KeyCode::Enter)] "enter" "run" => Intent::Enter;
+    [bare_key(KeyCode::Enter)] "enter" "run" if has_selected_entry => Intent::Enter;
+    [bare_key(KeyCode::Enter)] "enter" "select" if |model| !has_selected_entry(model) => Intent::Enter;
     [bare_key(KeyCode::Down), ctrl_key('n'), bare_key(KeyCode::Tab)] "↓" "down" => Intent::Move(1);
     [bare_key(KeyCode::Up), ctrl_key('p'), bare_key(KeyCode::BackTab)] "↑" "up" => Intent::Move(-1);
     [bare_key(KeyCode::Esc)] "esc" "close" => Intent::Back;

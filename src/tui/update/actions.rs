@@ -57,7 +57,14 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
                 model.notify(Ok("loading the keys of the account".into()));
                 return vec![Effect::Request(ticket, Request::LoadAccountKeys)];
             }
-            show_scope(model, model.dashboard.scope.next());
+            // A view without keys is passed over.
+            let mut scope = model.dashboard.scope.next();
+            model.dashboard.set_scope(scope, model.now);
+            while scope != KeyScope::Stored && model.dashboard.rows.is_empty() {
+                scope = scope.next();
+                model.dashboard.set_scope(scope, model.now);
+            }
+            show_scope(model, scope);
             Vec::new()
         }
         _ => Vec::new(),

@@ -148,10 +148,12 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             model.dashboard.are_details_shown =
                 label.is_some() && !model.dashboard.are_details_shown;
         }
-        // Each press closes one thing: first the details, then the filter, then the marks.
+        // Each press closes one thing: first a revealed key, then the details, then the filter, then the marks.
+        Intent::Back if model.dashboard.revealed_key.is_some() => {
+            model.dashboard.hide_revealed_key();
+        }
         Intent::Back if model.dashboard.are_details_shown => {
             model.dashboard.are_details_shown = false;
-            model.dashboard.hide_revealed_key();
         }
         Intent::Back
             if model.dashboard.is_filtering || !model.dashboard.filter.text().is_empty() =>
@@ -213,7 +215,7 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::SkipDay if model.is_sandbox => return vec![Effect::SkipDay],
         Intent::DismissAttempt => match model.dashboard.unresolved_attempts.first() {
             Some(attempt) => model.question = Some(Question::DismissAttempt(attempt.clone())),
-            None => model.notify(Ok("no attempt is unresolved".into())),
+            None => model.notify(Ok("no creation has failed".into())),
         },
         other => return actions::handle_intent(model, other),
     }
@@ -236,9 +238,12 @@ fn select_key(model: &mut Model, hash: &str) -> bool {
 
 /// Opens or closes the pane; tells the user if the terminal has no room for it.
 fn toggle_pane(model: &mut Model) {
-    let is_open = !model.dashboard.is_pane_open;
-    model.dashboard.is_pane_open = is_open;
-    if is_open && model.layout().pane.is_none() {
+    if model.dashboard.selected_key().is_none() {
+        return model.notify(Ok(model.dashboard.no_selection_reason().into()));
+    }
+    let is_shown = model.layout().pane.is_some();
+    model.dashboard.is_pane_open = !is_shown;
+    if !is_shown && model.layout().pane.is_none() {
         model.notify(Ok("the pane needs more rows; enter opens the details".into()));
     }
 }

@@ -3,7 +3,7 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Clear, Paragraph, Wrap};
+use ratatui::widgets::{Block, Borders, Clear, Paragraph, Wrap};
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 use unicode_width::UnicodeWidthStr;
@@ -14,8 +14,8 @@ use crate::domain::{StoredKey, sanitize};
 use crate::tui::keymap::{active_bindings, footer_items};
 use crate::tui::state::{Filter, Intent, Model, Screen};
 
-/// Draws the notice or filter. A text that is too long for one line also covers the line
-/// `above`, because its end says what to do next.
+/// Draws the notice or filter. A text that is too long for one line also takes the line `above`, because
+/// its end says what to do next; the rule then stands one row higher.
 pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Rect, area: Rect) {
     let area = text::inset(area);
     let width = usize::from(area.width);
@@ -42,10 +42,10 @@ pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Re
         frame.render_widget(line, area);
         return;
     }
-    // The whole rule is cleared, because its ends beside a text would look like an error.
     let first = if rows == 1 { area } else { above };
     let lines_area = Rect { x: above.x, width: above.width, height: rows, ..first };
     frame.render_widget(Clear, lines_area);
+    raise_rule(theme, frame, above);
     let rest = match active_bindings(model)
         .iter()
         .find(|binding| binding.intent() == Intent::ToggleMessages)
@@ -55,6 +55,13 @@ pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Re
     };
     let lines = wrap_notice(&line, width, usize::from(rows), &rest);
     frame.render_widget(Paragraph::new(lines), text::inset(lines_area));
+}
+
+/// Draws the rule above the line that it had.
+fn raise_rule(theme: Theme, frame: &mut Frame<'_>, line: Rect) {
+    let rule = Rect { y: line.y.saturating_sub(1), height: 1, ..line };
+    frame.render_widget(Clear, rule);
+    frame.render_widget(Block::new().borders(Borders::TOP).border_style(theme.rule()), rule);
 }
 
 /// Draws the revealed key over the whole width of the line `above`, so that the mouse can select it at
@@ -76,6 +83,7 @@ fn draw_revealed_key(
     let Some(key) = revealed else { return 2 };
     let text = Zeroizing::new(sanitize(key.expose_secret(), 512));
     frame.render_widget(Clear, above);
+    raise_rule(theme, frame, above);
     if text.width() <= usize::from(area.width) {
         frame.render_widget(Line::styled(text.as_str(), theme.warning()), text::inset(above));
         return 1;

@@ -42,6 +42,8 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
         frame.render_widget(name, Rect { y, height: 1, width: FIELD_COLUMN, ..area });
         let width = area.width.saturating_sub(FIELD_COLUMN + 1);
         let at = Rect { x: area.x + FIELD_COLUMN, y, width, height: 1 };
+        // The brackets stand beside the column of the other values.
+        let choices_at = Rect { x: at.x - 1, width: width + 1, ..at };
         let at_most = |most: u16| Rect { width: width.min(most), ..at };
         match field {
             FormField::Label => {
@@ -57,14 +59,14 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
                     RESET_CHOICES.map(|reset| reset.map_or("never", ResetInterval::as_str));
                 let chosen =
                     RESET_CHOICES.iter().position(|reset| *reset == form.limit_reset).unwrap_or(0);
-                frame.render_widget(format_choices(&choices, chosen, focused, theme), at);
+                frame.render_widget(format_choices(&choices, chosen, focused, theme), choices_at);
             }
             FormField::Expiry => draw_expiry_field(form, focused, theme, frame, at),
             FormField::Workspace => {
-                frame.render_widget(format_picker(&form.workspace, width, focused, theme), at);
+                frame.render_widget(format_picker(&form.workspace, width, focused, theme), choices_at);
             }
             FormField::Guardrail => {
-                frame.render_widget(format_picker(&form.guardrail, width, focused, theme), at);
+                frame.render_widget(format_picker(&form.guardrail, width, focused, theme), choices_at);
             }
             FormField::Byok => {
                 let choices = ["do not count", "count"];
@@ -75,7 +77,7 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
                         focused,
                         theme,
                     ),
-                    at,
+                    choices_at,
                 );
             }
             FormField::ApiKey => {
@@ -146,7 +148,11 @@ fn place_fields(
     let hints: Vec<Vec<Line<'static>>> = hints.collect();
     let heights: Vec<usize> = hints.iter().map(|hint| 1 + hint.len()).collect();
     let room = usize::from(area.height);
-    let needed = |gap: usize| heights.iter().sum::<usize>() + gap * (heights.len() - 1);
+    // A second row of a hint takes the empty row below it, so that an error moves no other field.
+    let slot = |height: usize, gap: usize| (height + gap).min(height.max(2 + gap));
+    let needed = |gap: usize| {
+        heights.iter().map(|height| slot(*height, gap)).sum::<usize>().saturating_sub(gap)
+    };
     let gap = usize::from(needed(1) + 2 + notes_rows <= room);
     let margin = usize::from(needed(gap) < room);
     let focused = fields.iter().position(|field| *field == form.focused_field).unwrap_or(0);
@@ -169,7 +175,7 @@ fn place_fields(
             ..area
         };
         placed.push(PlacedField { field: *field, rows, hint });
-        y += height + gap;
+        y += slot(height, gap);
     }
     placed
 }
@@ -278,6 +284,9 @@ fn format_choices<'a>(choices: &[&'a str], chosen: usize, focused: bool, theme: 
         line.push_span(Span::styled(format!("{open}{choice}{close}"), style));
         line.push_span(Span::raw(" "));
     }
+    if focused {
+        line.push_span(Span::styled(" ← → change", theme.dim()));
+    }
     line
 }
 
@@ -292,11 +301,11 @@ fn format_picker(picker: &Picker, width: u16, focused: bool, theme: Theme) -> Li
     }
     let position = format!("{}/{}", picker.chosen_index() + 1, names.len());
     let chosen = names.get(picker.chosen_index()).copied().unwrap_or_default();
-    let name = truncate(chosen, width.saturating_sub(position.len() + 6).max(1));
+    let name = truncate(chosen, width.saturating_sub(position.len() + 18).max(1));
     let style = if focused { theme.selected() } else { theme.strong() };
     Line::from(vec![
         Span::styled(format!("‹ {name} ›"), style),
-        Span::styled(format!("  {position}"), theme.dim()),
+        Span::styled(format!("  {position}{}", if focused { "  ← → change" } else { "" }), theme.dim()),
     ])
 }
 

@@ -8,6 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::Theme;
 use super::text::truncate;
+use crate::domain::KeyState;
 use crate::tui::keymap::{Binding, Group, screen_bindings};
 use crate::tui::state::{Model, Screen};
 
@@ -23,6 +24,37 @@ const MOUSE: [(&str, &str, &str); 5] = [
     ("header", "sort by that column", "sort"),
     ("wheel", "move the selection", "move"),
     ("outside", "close a dialog", "close a dialog"),
+];
+
+/// What the signs of the table mean, besides those of the states; also in few words.
+const SIGNS: [(&str, &str, &str); 5] = [
+    ("↷", "replaced by a new key", "replaced"),
+    ("/d /w /m", "limit a day, week or month", "per day, week"),
+    ("≈", "an estimate", "an estimate"),
+    ("LAST", "when it was last used", "last used"),
+    ("1/4", "the row, and how many", "the row of all"),
+];
+
+/// The states with a sign of their own and what they mean.
+const STATES: [(KeyState, &str); 8] = [
+    (KeyState::Active, "active"),
+    (KeyState::Low, "nearly spent"),
+    (KeyState::Expiring, "ends soon"),
+    (KeyState::LimitReached, "at its limit"),
+    (KeyState::Blocked, "budget spent"),
+    (KeyState::Expired, "ended or rejected"),
+    (KeyState::Disabled, "disabled"),
+    (KeyState::Unknown, "not known"),
+];
+
+/// What the filter understands, also in few words.
+const FILTER_TERMS: [(&str, &str, &str); 6] = [
+    ("word", "part of a label or state", "label or state"),
+    ("state:low", "keys in that state", "in that state"),
+    ("spent>10", "in USD; also limit, left", "also limit, left"),
+    ("used>80", "per cent of the limit", "% of the limit"),
+    ("resets<2d", "within it; also expires", "also expires"),
+    ("-word", "all that do not match", "all but those"),
 ];
 
 /// A line of the help.
@@ -79,17 +111,19 @@ fn sections(model: &Model, is_short: bool) -> Vec<(&'static str, Vec<Entry>)> {
         .filter(|binding| !binding.action.description.is_empty())
         .collect();
     let to_entries = |is_listed: &dyn Fn(&Binding) -> bool| {
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries: Vec<(Entry, bool)> = Vec::new();
         for binding in bindings.iter().filter(|binding| is_listed(binding)) {
-            let key = binding.key_text().into_owned();
-            // Two actions on one key, such as disable and enable, are one line.
-            if !entries.iter().any(|entry| entry.key == key) {
-                let action = binding.action;
-                let text = if is_short { action.short_text() } else { action.help_text() };
-                entries.push(Entry { key, text });
+            let (key, action) = (binding.key_text().into_owned(), binding.action);
+            let text = if is_short { action.short_text() } else { action.help_text() };
+            let line = (Entry { key, text }, action.is_enabled(model));
+            // Of two actions on one key, such as disable and enable, the line is that of the one that works.
+            match entries.iter_mut().find(|(entry, _)| entry.key == line.0.key) {
+                Some(other) if !other.1 && line.1 => *other = line,
+                Some(_) => {}
+                None => entries.push(line),
             }
         }
-        entries
+        entries.into_iter().map(|(entry, _)| entry).collect()
     };
     if !matches!(model.screen, Screen::Dashboard) {
         return vec![("This screen", to_entries(&|_| true))];
@@ -97,11 +131,23 @@ fn sections(model: &Model, is_short: bool) -> Vec<(&'static str, Vec<Entry>)> {
     let groups = Group::ALL.into_iter().map(|group| {
         (group.title(), to_entries(&|binding: &Binding| binding.action.group == group))
     });
-    let mouse = MOUSE.into_iter().map(|(key, text, short)| Entry {
-        key: key.to_owned(),
-        text: if is_short { short } else { text },
+    let to_lines = |rows: &'static [(&str, &'static str, &'static str)]| {
+        rows.iter().map(|(key, text, short)| Entry {
+            key: (*key).to_owned(),
+            text: if is_short { short } else { text },
+        })
+    };
+    let states = STATES.into_iter().map(|(state, text)| Entry {
+        key: Theme::NoColor.state_marker(state).0.to_owned(),
+        text,
     });
-    groups.chain([("Mouse", mouse.collect())]).collect()
+    groups
+        .chain([
+            ("Mouse", to_lines(&MOUSE).collect()),
+            ("Signs", states.chain(to_lines(&SIGNS)).collect()),
+            ("Filter", to_lines(&FILTER_TERMS).collect()),
+        ])
+        .collect()
 }
 
 /// Returns the lines of each column. With `keeps_sections` a section that does not fit into the rest of a

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::Theme;
 use super::dialog_box::clear_below;
-use super::text::{draw_text_field, truncate};
+use super::text::{draw_scrollbar, draw_text_field, truncate};
 use crate::tui::keymap::{PaletteEntry, palette_entries, run_entry, selected_entry};
 use crate::tui::state::{Intent, Model, Palette};
 
@@ -17,16 +17,21 @@ use crate::tui::state::{Intent, Model, Palette};
 const MAX_WIDTH: u16 = 66;
 
 /// Returns the area of the palette over the body of the screen; on a small screen it also covers the
-/// rule above the body.
-fn palette_area(body: Rect) -> Rect {
+/// rule above the body. It has room for all commands, whatever is typed.
+fn palette_area(model: &Model, body: Rect) -> Rect {
     let width = body.width.saturating_sub(4).min(MAX_WIDTH);
-    let (y, height) = if body.height < 21 { (body.y - 1, body.height + 1) } else { (body.y, 20) };
+    let count = palette_entries(model, &Palette::default()).len();
+    let height = u16::try_from(count + 3).unwrap_or(u16::MAX).max(20);
+    let (y, height) = if body.height < 21 {
+        (body.y - 1, body.height + 1)
+    } else {
+        (body.y, height.min(body.height))
+    };
     Rect { x: body.x + (body.width - width) / 2, y, width, height }
 }
 
 /// Returns the area of the listed actions and the index of the first one.
-fn list_area(selected: Option<usize>, body: Rect) -> (Rect, usize) {
-    let area = palette_area(body);
+fn list_area(selected: Option<usize>, area: Rect) -> (Rect, usize) {
     let list =
         Rect { x: area.x + 1, y: area.y + 2, width: area.width - 2, height: area.height - 3 };
     let first = selected.map_or(0, |index| index + 1).saturating_sub(usize::from(list.height));
@@ -34,10 +39,10 @@ fn list_area(selected: Option<usize>, body: Rect) -> (Rect, usize) {
 }
 
 pub fn draw(palette: &Palette, model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
-    let area = palette_area(body);
+    let area = palette_area(model, body);
     let entries = palette_entries(model, palette);
     let selected = selected_entry(palette, &entries);
-    let (list, first) = list_area(selected, body);
+    let (list, first) = list_area(selected, area);
     let count = match entries.len() {
         1 => "1 command".to_owned(),
         count => format!("{count} commands"),
@@ -73,6 +78,8 @@ pub fn draw(palette: &Palette, model: &Model, theme: Theme, frame: &mut Frame<'_
         }
         frame.render_widget(line, row);
     }
+    let bar = Rect { x: area.right() - 1, width: 1, ..list };
+    draw_scrollbar(entries.len(), usize::from(list.height), first, theme, frame, bar);
 }
 
 /// Returns an action with the matched characters emphasised and its key at the right end.
@@ -101,12 +108,13 @@ pub fn intent_at(
     (column, row): (u16, u16),
 ) -> Option<Intent> {
     let at = ratatui::layout::Position { x: column, y: row };
-    if !palette_area(body).contains(at) {
+    let area = palette_area(model, body);
+    if !area.contains(at) {
         return Some(Intent::Back);
     }
     let entries = palette_entries(model, palette);
     let selected = selected_entry(palette, &entries);
-    let (list, first) = list_area(selected, body);
+    let (list, first) = list_area(selected, area);
     let index = first + usize::from(row.checked_sub(list.y)?);
     run_entry(&entries, index)
 }

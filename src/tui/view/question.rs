@@ -65,7 +65,8 @@ fn describe(question: &Question, model: &Model, width: usize) -> (String, String
                 [(_, limit)] => format!("Set the limit of {names} to {limit} again?"),
                 _ => format!("Set the earlier limits of {names} again?"),
             };
-            (question, "What was spent since counts against them.".to_owned(), false)
+            let limit = if limits.len() == 1 { "that limit" } else { "those limits" };
+            (question, format!("What was spent since then counts against {limit}."), false)
         }
         Question::SetKeysDisabled { keys, disabled } => {
             let names = list_labels(keys.iter().map(|(_, label)| label), width);
@@ -74,7 +75,7 @@ fn describe(question: &Question, model: &Model, width: usize) -> (String, String
                     ("Disable", "Programs that use it stop working. u or d enables it again.")
                 }
                 (true, _) => {
-                    ("Disable", "Programs that use them stop working. u or d enables them again.")
+                    ("Disable", "Programs that use them stop working. u enables them again.")
                 }
                 (false, 1) => ("Enable", "It can spend again."),
                 (false, _) => ("Enable", "They can spend again."),

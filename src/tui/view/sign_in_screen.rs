@@ -34,7 +34,7 @@ pub fn draw(
         Some(address) if state.is_awaiting_consent() => split_address(&address.url, width),
         _ => Vec::new(),
     };
-    let tail = format_messages(state, theme);
+    let tail = format_messages(state, model, theme);
     // The address is always shown in full; the other steps are hidden if there is no room.
     let needed = address.len()
         + 2
@@ -147,15 +147,22 @@ fn format_steps(
         .collect()
 }
 
-/// Returns the error or the notice below the address.
-fn format_messages(state: &SignInScreen, theme: Theme) -> Vec<Line<'static>> {
+/// Returns the error, the notice and what stands for the consent in the sandbox, below the address.
+fn format_messages(state: &SignInScreen, model: &Model, theme: Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     if let Some(error) = &state.error {
         lines.push(Line::default());
         lines.extend(text::format_error(error, theme));
-    } else if let Some(notice) = &state.notice {
+        return lines;
+    }
+    if let Some(notice) = &state.notice {
         lines.push(Line::default());
         lines.push(Line::styled(to_sentence(notice), theme.warning()));
+    }
+    if model.is_sandbox && state.is_awaiting_consent() && state.code_field.is_none() {
+        lines.push(Line::default());
+        let text = "In the sandbox no browser is needed: y approves, x denies.";
+        lines.push(Line::styled(text, theme.strong()));
     }
     lines
 }
