@@ -138,7 +138,13 @@ fn the_notes_of_a_form_go_before_empty_rows() {
 #[test]
 fn a_key_press_without_effect_says_why() {
     let mut empty = loaded((80, 24), Vec::new());
-    for intent in [Intent::Copy, Intent::ToggleDetails, Intent::Rotate, Intent::ToggleMark, Intent::TogglePane] {
+    for intent in [
+        Intent::Copy,
+        Intent::ToggleDetails,
+        Intent::Rotate,
+        Intent::ToggleMark,
+        Intent::TogglePane,
+    ] {
         want(&mut empty, &[intent]);
         assert!(
             drawn(&empty).contains("No key is stored yet; n creates one."),

@@ -63,10 +63,16 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
             }
             FormField::Expiry => draw_expiry_field(form, focused, theme, frame, at),
             FormField::Workspace => {
-                frame.render_widget(format_picker(&form.workspace, width, focused, theme), choices_at);
+                frame.render_widget(
+                    format_picker(&form.workspace, width, focused, theme),
+                    choices_at,
+                );
             }
             FormField::Guardrail => {
-                frame.render_widget(format_picker(&form.guardrail, width, focused, theme), choices_at);
+                frame.render_widget(
+                    format_picker(&form.guardrail, width, focused, theme),
+                    choices_at,
+                );
             }
             FormField::Byok => {
                 let choices = ["do not count", "count"];
@@ -305,7 +311,10 @@ fn format_picker(picker: &Picker, width: u16, focused: bool, theme: Theme) -> Li
     let style = if focused { theme.selected() } else { theme.strong() };
     Line::from(vec![
         Span::styled(format!("‹ {name} ›"), style),
-        Span::styled(format!("  {position}{}", if focused { "  ← → change" } else { "" }), theme.dim()),
+        Span::styled(
+            format!("  {position}{}", if focused { "  ← → change" } else { "" }),
+            theme.dim(),
+        ),
     ])
 }
 

@@ -137,10 +137,9 @@ fn sections(model: &Model, is_short: bool) -> Vec<(&'static str, Vec<Entry>)> {
             text: if is_short { short } else { text },
         })
     };
-    let states = STATES.into_iter().map(|(state, text)| Entry {
-        key: Theme::NoColor.state_marker(state).0.to_owned(),
-        text,
-    });
+    let states = STATES
+        .into_iter()
+        .map(|(state, text)| Entry { key: Theme::NoColor.state_marker(state).0.to_owned(), text });
     groups
         .chain([
             ("Mouse", to_lines(&MOUSE).collect()),
