@@ -21,12 +21,14 @@ pub fn format_usd_short(amount: f64) -> String {
     }
 }
 
-/// Returns the exact sum of amounts in USD; `None` if one of them is not known. Only what is shown is rounded,
-/// so that every sum of the same amounts reads the same.
+/// Returns the sum of amounts in USD that stand in a column; `None` if one of them is not known. Each amount
+/// counts with the cents that the column shows, so that a reader who adds up the column gets the same sum. What
+/// the column shows as less than a cent counts as it is, so that many small amounts do not vanish.
 pub fn sum_usd(amounts: impl IntoIterator<Item = Option<f64>>) -> Option<f64> {
+    let shown = |usd: f64| if usd.abs() < 0.005 { usd } else { (usd * 100.0).round() / 100.0 };
     let sum = amounts
         .into_iter()
-        .try_fold(0_i64, |sum, usd| Some(sum.saturating_add(to_nanodollars(usd?)?)));
+        .try_fold(0_i64, |sum, usd| Some(sum.saturating_add(to_nanodollars(shown(usd?))?)));
     sum.map(from_nanodollars)
 }
 
@@ -55,7 +57,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sum_is_exact_and_rounded_once() {
+    fn a_sum_is_that_of_the_shown_amounts_and_small_ones_count() {
+        let column = [3.647, 2.396, 0.186];
+        assert_eq!(column.map(format_usd), ["$3.65", "$2.40", "$0.19"]);
+        assert_eq!(sum_usd(column.map(Some)).map(format_usd).as_deref(), Some("$6.24"));
         let sum = sum_usd([Some(0.004), Some(0.004), Some(0.004)]);
         assert_eq!(sum.map(format_usd).as_deref(), Some("$0.01"));
         assert_eq!(sum_usd([Some(0.1), Some(0.2)]), Some(0.3));

@@ -59,8 +59,13 @@ pub fn retirement_status(
     if unused >= required {
         return RetirementStatus::Unused(format!("unused for {}", format_duration(unused)));
     }
+    // Usage that an earlier sample lacks may have come before the replacement, so the comparison begins
+    // with the first sample after it.
+    let replaced = samples.partition_point(|(at, _)| *at < retirement.replaced_at);
+    let since = samples.get(replaced..).unwrap_or_default();
     let from = last.checked_sub(required).unwrap_or(Timestamp::MIN);
-    let before = samples.iter().rev().find(|(at, _)| *at <= from).unwrap_or(&samples[0]);
+    let before = since.iter().rev().find(|(at, _)| *at <= from).or(since.first());
+    let before = before.copied().unwrap_or((last, usage));
     let spent = usage - before.1;
     if spent > MIN_SPENT_USD {
         let window = format_duration(last.duration_since(before.0));
@@ -95,15 +100,34 @@ mod tests {
     #[test]
     fn rising_usage_is_reported_with_its_amount() {
         let stored_key = replaced_key(3_600);
-        let samples = [(at(-30), 1.0), (at(10), 1.5), (at(50), 1.62)];
+        let samples = [(at(0), 1.0), (at(10), 1.5), (at(60), 1.62)];
         assert_eq!(
-            retirement_status(&stored_key, &samples, at(51)),
+            retirement_status(&stored_key, &samples, at(61)),
             RetirementStatus::InUse("still in use: $0.62 in the last hour".into())
         );
         let samples = [(at(-300), 1.0), (at(0), 1.0), (at(100), 1.001)];
         assert_eq!(
             retirement_status(&stored_key, &samples, at(101)),
             RetirementStatus::InUse("still in use: <$0.01 in the last 2 hours".into())
+        );
+    }
+
+    #[test]
+    fn usage_from_before_the_replacement_is_not_use_after_it() {
+        let stored_key = replaced_key(3_600);
+        for samples in [
+            vec![(at(-30), 1.0), (at(2), 2.6)],
+            vec![(at(-30), 1.0), (at(2), 2.6), (at(8), 2.6)],
+            vec![(at(-30), 1.0), (at(-1), 2.6)],
+        ] {
+            let now = samples[samples.len() - 1].0;
+            let status = retirement_status(&stored_key, &samples, now);
+            assert!(matches!(status, RetirementStatus::Observing(_)), "{status:?}");
+        }
+        let samples = [(at(-30), 1.0), (at(2), 2.6), (at(8), 2.7)];
+        assert_eq!(
+            retirement_status(&stored_key, &samples, at(8)),
+            RetirementStatus::InUse("still in use: $0.10 in the last 6 minutes".into())
         );
     }
 
