@@ -50,6 +50,8 @@ pub struct Forecast {
     pub period_end: Option<(Timestamp, PeriodEnd)>,
     /// Spending at `period_end`, at most the limit.
     pub spent_at_end: Option<SpentEstimate>,
+    /// Whether nothing was spent in the day before the last sample.
+    pub is_idle: bool,
     /// The number of samples used.
     pub sample_count: usize,
     /// The time between the first and the last of them.
@@ -89,6 +91,12 @@ impl SpendingHistory {
     fn is_ongoing(&self) -> bool {
         let end = self.start + self.span;
         self.curve.spent_between(end - self.span / 2.0, end) > 0.0
+    }
+
+    /// Returns whether nothing was spent in the last day.
+    fn is_idle(&self) -> bool {
+        let end = self.start + self.span;
+        self.span >= SECONDS_PER_DAY && self.curve.spent_between(end - SECONDS_PER_DAY, end) <= 0.0
     }
 
     /// Returns the slowest and the fastest plausible rate for the next `ahead` seconds.
@@ -187,6 +195,7 @@ pub fn forecast_spending(
             likely: spent_at_end(history.usd_per_second),
             high: spent_at_end(fast),
         }),
+        is_idle: history.is_idle(),
         sample_count: history.sample_count,
         sampled_span: to_signed_duration(history.span),
     })

@@ -75,11 +75,13 @@ pub fn retirement_status(
             format_usd(spent)
         ));
     }
-    RetirementStatus::Observing(format!(
-        "unused for {} of {}",
-        format_duration(unused),
-        format_duration(required)
-    ))
+    let required = format_duration(required);
+    // The usage rose by the only check since the replacement, perhaps before it.
+    RetirementStatus::Observing(if unused.is_zero() {
+        format!("not known yet: it must be unused for {required}")
+    } else {
+        format!("unused for {} of {required}", format_duration(unused))
+    })
 }
 
 #[cfg(test)]

@@ -23,11 +23,11 @@ use dashboard::{DASHBOARD, GLOBAL, SANDBOX};
 pub use footer::{FooterItem, footer_items};
 pub use palette::{PaletteEntry, palette_entries, run_entry, selected_entry};
 use tables::{
-    ACTION_RESULTS, ALTERNATE_STORE, BATCH, CODE_FIELD, CONFIRM_ACCOUNT, CONFIRM_LEAK_RESPONSE,
-    CONFIRM_REVOKE, CONFIRM_ROTATE, DECLINE, FILTER, FORM, HELP, MANAGEMENT, MANAGEMENT_STORED,
-    MESSAGES, NEW_KEY, PALETTE, PASSPHRASE, PLAN, PLAN_PATH, PROFILES, PROVISIONING, QUESTION,
-    REMOVE_QUESTION, SANDBOX_CONSENT, SIGN_IN, SIGN_IN_BY_CODE, SIGN_IN_FAILED, TEXT_EDITING,
-    TRASH, UNSTORED_KEY,
+    ACCOUNT, ACTION_RESULTS, ALTERNATE_STORE, BATCH, CODE_FIELD, CONFIRM_ACCOUNT,
+    CONFIRM_LEAK_RESPONSE, CONFIRM_REVOKE, CONFIRM_ROTATE, DECLINE, FILTER, FORM, HELP, MANAGEMENT,
+    MANAGEMENT_STORED, MESSAGES, NEW_KEY, PALETTE, PASSPHRASE, PLAN, PLAN_PATH, PROFILES,
+    PROVISIONING, QUESTION, REMOVE_QUESTION, SANDBOX_CONSENT, SIGN_IN, SIGN_IN_BY_CODE,
+    SIGN_IN_FAILED, TEXT_EDITING, TRASH, UNSTORED_KEY,
 };
 
 /// Returns the actions that key presses trigger now; the first match wins.
@@ -38,6 +38,7 @@ pub fn active_bindings(model: &Model) -> Vec<Binding> {
         (None, Some(Overlay::Help { .. })) => vec![HELP, GLOBAL],
         (None, Some(Overlay::Palette(_))) => vec![PALETTE, TEXT_EDITING, GLOBAL],
         (None, Some(Overlay::Messages(_))) => vec![MESSAGES, GLOBAL],
+        (None, Some(Overlay::Account { .. })) => vec![ACCOUNT, GLOBAL],
         (None, Some(Overlay::Profiles(_))) => vec![PROFILES, GLOBAL],
         (None, None) => {
             let mut tables = screen_tables(model);

@@ -292,9 +292,10 @@ impl Model {
 
     /// Limits the scroll position to that of the last line, which is known once it was drawn.
     pub fn limit_scroll(&mut self, end: u16) {
-        let scroll = match &mut self.screen {
-            Screen::NewKey(new_key) => &mut new_key.scroll,
-            Screen::ActionResults(screen) => &mut screen.scroll,
+        let scroll = match (&mut self.overlay, &mut self.screen) {
+            (Some(Overlay::Account { scroll }), _) => scroll,
+            (_, Screen::NewKey(new_key)) => &mut new_key.scroll,
+            (_, Screen::ActionResults(screen)) => &mut screen.scroll,
             _ => &mut self.dashboard.details_scroll,
         };
         *scroll = (*scroll).min(end);

@@ -12,6 +12,7 @@
 //!
 //! A question or the result of an action is a dialog over the dimmed screen.
 
+mod account;
 mod bars;
 mod charts;
 mod confirm_dialog;
@@ -97,7 +98,7 @@ pub fn intent_at(model: &Model, column: u16, row: u16) -> Option<Intent> {
         (Some(Overlay::Profiles(picker)), _) => {
             profiles::intent_at(*picker, model, screen.body.into(), (column, row))
         }
-        (Some(Overlay::Help { .. } | Overlay::Messages(_)), _) => None,
+        (Some(Overlay::Help { .. } | Overlay::Messages(_) | Overlay::Account { .. }), _) => None,
         (None, Screen::Dashboard)
             if model.dashboard.is_filtering || model.dashboard.are_details_shown =>
         {
@@ -146,6 +147,8 @@ pub fn draw_and_measure(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> D
         help::draw(model, *page, theme, frame, body);
     } else if let Some(Overlay::Messages(view)) = &model.overlay {
         messages::draw(*view, model, theme, frame, body);
+    } else if let Some(Overlay::Account { scroll }) = model.overlay {
+        drawn.scroll_end = account::draw(scroll, model, theme, frame, body);
     } else if let Screen::SignIn(state) = &model.screen {
         drawn.link = sign_in_screen::draw(state, model, theme, frame, body);
     } else {

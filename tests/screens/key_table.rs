@@ -160,7 +160,7 @@ fn a_key_that_is_nearly_spent_and_ends_soon_says_both() {
 }
 
 #[test]
-fn the_figure_of_today_is_rounded_once() {
+fn the_figure_of_today_is_the_sum_of_its_column() {
     let mut model = model((120, 40));
     let keys = ["a", "b", "c"].map(|label| read(key(label, None, None, None), None, 12.06));
     update(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Ok(keys.into()))), now());
@@ -168,8 +168,8 @@ fn the_figure_of_today_is_rounded_once() {
     let ticket = model.account.spending_ticket.unwrap();
     update(&mut model, Msg::Response(ticket, loaded), now());
     let shown = drawn(&model);
-    // Each key spent $1.206, together $3.618: as `usage` sums it up, too.
-    assert!(shown.contains("today $3.62") && shown.contains(" 1.21 "), "{shown}");
+    // Each key spent $1.206, which the column shows as 1.21: as `usage` sums it up, too.
+    assert!(shown.contains("today $3.63") && shown.contains(" 1.21 "), "{shown}");
 }
 
 #[test]

@@ -282,6 +282,7 @@ impl Fuzzer {
                     credits: rng.option(Rng::credits),
                     days: rng.option(|rng| rng.days(now)),
                     spent_today: rng.one_in(2).then_some(1.5),
+                    models: Vec::new(),
                     keys: Vec::new(),
                 });
                 Msg::Response(ticket, Response::AccountLoaded(report))

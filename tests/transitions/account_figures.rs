@@ -55,11 +55,14 @@ fn a_finished_refresh_loads_the_account_and_what_it_refuses_is_missing() {
     assert!(loads(&effects), "{effects:?}");
     let day = |number| jiff::civil::date(2026, 11, number);
     let days: DailySpending = (1..24).map(|number| (day(number), 2.0)).collect();
+    let mut spender = account_key("laptop");
+    spender.info.usage_daily = Some(2.5);
     let report = AccountReport {
         credits: Some(Credits { total_credits: 100.0, total_usage: 70.0 }),
         days: Some(days),
         spent_today: Some(2.5),
-        keys: Vec::new(),
+        models: Vec::new(),
+        keys: vec![spender],
     };
     let ticket = model.account.report_ticket.unwrap();
     // An answer to another request changes nothing.

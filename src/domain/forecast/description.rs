@@ -15,7 +15,7 @@ const FEW_SAMPLES: usize = 6;
 impl Forecast {
     /// Returns a sentence without a full stop: `at this pace the limit is reached on Thursday about
     /// 15:00 UTC`, `at this pace $3.10 of $10.00 is spent by the reset on Monday`. Uncertain times
-    /// and amounts are rounded.
+    /// and amounts are rounded. A key that is idle has no present pace, so the sentence names its earlier use.
     pub fn describe(&self, now: Timestamp) -> String {
         let result = match (
             self.reached_at,
@@ -23,7 +23,9 @@ impl Forecast {
             self.period_end.zip(self.spent_at_end),
         ) {
             (Some(reached), Some(earliest), _) => {
-                format!("the limit is reached {}", self.describe_reached(earliest, reached, now))
+                let probably = if self.latest_reached_at.is_none() { "probably " } else { "" };
+                let reached = self.describe_reached(earliest, reached, now);
+                format!("the limit is {probably}reached {reached}")
             }
             (_, earliest, Some((end, spent))) => {
                 let amount = format_spent(spent);
@@ -40,15 +42,16 @@ impl Forecast {
             }
             _ => String::from("the limit lasts for more than a year"),
         };
-        format!("at this pace {result}{}", self.describe_uncertainty(now))
+        let condition = if self.is_idle { "if it is used as before," } else { "at this pace" };
+        format!("{condition} {result}{}", self.describe_uncertainty(now))
     }
 
     fn describe_reached(&self, earliest: Timestamp, reached: Timestamp, now: Timestamp) -> String {
         let Some(latest) = self.latest_reached_at else {
             let day = format_day_with_preposition(reached, now);
             return match self.period_end {
-                Some(end) => format!("{day}, or it lasts until {}", describe_period_end(end, now)),
-                None => format!("{day}, perhaps much later"),
+                Some(end) => format!("{day}, before {}", describe_period_end(end, now)),
+                None => day,
             };
         };
         if latest.duration_since(earliest) <= MAX_SPREAD_FOR_HOUR {

@@ -168,7 +168,7 @@ fn burst_gives_wide_bounds_and_an_old_burst_no_forecast() {
     );
     assert_eq!(
         found.describe(now),
-        "at this pace the limit is reached on Saturday, or it lasts until the reset on Monday"
+        "if it is used as before, the limit is probably reached on Saturday, before the reset on Monday"
     );
     assert_eq!(forecast(&burst(6 * 24), &stored_key, now), None);
 }
@@ -182,7 +182,7 @@ fn few_samples_are_described_as_rough() {
     assert!(found.latest_reached_at.is_none());
     assert_eq!(
         found.describe(now),
-        "at this pace the limit is reached tomorrow, or it lasts until the reset on Monday; \
+        "at this pace the limit is probably reached tomorrow, before the reset on Monday; \
          3 samples over 2 hours, so this is rough"
     );
 }
@@ -363,7 +363,8 @@ proptest! {
                 prop_assert!(spent.likely <= spent.high && spent.high <= limit);
             }
             let text = found.describe(now);
-            prop_assert!(text.starts_with("at this pace "), "{text}");
+            let condition = if found.is_idle { "if it is used as before, " } else { "at this pace " };
+            prop_assert!(text.starts_with(condition), "{text}");
             prop_assert!(text.split(':').skip(1).all(|rest| rest.starts_with("00 UTC")), "{text}");
         }
     }

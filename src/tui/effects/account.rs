@@ -24,6 +24,7 @@ impl EffectRunner {
                     credits: summary.credits,
                     days: summary.days,
                     spent_today: summary.spent_today,
+                    models: summary.models,
                     keys: summary.account_keys,
                 }),
                 Err(error) => {

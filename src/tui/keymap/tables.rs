@@ -348,6 +348,17 @@ pub(super) const MESSAGES: &[Action] = key_bindings! {
     [bare_key(KeyCode::Esc), char_key('m'), char_key('q'), bare_key(KeyCode::Enter)] "esc" "close" => Intent::Back;
 };
 
+/// While the figures of the account are shown.
+pub(super) const ACCOUNT: &[Action] = key_bindings! {
+    [bare_key(KeyCode::Down), char_key('j')] "↓" "down" => Intent::Move(1);
+    [bare_key(KeyCode::Up), char_key('k')] "↑" "up" => Intent::Move(-1);
+    #[help_only] [bare_key(KeyCode::PageDown), char_key(' ')] "page down" "next page" => Intent::MovePage(1);
+    #[help_only] [bare_key(KeyCode::PageUp)] "page up" "previous page" => Intent::MovePage(-1);
+    #[help_only] [bare_key(KeyCode::Home), char_key('g')] "g" "first row" => Intent::MoveToTop;
+    #[help_only] [bare_key(KeyCode::End), char_key('G')] "G" "last row" => Intent::MoveToBottom;
+    [bare_key(KeyCode::Esc), char_key('$'), char_key('q'), bare_key(KeyCode::Enter)] "esc" "close" => Intent::Back;
+};
+
 /// Returns whether removed keys are listed.
 fn has_removed_keys(model: &Model) -> bool {
     matches!(&model.screen, Screen::Trash(screen) if screen.selected_key().is_some())

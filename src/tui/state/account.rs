@@ -7,7 +7,8 @@ use jiff::{Timestamp, ToSpan};
 use super::Dashboard;
 use super::ticket::Ticket;
 use crate::domain::{
-    AccountFigures, AccountKey, Credits, DailySpending, KeySpending, StoredKey, sum_usd, utc_date,
+    AccountFigures, AccountKey, Credits, DailySpending, KeySpending, ModelSpending, StoredKey,
+    sum_usd, utc_date,
 };
 
 /// The summary of the account. A part that the server refused is missing.
@@ -19,6 +20,8 @@ pub struct AccountReport {
     pub days: Option<DailySpending>,
     /// Spent today by all keys of the account, in USD.
     pub spent_today: Option<f64>,
+    /// Spending by model in the completed days, highest first.
+    pub models: Vec<ModelSpending>,
     /// The keys of the account, stored here or not.
     pub keys: Vec<AccountKey>,
 }
@@ -64,7 +67,9 @@ impl AccountState {
             self.report.as_ref().and_then(|report| report.days.as_ref().and(report.spent_today));
         let (spent_today, month) = if let Some(spent) = account_today {
             let yesterday = today.saturating_sub(1.day());
-            (Some(spent), Some(days.total(first_of_month, yesterday) + spent))
+            let keys = self.report.iter().flat_map(|report| &report.keys);
+            let exact: f64 = keys.filter_map(|key| key.info.usage_daily).sum();
+            (Some(spent), Some(days.total(first_of_month, yesterday) + exact))
         } else {
             let keys = dashboard.stored_keys();
             (

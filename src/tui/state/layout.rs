@@ -19,8 +19,10 @@ const ATTENTION_SHARE: u16 = 7;
 const ROWS_ABOVE: u16 = 2;
 /// Rows below the body: a rule, the message and the footer.
 const ROWS_BELOW: u16 = 3;
-/// The minimum height of the body at which a chart of all keys stands below the list.
+/// The height of the list from which on a chart of all keys always stands below it.
 const MIN_ROWS_TOTALS: u16 = 36;
+/// The minimum width and height of that chart with its heading.
+const MIN_TOTALS_SIZE: (u16, u16) = (84, 9);
 
 /// A rectangle of the screen, in cells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,7 +113,7 @@ pub struct DashboardLayout {
     pub rows: Region,
     /// The column right of the rows.
     pub scrollbar: Region,
-    /// The chart of all keys below the list, on a large terminal.
+    /// The chart of all keys below the list, where there is room.
     pub totals: Option<Region>,
     /// The details of the selected key.
     pub pane: Option<Region>,
@@ -158,10 +160,16 @@ impl DashboardLayout {
         } else {
             (rest, None)
         };
-        let (list, totals) = if is_pane_beside && list.height >= MIN_ROWS_TOTALS {
-            let least = (list.height / 3).min(18);
-            let most = list.height * 3 / 4;
-            let height = list.height.saturating_sub(needed + 1).clamp(least, most);
+        // Between the list and a pane below it the chart has only what would be empty.
+        let spare = list.height.saturating_sub(needed);
+        let least = if is_pane_beside && list.height >= MIN_ROWS_TOTALS {
+            (list.height / 3).min(18)
+        } else {
+            0
+        };
+        let height = spare.saturating_sub(1).max(least);
+        let has_totals = least > 0 || (pane.is_some() && height >= MIN_TOTALS_SIZE.1);
+        let (list, totals) = if has_totals && list.width >= MIN_TOTALS_SIZE.0 {
             let (list, totals) = list.split_rows(list.height - height);
             (list, Some(totals))
         } else {

@@ -39,6 +39,8 @@ pub enum Intent {
     RunFromPalette(Box<Intent>),
     /// Show or hide the message log.
     ToggleMessages,
+    /// Show or hide the figures of the account.
+    ToggleAccount,
     /// Select the next key that needs attention.
     NextAttention,
     /// Filter the keys by this text.

@@ -1,4 +1,5 @@
-//! What covers the screen: the help, the palette, the message log or the list of profiles.
+//! What covers the screen: the help, the palette, the message log, the figures of the account or the list
+//! of profiles.
 
 use jiff::Timestamp;
 
@@ -18,6 +19,11 @@ pub enum Overlay {
     Palette(Palette),
     /// The message log.
     Messages(MessageView),
+    /// The figures of the account.
+    Account {
+        /// The first row that is shown.
+        scroll: u16,
+    },
     /// The list of profiles.
     Profiles(ProfilePicker),
 }

@@ -1,8 +1,8 @@
-//! Handles intents while the help, the palette, the message log or the list of profiles covers the
-//! screen.
+//! Handles intents while the help, the palette, the message log, the account or the list of profiles covers
+//! the screen.
 
 use super::profiles;
-use crate::tui::state::{Intent, MessageView, Model, Overlay, Palette};
+use crate::tui::state::{Intent, MessageView, Model, Overlay, Palette, scroll_by};
 
 /// Returns the intent that the screen below handles, if there is one.
 pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Option<Intent> {
@@ -15,6 +15,11 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Option<Intent>
         Intent::ToggleMessages => {
             let is_open = matches!(model.overlay, Some(Overlay::Messages(_)));
             model.overlay = (!is_open).then(|| Overlay::Messages(MessageView::default()));
+            return None;
+        }
+        Intent::ToggleAccount => {
+            let is_open = matches!(model.overlay, Some(Overlay::Account { .. }));
+            model.overlay = (!is_open).then_some(Overlay::Account { scroll: 0 });
             return None;
         }
         Intent::OpenPalette => {
@@ -47,7 +52,13 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Option<Intent>
             }
             return chosen;
         }
-        (Some(Overlay::Help { .. }), _) => {}
+        (Some(Overlay::Account { scroll }), Intent::Move(by)) => *scroll = scroll_by(*scroll, by),
+        (Some(Overlay::Account { scroll }), Intent::MovePage(by)) => {
+            *scroll = scroll_by(*scroll, by.saturating_mul(10));
+        }
+        (Some(Overlay::Account { scroll }), Intent::MoveToTop) => *scroll = 0,
+        (Some(Overlay::Account { scroll }), Intent::MoveToBottom) => *scroll = u16::MAX,
+        (Some(Overlay::Help { .. } | Overlay::Account { .. }), _) => {}
     }
     None
 }

@@ -1,4 +1,4 @@
-//! Amounts as blocks, in eighths of a cell.
+//! Amounts as blocks that stand on the lowest line of their row, in eighths of a cell.
 
 use ratatui::style::{Modifier, Style};
 use ratatui::symbols;
@@ -7,38 +7,30 @@ use ratatui::text::Span;
 use super::Theme;
 use crate::domain::KeyState;
 
-/// A bar from left to right, from empty to full in eighths.
-const EIGHTHS: [&str; 9] = [
-    " ",
-    symbols::block::ONE_EIGHTH,
-    symbols::block::ONE_QUARTER,
-    symbols::block::THREE_EIGHTHS,
-    symbols::block::HALF,
-    symbols::block::FIVE_EIGHTHS,
-    symbols::block::THREE_QUARTERS,
-    symbols::block::SEVEN_EIGHTHS,
-    symbols::block::FULL,
-];
 /// A bar from the bottom to the top, in eighths.
 pub const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// Returns the filled cells and the number of empty ones of a bar of `width` cells. A share above zero
-/// shows at least one step, and only a share of 1 or more fills the bar.
+/// The lowest line of a cell, in a row of bars or of days.
+const EMPTY: &str = symbols::bar::ONE_EIGHTH;
+/// The steps of one cell above the lowest line. The top eighth is free, so that neighbouring rows do not
+/// touch.
+const STEPS: usize = 6;
+
+/// Returns the filled cells and the number of empty ones of a bar of `width` cells. The last filled cell is
+/// lower, by what it lacks. A share above zero shows at least one step, and only a share of 1 or more fills
+/// the bar.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to the steps")]
 #[expect(clippy::cast_precision_loss, reason = "a width in cells")]
 pub fn format_bar(share: f64, width: usize) -> (String, usize) {
-    let steps = width * 8;
+    let steps = width * STEPS;
     let filled = match share * steps as f64 {
         _ if steps == 0 || share.is_nan() || share <= 0.0 => 0,
         _ if share >= 1.0 => steps,
         filled => (filled as usize).clamp(1, steps - 1),
     };
-    let (full, rest) = (filled / 8, filled % 8);
-    let mut bar = symbols::block::FULL.repeat(full);
-    if rest > 0 {
-        bar.push_str(EIGHTHS[rest]);
-    }
-    (bar, width - full - usize::from(rest > 0))
+    let (full, rest) = (filled / STEPS, filled % STEPS);
+    let cells = std::iter::repeat_n(STEPS, full).chain((rest > 0).then_some(rest));
+    (cells.map(|level| LEVELS[level]).collect(), width - filled.div_ceil(STEPS))
 }
 
 /// Returns a gauge of `width` cells: the bar, what remains of it, and the share as a number where there
@@ -61,14 +53,11 @@ pub fn format_gauge(share: f64, state: KeyState, width: u16, theme: Theme) -> [S
     [bar, empty, Span::raw(number)]
 }
 
-/// Returns a bar and what remains of it. Both have the same background, so that a cell that is filled
-/// in part leaves no gap.
+/// Returns a bar and what remains of it.
 pub fn format_track(share: f64, width: usize, style: Style, theme: Theme) -> [Span<'static>; 2] {
     let (bar, empty) = format_bar(share, width);
-    let track = theme.track();
-    let mut filled = style.remove_modifier(Modifier::BOLD | Modifier::REVERSED);
-    filled.bg = track.bg;
-    [Span::styled(bar, filled), Span::styled("░".repeat(empty), track)]
+    let filled = style.remove_modifier(Modifier::BOLD);
+    [Span::styled(bar, filled), Span::styled(EMPTY.repeat(empty), theme.rule())]
 }
 
 /// Returns one column for each day, as high as its share of the largest one. A day without spending is
@@ -76,10 +65,11 @@ pub fn format_track(share: f64, width: usize, style: Style, theme: Theme) -> [Sp
 pub fn format_days(days: &[Option<f64>], width: usize) -> String {
     let most = days.iter().flatten().copied().fold(0.0, f64::max);
     let cells = (width / days.len().max(1)).max(1);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 7")]
-    let level = |spent: f64| match spent / most * 7.0 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to the steps")]
+    #[expect(clippy::cast_precision_loss, reason = "a small constant")]
+    let level = |spent: f64| match spent / most * STEPS as f64 {
         height if spent > 0.0 && height.is_finite() => {
-            LEVELS[(height.round() as usize).clamp(1, 7)]
+            LEVELS[(height.round() as usize).clamp(1, STEPS)]
         }
         _ => LEVELS[0],
     };
@@ -97,12 +87,13 @@ mod tests {
     fn a_bar_is_empty_only_at_zero_and_full_only_at_the_limit() {
         for (share, expected) in [
             (0.0, ("", 4)),
-            (0.001, ("▏", 3)),
-            (0.25, ("█", 3)),
-            (0.5, ("██", 2)),
-            (0.999, ("███▉", 0)),
-            (1.0, ("████", 0)),
-            (7.0, ("████", 0)),
+            (0.001, ("▂", 3)),
+            (0.25, ("▇", 3)),
+            (0.5, ("▇▇", 2)),
+            (0.625, ("▇▇▄", 1)),
+            (0.999, ("▇▇▇▆", 0)),
+            (1.0, ("▇▇▇▇", 0)),
+            (7.0, ("▇▇▇▇", 0)),
             (f64::NAN, ("", 4)),
         ] {
             let (bar, empty) = format_bar(share, 4);
@@ -113,8 +104,8 @@ mod tests {
 
     #[test]
     fn days_are_scaled_to_the_largest_one() {
-        assert_eq!(format_days(&[None, Some(0.0), Some(0.01), Some(2.0), Some(4.0)], 5), "·▁▂▅█");
-        assert_eq!(format_days(&[Some(1.0), None], 5), "██··");
+        assert_eq!(format_days(&[None, Some(0.0), Some(0.01), Some(2.0), Some(4.0)], 5), "·▁▂▄▇");
+        assert_eq!(format_days(&[Some(1.0), None], 5), "▇▇··");
         assert_eq!(format_days(&[Some(0.0); 3], 3), "▁▁▁");
     }
 }

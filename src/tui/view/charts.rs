@@ -30,9 +30,6 @@ const STEPS_PER_CELL: u16 = 8;
 const AXIS_COLUMNS: u16 = 7;
 /// The rows from which on half of the amount at the top stands at the axis.
 const MIN_ROWS_HALF: u16 = 12;
-/// Up to this many empty columns at the right are left over rather than filled by bars of uneven
-/// width.
-const MAX_SPARE_COLUMNS: u16 = 4;
 
 impl DayChart<'_> {
     /// Returns the width that the chart takes of `width` columns.
@@ -134,25 +131,17 @@ pub fn has_bars(days: &[Option<f64>]) -> bool {
     days.iter().flatten().any(|usd| *usd > 0.0)
 }
 
-/// Returns the first column and the width of the bar of each day, or of the last days that fit. The bars
-/// fill the width; they are equally wide if there is room for gaps between them.
+/// Returns the first column and the width of the bar of each day, or of the last days that fit. All bars
+/// and all gaps are equally wide, so a tenth of the days is left out where wider bars then fill the width.
 fn place_bars(days: u16, width: u16) -> Vec<(u16, u16)> {
-    let shown = days.min(width);
-    if shown == 0 {
+    if days == 0 || width == 0 {
         return Vec::new();
     }
-    let slot = (width + 1) / shown;
-    let (natural, gap) = if slot > 1 { (slot * shown, 1) } else { (shown, 0) };
-    let all = if width + gap - natural <= MAX_SPARE_COLUMNS { natural } else { width + gap };
-    let column = |index: u16| {
-        let at = u32::from(index) * u32::from(all) / u32::from(shown);
-        u16::try_from(at).unwrap_or(u16::MAX)
-    };
-    let place = |index| {
-        let x = column(index);
-        (x, if gap == 1 { slot - 1 } else { column(index + 1) - x })
-    };
-    (0..shown).map(place).collect()
+    let slot = ((width + 1) / days).max(1);
+    let wider = (width + 1) / (slot + 1);
+    let (slot, shown) =
+        if wider * 10 >= days * 9 { (slot + 1, wider) } else { (slot, days.min(width)) };
+    (0..shown).map(|index| (index * slot, (slot - 1).max(1))).collect()
 }
 
 /// Draws a bar from the bottom of `area`, in eighths of a cell. An amount above zero has at least one.
@@ -180,14 +169,15 @@ fn cells_for(share: f64, rows: u16) -> u16 {
     (share.clamp(0.0, 1.0) * f64::from(rows)).ceil() as u16
 }
 
-/// Returns the next of the amounts that are easy to read: 1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten.
+/// Returns the next of the amounts that are easy to read and have a short half, such as 1.2, 1.5, 2 or 3 times
+/// a power of ten.
 fn round_up(usd: f64) -> f64 {
     // A logarithm would load the mathematical library for this alone.
     let mut power = 1e-6;
     while power * 10.0 <= usd {
         power *= 10.0;
     }
-    let steps = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0];
+    let steps = [1.0, 1.2, 1.5, 2.0, 2.4, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0];
     // The amount itself may be a step that the division does not hit exactly.
     let step = steps.into_iter().find(|step| usd <= step * power * 1.000_001);
     step.unwrap_or(10.0) * power
@@ -251,14 +241,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bars_fill_every_width_and_are_equally_wide_where_gaps_fit() {
+    fn bars_and_gaps_are_equally_wide_at_every_width() {
         for width in 30..300 {
             let bars = place_bars(30, width);
-            assert_eq!(bars.len(), 30, "{width}");
-            assert!(bars.is_sorted_by(|(x, columns), (next, _)| x + columns <= *next), "{bars:?}");
-            let (x, columns) = bars[29];
-            assert!(x + columns <= width && width - x - columns <= 10, "{width}: {bars:?}");
-            assert!(width < 59 || bars.iter().all(|(_, wide)| *wide == columns), "{width}");
+            assert!(bars.len() >= 27, "{width}");
+            let (x, columns) = bars[bars.len() - 1];
+            assert!(x + columns <= width && width - x - columns <= 25, "{width}: {bars:?}");
+            assert!(bars.iter().all(|(_, wide)| *wide == columns), "{width}");
+            let slot = bars[1].0;
+            assert!(bars.is_sorted_by(|(x, _), (next, _)| x + slot == *next), "{bars:?}");
+            assert!(width < 53 || slot == columns + 1, "{width}: {bars:?}");
         }
         assert_eq!(place_bars(30, 10).len(), 10);
         assert!(place_bars(0, 10).is_empty());
@@ -284,9 +276,15 @@ mod tests {
 
     #[test]
     fn the_axis_ends_at_an_amount_that_is_easy_to_read() {
-        for (usd, expected) in
-            [(0.03, 0.03), (0.31, 0.4), (1.0, 1.0), (19.37, 20.0), (20.0, 20.0), (87.0, 100.0)]
-        {
+        for (usd, expected) in [
+            (0.03, 0.03),
+            (0.31, 0.4),
+            (1.0, 1.0),
+            (19.37, 20.0),
+            (20.0, 20.0),
+            (87.0, 90.0),
+            (11.2, 12.0),
+        ] {
             assert!((round_up(usd) - expected).abs() < 1e-9, "{usd}: {}", round_up(usd));
         }
     }

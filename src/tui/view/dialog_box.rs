@@ -2,7 +2,6 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
-use ratatui::style::Color;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear};
 use unicode_width::UnicodeWidthStr;
@@ -33,7 +32,9 @@ fn open_dialog(model: &Model, theme: Theme, width: usize) -> Option<Dialog<'_>> 
     if let Some(question) = &model.question {
         return Some(question::dialog(question, model, theme, width));
     }
-    if let Some(Overlay::Help { .. } | Overlay::Messages(_)) = model.overlay {
+    if let Some(Overlay::Help { .. } | Overlay::Messages(_) | Overlay::Account { .. }) =
+        model.overlay
+    {
         return None;
     }
     match &model.screen {
@@ -157,15 +158,6 @@ pub fn clear_below(area: Rect, theme: Theme, frame: &mut Frame<'_>) {
 /// Dims all above the footer.
 pub fn dim(screen: ScreenLayout, theme: Theme, frame: &mut Frame<'_>) {
     let area = Rect { height: screen.footer.y, ..screen.header.into() };
-    // The empty part of a gauge is visible only by its background, which is removed below.
-    for at in area.positions() {
-        if let Some(cell) = frame.buffer_mut().cell_mut(at)
-            && cell.fg == cell.bg
-            && cell.bg != Color::Reset
-        {
-            cell.set_symbol(" ");
-        }
-    }
     frame.buffer_mut().set_style(area, theme.backdrop());
 }
 

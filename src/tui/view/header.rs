@@ -15,6 +15,8 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         "help".to_owned()
     } else if let Some(Overlay::Messages(_)) = model.overlay {
         "messages".to_owned()
+    } else if let Some(Overlay::Account { .. }) = model.overlay {
+        "account".to_owned()
     } else {
         match &model.screen {
             Screen::Dashboard => match &model.dashboard.keys {

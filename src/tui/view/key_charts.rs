@@ -1,6 +1,7 @@
 //! The charts of one key: spending by day and by model.
 
 use jiff::ToSpan;
+use jiff::civil::Date;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -48,6 +49,12 @@ pub fn draw_chart(key: &StoredKey, model: &Model, theme: Theme, area: Rect, buff
     chart.draw(theme, plot, buffer);
 }
 
+/// Returns the completed days of which the spending by model is known, for example `28 Oct – 26 Nov`.
+pub fn completed_days(today: Date) -> String {
+    let day = |ago: i64| today.saturating_sub(ago.days()).strftime("%-d %b").to_string();
+    format!("{} – {}", day(CHART_DAYS.into()), day(1))
+}
+
 /// Returns the spending by model below a heading.
 pub fn format_models(
     key: &StoredKey,
@@ -59,10 +66,11 @@ pub fn format_models(
     let KeySpending { days, models } = model.dashboard.key_spending(key);
     // The page has room for all models.
     let more = models.len() >= rows;
-    let heading = match (more, width >= 42) {
-        (false, _) => "By model, completed days",
-        (true, true) => "By model, completed days · enter shows all",
-        (true, false) => "By model · enter shows all",
+    let period = completed_days(utc_date(model.now));
+    let heading = match (more, width >= 44) {
+        (false, _) => format!("By model, {period}"),
+        (true, true) => format!("By model, {period} · enter shows all"),
+        (true, false) => format!("By model, {CHART_DAYS} days · enter shows all"),
     };
     let mut lines = vec![Line::styled(heading, theme.dim())];
     let yesterday = utc_date(model.now).saturating_sub(1.day());

@@ -244,7 +244,9 @@ fn format_rejection(
     theme: Theme,
     width: usize,
 ) -> Vec<Line<'static>> {
-    let Some(at) = key.rejected_at else { return Vec::new() };
+    // The server also rejects a disabled key, and its state says so already.
+    let rejected_at = key.rejected_at.filter(|_| key.disabled != Some(true));
+    let Some(at) = rejected_at else { return Vec::new() };
     let text = format!(
         "by the server (401), {}: revoked, disabled or deleted there",
         format_relative_time(model.now, at)

@@ -53,12 +53,15 @@ const fn is_chart(placed: PlacedColumn) -> bool {
     matches!(placed.column, Column::Used | Column::History)
 }
 
-/// Returns the part of a row in which its charts stand side by side.
+/// Returns the part of a row in which its charts stand side by side, with the blank column on both sides,
+/// so that a bar is not mistaken for a part of the selection.
 fn charts_area(columns: &[PlacedColumn], row: Rect) -> Rect {
     let mut charts = columns.iter().filter(|placed| is_chart(**placed));
     let Some(first) = charts.next() else { return Rect::default() };
     let last = charts.next().unwrap_or(first);
-    Rect { x: row.x + first.x, width: last.x + last.width - first.x, ..row }
+    let x = row.x + first.x.saturating_sub(1);
+    let width = (last.x + last.width + 1).saturating_sub(first.x.saturating_sub(1));
+    Rect { x, width, ..row }.intersection(row)
 }
 
 fn draw_cell(line: Line<'_>, placed: PlacedColumn, row: Rect, frame: &mut Frame<'_>) {

@@ -8,9 +8,9 @@ use ratatui::text::{Line, Span};
 
 use super::bars::format_track;
 use super::charts::{DayChart, format_ranking, has_bars};
-use super::key_charts::CHART_DAYS;
+use super::key_charts::{CHART_DAYS, completed_days};
 use super::{Theme, text};
-use crate::domain::{format_usd_short, sort_by, utc_date};
+use crate::domain::{StoredKey, format_usd_short, sort_by, utc_date};
 use crate::tui::state::{DashboardLayout, Model};
 
 /// Figures that are shown together or not at all. Those that come first stay longest when the width
@@ -27,22 +27,30 @@ impl Figure {
 }
 
 /// The least number of empty cells between two figures.
-const GAP: usize = 3;
+const MIN_GAP: usize = 2;
 const MAX_GAP: usize = 8;
+/// The rank of the credits.
+const CREDITS_RANK: u8 = 2;
 const BAR_WIDTH: usize = 10;
 
 /// Returns the figures of the first row that fit `width` cells.
 pub fn format_figures(model: &Model, theme: Theme, width: usize) -> Line<'static> {
-    let mut figures = list_figures(model, theme, width);
-    let needed =
-        |figures: &[Figure]| figures.iter().map(Figure::width).sum::<usize>() + GAP * figures.len();
-    while needed(&figures) > width {
+    let needed = |figures: &[Figure], gap: usize| {
+        figures.iter().map(|figure| figure.width() + gap).sum::<usize>()
+    };
+    let mut figures = list_figures(model, theme, width, false);
+    let credits_fit = figures.iter().filter(|figure| figure.rank <= CREDITS_RANK);
+    let credits_fit = credits_fit.map(|figure| figure.width() + MIN_GAP).sum::<usize>() <= width;
+    if !credits_fit {
+        figures = list_figures(model, theme, width, true);
+    }
+    while needed(&figures, MIN_GAP) > width {
         let least = (0..figures.len()).max_by_key(|index| figures[*index].rank);
         let Some(least) = least else { break };
         figures.remove(least);
     }
-    let free = width - needed(&figures).min(width);
-    let gap = (GAP + free / figures.len().max(1)).min(MAX_GAP);
+    let free = width - needed(&figures, MIN_GAP).min(width);
+    let gap = (MIN_GAP + free / figures.len().max(1)).min(MAX_GAP);
     let mut line = Line::default();
     for figure in figures {
         line.push_span(Span::raw(" ".repeat(gap)));
@@ -51,7 +59,8 @@ pub fn format_figures(model: &Model, theme: Theme, width: usize) -> Line<'static
     line
 }
 
-fn list_figures(model: &Model, theme: Theme, width: usize) -> Vec<Figure> {
+/// Returns the figures of the first row, in short words where it has little room.
+fn list_figures(model: &Model, theme: Theme, width: usize, is_short: bool) -> Vec<Figure> {
     let name = |text: &str| Span::styled(format!("{text} "), theme.dim());
     let amount = |usd: Option<f64>| {
         Span::styled(usd.map_or("–".to_owned(), format_usd_short), theme.strong())
@@ -60,7 +69,8 @@ fn list_figures(model: &Model, theme: Theme, width: usize) -> Vec<Figure> {
     let totals = &model.account.figures;
     // The limits are those of the stored keys, so they do not limit the whole account.
     let limits = model.dashboard.monthly_limits.filter(|_| !totals.is_whole_account);
-    let today = if totals.is_whole_account { "account today" } else { "today" };
+    let is_whole = totals.is_whole_account && !is_short;
+    let today = if is_whole { "account today" } else { "today" };
     let mut figures = vec![Figure { rank: 0, spans: vec![name(today), amount(totals.today)] }];
     let month = model.now.strftime("%b").to_string();
     let mut spans = vec![name(&month), amount(totals.month)];
@@ -77,9 +87,10 @@ fn list_figures(model: &Model, theme: Theme, width: usize) -> Vec<Figure> {
     if let Some(left) = totals.credits_left {
         let mut spans = vec![name("credits"), amount(Some(left))];
         if let Some(days) = totals.days_left {
-            spans.push(Span::styled(format!(" ≈ {days:.0} days"), theme.dim()));
+            let unit = if is_short { "d" } else { " days" };
+            spans.push(Span::styled(format!(" ≈ {days:.0}{unit}"), theme.dim()));
         }
-        figures.push(Figure { rank: 2, spans });
+        figures.push(Figure { rank: CREDITS_RANK, spans });
     } else if width >= 140 && model.account.report.is_none() {
         let spans = vec![
             name("credits"),
@@ -109,21 +120,19 @@ const COLUMN_GAP: u16 = 3;
 /// Draws the spending of all keys by day, by key and by model.
 pub fn draw_totals(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut Frame<'_>) {
     let Some(area) = layout.totals.map(Rect::from) else { return };
+    let last = utc_date(model.now);
+    let days: Vec<_> =
+        model.account.days.last_days(last, CHART_DAYS).map(|(_, spent)| spent).collect();
+    // Above a pane the chart only fills what would be empty.
+    if !layout.is_pane_beside && !has_bars(&days) {
+        return;
+    }
     let heading = Line::from(vec![
         Span::styled("All stored keys", theme.strong()),
         Span::styled("  USD by day", theme.dim()),
     ]);
     let area = text::inset(text::draw_heading(heading, theme, frame, area));
-    let keys = model.dashboard.stored_keys();
-    let month =
-        |key: &crate::domain::StoredKey| key.info.as_ref().and_then(|info| info.usage_monthly);
-    let by_key = keys.iter().filter_map(|key| Some((key.label.as_str(), month(key)?)));
-    let mut rankings = vec![("By key, this month", sort_amounts(by_key))];
-    let models = keys.iter().flat_map(|key| &model.dashboard.key_spending(key).models);
-    let by_model = sort_amounts(models.map(|spent| (spent.model.as_str(), spent.usage)));
-    if !by_model.is_empty() {
-        rankings.push(("By model, completed days", by_model));
-    }
+    let mut rankings = list_rankings(model);
     // On a tall terminal the chart has the whole width and the rankings stand below it.
     let is_tall = area.height >= MIN_TALL_ROWS;
     if !is_tall {
@@ -132,9 +141,6 @@ pub fn draw_totals(model: &Model, layout: &DashboardLayout, theme: Theme, frame:
     let columns = u16::try_from(rankings.len()).unwrap_or(1);
     let longest = rankings.iter().map(|(_, amounts)| amounts.len()).max().unwrap_or(0);
     let rows = u16::try_from(longest + 2).unwrap_or(u16::MAX).min(area.height / 3);
-    let last = utc_date(model.now);
-    let days: Vec<_> =
-        model.account.days.last_days(last, CHART_DAYS).map(|(_, spent)| spent).collect();
     let (chart, below) = if is_tall {
         let height = if has_bars(&days) { area.height - rows } else { 1 };
         (Rect { height, ..area }, Rect { y: area.y + height + 1, height: rows - 1, ..area })
@@ -147,11 +153,27 @@ pub fn draw_totals(model: &Model, layout: &DashboardLayout, theme: Theme, frame:
     let width = (below.width + COLUMN_GAP) / columns - COLUMN_GAP;
     for (index, (title, amounts)) in (0..).zip(&rankings) {
         let column = Rect { x: below.x + index * (width + COLUMN_GAP), width, ..below };
-        let mut lines = vec![Line::styled(*title, theme.dim())];
+        let mut lines = vec![Line::styled(title.clone(), theme.dim())];
         let rows = usize::from(column.height).saturating_sub(1);
         lines.extend(format_ranking(amounts, rows, usize::from(width), theme));
         text::draw_paragraph(frame, column, lines);
     }
+}
+
+/// Returns the spending of the stored keys by key and by model, each with its period, largest amounts first.
+pub fn list_rankings(model: &Model) -> Vec<(String, Vec<(&str, f64)>)> {
+    let keys = model.dashboard.stored_keys();
+    let month = |key: &StoredKey| key.info.as_ref().and_then(|info| info.usage_monthly);
+    let by_key = keys.iter().filter_map(|key| Some((key.label.as_str(), month(key)?)));
+    let today = utc_date(model.now);
+    let period = format!("By key, 1 – {}", today.strftime("%-d %b"));
+    let mut rankings = vec![(period, sort_amounts(by_key))];
+    let models = keys.iter().flat_map(|key| &model.dashboard.key_spending(key).models);
+    let by_model = sort_amounts(models.map(|spent| (spent.model.as_str(), spent.usage)));
+    if !by_model.is_empty() {
+        rankings.push((format!("By model, {}", completed_days(today)), by_model));
+    }
+    rankings
 }
 
 /// Sums up the amounts of each name and returns the largest ones first.

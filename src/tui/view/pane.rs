@@ -90,8 +90,10 @@ fn draw_below(key: &StoredKey, model: &Model, theme: Theme, frame: &mut Frame<'_
         draw_lines(format_models(models_at), theme, frame, models_at);
     } else {
         let rows = facts.height.saturating_sub(u16::try_from(lines.len()).unwrap_or(u16::MAX));
-        if rows >= 2 {
-            lines.extend(format_models(Rect { height: rows, ..facts }));
+        match rows {
+            0 => {}
+            1 => lines.push(Line::styled("… enter shows the models", theme.dim())),
+            _ => lines.extend(format_models(Rect { height: rows, ..facts })),
         }
     }
     draw_lines(lines, theme, frame, facts);

@@ -101,23 +101,11 @@ impl Theme {
         }
     }
 
-    /// Returns the style of rules and the axes of charts.
+    /// Returns the style of rules, the axes of charts and the empty part of gauges.
     pub fn rule(self) -> Style {
         match self {
             Self::Terminal | Self::NoColor => Style::new().add_modifier(Modifier::DIM),
             Self::Dark | Self::Light | Self::HighContrast => self.color(&RULE),
-        }
-    }
-
-    /// Returns the style of the empty part of a gauge, the same on the selected row as on the
-    /// others.
-    pub fn track(self) -> Style {
-        let solid = |index| Style::new().fg(Color::Indexed(index)).bg(Color::Indexed(index));
-        match self {
-            Self::Dark => solid(238),
-            Self::Light => solid(253),
-            Self::HighContrast => solid(240),
-            Self::Terminal | Self::NoColor => self.rule().remove_modifier(Modifier::REVERSED),
         }
     }
 

@@ -12,7 +12,7 @@ use super::text::{to_sentence, truncate};
 use super::{Theme, text};
 use crate::domain::format_relative_time;
 use crate::tui::keymap::dashboard_bindings;
-use crate::tui::state::{DashboardLayout, Intent, KeyList, Model};
+use crate::tui::state::{Attention, DashboardLayout, Intent, KeyList, Model};
 use reason::Reason;
 
 /// Draws what needs attention: in one row, or on a large terminal in a row for each of the worst keys.
@@ -116,7 +116,7 @@ pub fn intent_at(
 }
 
 /// Returns the key that triggers an action of the dashboard.
-fn key_text(model: &Model, intent: &Intent) -> String {
+pub(super) fn key_text(model: &Model, intent: &Intent) -> String {
     let binding = dashboard_bindings(model).find(|binding| binding.intent() == *intent);
     binding.map_or_else(String::new, |binding| binding.key_text().into_owned())
 }
@@ -166,13 +166,32 @@ fn first_that_fits<const N: usize>(texts: [&str; N], width: usize) -> String {
 const MAX_REASONS: usize = 20;
 
 /// Returns how many keys need attention, and as many reasons as fit. Each key counts once, and has its
-/// most important reason.
+/// most important reason. That of the selected key is always among them.
 fn format_attention(model: &Model, theme: Theme, width: usize) -> Line<'static> {
-    let keys = model.dashboard.stored_keys();
-    let all = &model.dashboard.attention_list;
-    if all.is_empty() {
+    let urgent = &model.dashboard.attention_list;
+    if model.dashboard.stored_keys().is_empty() {
         return Line::default();
     }
+    if urgent.is_empty() {
+        return Line::styled(truncate(" No key needs attention.", width), theme.dim());
+    }
+    let (line, shown) = format_reasons(urgent, model, theme, width);
+    let selected = model.dashboard.rows.get(model.dashboard.selected_row);
+    let hidden = urgent.iter().skip(shown).position(|(index, _)| Some(index) == selected);
+    let Some(hidden) = hidden else { return line };
+    let mut urgent = urgent.clone();
+    urgent.rotate_left(shown + hidden);
+    format_reasons(&urgent, model, theme, width).0
+}
+
+/// Returns the reasons that fit, and their number.
+fn format_reasons(
+    all: &[(usize, Attention)],
+    model: &Model,
+    theme: Theme,
+    width: usize,
+) -> (Line<'static>, usize) {
+    let keys = model.dashboard.stored_keys();
     let mut line = Line::raw(" ");
     let text = format!("Attention {}  ", all.len());
     line.push_span(Span::styled(text, theme.strong()));
@@ -188,14 +207,17 @@ fn format_attention(model: &Model, theme: Theme, width: usize) -> Line<'static> 
         // The last cells hold the number of what does not fit.
         let reserved = if position + 1 < all.len() { 7 } else { 0 };
         let room = width.saturating_sub(line.width() + separator.len() + reserved);
+        // Without room for all of a reason its first part stands alone.
+        let first_part = text.split([',', ':']).next().unwrap_or_default();
+        let text = if text.width() > room { first_part } else { &text };
         if position > 0 && (text.is_empty() || text.width() > room) {
             line.push_span(Span::styled(format!(" · +{}", all.len() - position), theme.dim()));
-            break;
+            return (line, position);
         }
         line.push_span(Span::styled(separator, theme.dim()));
-        line.push_span(Span::styled(truncate(&text, room), style));
+        line.push_span(Span::styled(truncate(text, room), style));
     }
-    line
+    (line, all.len())
 }
 
 /// Returns a warning about attempts whose key may exist but was not received.

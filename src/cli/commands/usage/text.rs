@@ -5,7 +5,7 @@ use unicode_width::UnicodeWidthStr;
 use super::groups::{UsageRow, group_by_day};
 use super::{Grouping, UsageReport, UsageSource};
 use crate::cli::table::terminal_width;
-use crate::domain::{format_usd, truncate};
+use crate::domain::{format_usd, sum_usd, truncate};
 
 /// The width without a terminal.
 const DEFAULT_WIDTH: usize = 80;
@@ -128,7 +128,7 @@ fn format_total(report: &UsageReport, rows: &[UsageRow<'_>], by: Grouping) -> St
     if !is_any_day_known {
         return format!("\nwhat was spent is not known; {}\n", advise_unknown(report));
     }
-    let total: f64 = rows.iter().map(UsageRow::known_usage).sum();
+    let total = sum_usd(rows.iter().map(|row| Some(row.known_usage()))).unwrap_or_default();
     let at_least = if report.unreadable_rows > 0 { "at least " } else { "" };
     let mut text = format!("\n{at_least}{} in all", format_usd(total));
     // Rows of models have no unknown days.

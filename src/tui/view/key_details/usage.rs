@@ -2,12 +2,14 @@
 //! budget around the key leaves.
 
 use jiff::Timestamp;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::domain::{KeyState, RetirementStatus, StoredKey, forecast_spending, format_usd};
-use crate::tui::state::Model;
+use crate::tui::state::{Intent, Model};
 use crate::tui::view::Theme;
 use crate::tui::view::text::{to_sentence, wrap_property};
+use crate::tui::view::warnings::key_text;
 
 pub fn format_history(
     stored_key: &StoredKey,
@@ -27,6 +29,9 @@ pub fn format_history(
     if let Some(text) = text {
         lines.extend(wrap_property("replaced", Span::styled(text, style), width, theme));
     }
+    if let Some((text, style)) = describe_stop(stored_key, model, theme) {
+        lines.extend(wrap_property("blocked", Span::styled(text, style), width, theme));
+    }
     let samples = model.dashboard.usage_samples(stored_key);
     let days = &model.dashboard.key_spending(stored_key).days;
     if let Some(forecast) = forecast_spending(samples, days, stored_key, model.now) {
@@ -34,6 +39,26 @@ pub fn format_history(
         lines.extend(wrap_property("forecast", Span::raw(text), width, theme));
     }
     lines
+}
+
+/// Returns why OpenRouter rejects the requests of a key at its limit or of a disabled key, and what changes
+/// that.
+fn describe_stop(key: &StoredKey, model: &Model, theme: Theme) -> Option<(String, Style)> {
+    let (reason, style, intent, action) = match key.state(model.now) {
+        KeyState::LimitReached => {
+            let until = key.next_reset(model.now).map(|at| at.strftime("until %-d %b"));
+            let until = until.map_or_else(|| "its limit is spent".to_owned(), |at| at.to_string());
+            (until, theme.error(), Intent::EditKey, "raises the limit")
+        }
+        KeyState::Disabled => {
+            ("while it is disabled".to_owned(), theme.dim(), Intent::ToggleDisabled, "enables it")
+        }
+        _ => return None,
+    };
+    if model.is_read_only(key) {
+        return Some((reason, style));
+    }
+    Some((format!("{reason}; {} {action}", key_text(model, &intent)), style))
 }
 
 /// Returns what the key may still spend, where a budget around it leaves less than its own limit.

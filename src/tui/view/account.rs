@@ -1,0 +1,91 @@
+//! The figures of the account: credits, spending, keys by state, spending by key and by model.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::charts::format_ranking;
+use super::key_charts::completed_days;
+use super::overview::list_rankings;
+use super::text::{format_property, wrap_property};
+use super::warnings::key_text;
+use super::{Theme, text};
+use crate::domain::{KeyState, format_usd, sort_by_key, utc_date};
+use crate::tui::state::{Intent, Model};
+
+/// The widest row; longer bars are no clearer.
+const MAX_COLUMNS: u16 = 110;
+
+/// Draws the page from the row `scroll` on and returns by how many rows it can be scrolled.
+pub fn draw(scroll: u16, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> u16 {
+    let area = text::inset(area);
+    let area = Rect { width: area.width.min(MAX_COLUMNS), ..area };
+    // The scrollbar needs two columns.
+    let width = usize::from(area.width).saturating_sub(2);
+    let mut lines = format_figures(model, theme, width);
+    let mut rankings = list_rankings(model);
+    let models = model.account.report.iter().flat_map(|report| &report.models);
+    let of_account: Vec<_> = models.map(|spent| (spent.model.as_str(), spent.usage)).collect();
+    if !of_account.is_empty() {
+        rankings.truncate(1);
+        let days = completed_days(utc_date(model.now));
+        rankings.push((format!("By model of the whole account, {days}"), of_account));
+    }
+    for (title, amounts) in rankings.iter().filter(|(_, amounts)| !amounts.is_empty()) {
+        lines.push(Line::default());
+        lines.push(Line::styled(title.clone(), theme.dim()));
+        lines.extend(format_ranking(amounts, amounts.len(), width, theme));
+    }
+    text::draw_page(frame, area, lines, scroll, theme)
+}
+
+fn format_figures(model: &Model, theme: Theme, width: usize) -> Vec<Line<'static>> {
+    let figures = &model.account.figures;
+    let property = |name: &str, value: String| wrap_property(name, Span::raw(value), width, theme);
+    let usd = |amount: Option<f64>| amount.map_or_else(|| "–".to_owned(), format_usd);
+    let mut lines = match (model.account.report.as_ref(), figures.credits_left) {
+        (Some(report), Some(left)) => {
+            let bought = report.credits.map(|credits| credits.total_credits);
+            let days = figures
+                .days_left
+                .map(|days| format!(" left, about {days:.0} days at last week's pace"));
+            property(
+                "credits",
+                format!("{} of {}{}", usd(Some(left)), usd(bought), days.unwrap_or_default()),
+            )
+        }
+        (Some(_), None) => property("credits", "not readable with this management key".to_owned()),
+        (None, _) => {
+            let key = key_text(model, &Intent::OpenManagement);
+            let text = format!("need a management key: {key} on the dashboard adds one");
+            property("credits", text)
+        }
+    };
+    let scope = if figures.is_whole_account { "whole account" } else { "keys stored here" };
+    lines.extend(property("today", format!("{}, {scope}", usd(figures.today))));
+    lines.extend(property("month", format!("{}, {scope}", usd(figures.month))));
+    lines.push(format_states(model, theme));
+    if let Some(report) = &model.account.report {
+        let stored = model.dashboard.stored_keys();
+        let is_elsewhere = |hash: &str| !stored.iter().any(|key| key.hash == hash);
+        let elsewhere = report.keys.iter().filter(|key| is_elsewhere(&key.hash)).count();
+        let key = key_text(model, &Intent::NextScope);
+        let text = format!("{elsewhere} more in the account; {key} lists all");
+        lines.extend(property("", text));
+    }
+    lines
+}
+
+/// Returns the number of the stored keys in each state.
+fn format_states(model: &Model, theme: Theme) -> Line<'static> {
+    let mut states: Vec<KeyState> =
+        model.dashboard.stored_keys().iter().map(|key| key.state(model.now)).collect();
+    sort_by_key(&mut states, |state| state.urgency_rank());
+    let mut line = format_property("keys", Span::raw(format!("{} here", states.len())), theme);
+    for same in states.chunk_by(|one, other| one == other) {
+        let (sign, style) = theme.state_marker(same[0]);
+        line.push_span(Span::raw(" · "));
+        line.push_span(Span::styled(format!("{sign} {} {}", same.len(), same[0].word()), style));
+    }
+    line
+}
