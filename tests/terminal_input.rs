@@ -145,13 +145,13 @@ fn stake(effect: &Effect) -> Option<(&'static str, &'static str, &'static str)> 
         Effect::EditLimits(_) => ("edited", "eu", "yY\r\u{13}"),
         Effect::RevokeKeys(_) => ("revoked", "x", "\r"),
         Effect::Request(_, Request::RotateKey { .. } | Request::RotateKeys { .. }) => {
-            ("rotated", "R", "y\r")
+            ("rotated", "R", "yY")
         }
-        Effect::Request(_, Request::RespondToLeak(_)) => ("replaced after a leak", "P", "y\r"),
+        Effect::Request(_, Request::RespondToLeak(_)) => ("replaced after a leak", "P", "yY"),
         Effect::Request(_, Request::ProvisionKey { .. }) => ("created", "n", "\r\u{13}r"),
         Effect::Request(_, Request::UpdateKey(_)) => ("edited", "e", "\r\u{13}"),
         Effect::Request(_, Request::ImportKey { .. }) => ("imported", "i", "\r\u{13}"),
-        Effect::Request(_, Request::ApplyPlan(_)) => ("planned", "A", "\r"),
+        Effect::Request(_, Request::ApplyPlan(_)) => ("planned", "A", "yY"),
         Effect::SubmitCode(..) => ("authorised", "", "\r"),
         Effect::Request(_, Request::RetryStore { .. }) => ("stored", "", "r"),
         Effect::Request(_, Request::StoreInAlternate { .. }) => ("stored elsewhere", "", "s\r"),

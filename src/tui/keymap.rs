@@ -209,6 +209,9 @@ pub fn intent_for_key(model: &Model, event: &KeyEvent) -> Option<Intent> {
         (None, KeyCode::Char(c)) if accepts_text && modifiers.is_empty() => {
             Some(Intent::TypeChar(c))
         }
+        (None, KeyCode::Char(c)) if modifiers.is_empty() && model.overlay.is_none() => {
+            Some(Intent::Unbound(c))
+        }
         (None, _) => None,
     }
 }

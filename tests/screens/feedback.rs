@@ -160,6 +160,22 @@ fn a_key_press_without_effect_says_why() {
 }
 
 #[test]
+fn a_key_that_does_nothing_on_a_screen_says_so() {
+    let mut model = loaded_model((80, 24));
+    want(&mut model, &[Intent::OpenTrash]);
+    let intent = intent_for_key(&model, &crossterm::event::KeyCode::Char('/').into()).unwrap();
+    want(&mut model, &[intent]);
+    assert!(
+        drawn(&model).contains("'/' does nothing here; the keys below do."),
+        "{}",
+        drawn(&model)
+    );
+    // A question stays open, and a field takes every character.
+    want(&mut model, &[Intent::Back, Intent::ToggleDisabled, Intent::Unbound('z')]);
+    assert!(model.question.is_some());
+}
+
+#[test]
 fn a_requested_refresh_reports_its_end() {
     let mut model = loaded_model((80, 24));
     want(&mut model, &[Intent::Reload]);

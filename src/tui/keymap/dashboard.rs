@@ -115,7 +115,7 @@ pub(super) const DASHBOARD: &[Action] = actions! {
         with_long_description("check all keys again");
     Keys "mark" [char_key(' ')] "space" "mark" => Intent::ToggleMark,
         with_long_description("mark and move down"), with_short_description("mark, move down"),
-        with_other_words("select several bulk"), enabled_if(has_selection);
+        with_other_words("select several"), enabled_if(has_selection);
     Table "sort" [char_key('s')] "s" "sort" => Intent::NextSortOrder,
         with_long_description("sort by the next column"),
         enabled_if(|model| has_keys(model) && !model.dashboard.are_details_shown);
@@ -145,7 +145,7 @@ pub(super) const DASHBOARD: &[Action] = actions! {
     Account "profile" [char_key('p')] "p" "profile" => Intent::OpenProfiles,
         with_long_description("show another profile"), help_only();
     Account "dismiss-attempt" [char_key('D')] "D" "dismiss a failed creation" => Intent::DismissAttempt,
-        with_short_description("dismiss a failure"), with_other_words("interrupted unresolved"), safety(Safety::Confirmed),
+        with_short_description("dismiss a failure"), with_other_words("interrupted"), safety(Safety::Confirmed),
         enabled_if(|model| !model.dashboard.unresolved_attempts.is_empty());
     Program "messages" [char_key('m')] "m" "messages" => Intent::ToggleMessages,
         with_long_description("all messages so far"), help_only();

@@ -31,6 +31,8 @@ pub enum Intent {
     Suspend,
     /// Go one step back (`esc`).
     Back,
+    /// A character that does nothing on this screen.
+    Unbound(char),
     /// Show or hide the help.
     ToggleHelp,
     /// Open the palette.

@@ -23,6 +23,10 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     };
     match intent {
         Intent::Quit | Intent::Interrupt => return request_quit(model),
+        Intent::Unbound(c) => {
+            model.notice = Some(Ok(format!("'{c}' does nothing here; the keys below do")));
+            return Vec::new();
+        }
         Intent::Suspend => {
             model.dashboard.hide_revealed_key();
             if let Screen::NewKey(new_key) = &mut model.screen {

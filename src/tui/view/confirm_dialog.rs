@@ -46,10 +46,10 @@ pub fn dialog<'a>(
             if state.keys.len() > 1 {
                 dialog.add_lines(list_keys(&state.keys, model, theme, width));
             }
-            let consent = match (&model.account.report, model.account.lacks_management_key) {
-                (Some(_), _) => "It is created with the management key.",
-                (None, true) => "It is created with your consent in the browser.",
-                (None, false) => {
+            let consent = match has_management_key(model) {
+                Some(true) => "It is created with the management key.",
+                Some(false) => "It is created with your consent in the browser.",
+                None => {
                     "It is created with the management key if one is stored, otherwise with your \
                      consent in the browser."
                 }
@@ -71,8 +71,17 @@ pub fn dialog<'a>(
                 "The key is disabled at OpenRouter at once: programs that use it stop working.";
             dialog.add_text(&format!("{disabling} {replacement}"), Style::new());
             let copying = if is_replaced { "" } else { " One new key is copied to the clipboard." };
-            let page = "To disable it needs a management key; without one you see the page where \
-                        you can do it. The old key stays stored, disabled, until you delete it.";
+            let page = match has_management_key(model) {
+                Some(true) => "",
+                Some(false) => {
+                    "No management key is stored: you see the page where you can disable it. "
+                }
+                None => {
+                    "To disable it needs a management key; without one you see the page where you \
+                     can do it. "
+                }
+            };
+            let page = format!("{page}The old key stays stored, disabled, until you delete it.");
             dialog.add_explanation(&format!("{page}{copying}"), theme.dim());
             dialog.add_lines(list_keys(&state.keys, model, theme, width));
             add_copies(
@@ -109,6 +118,12 @@ pub fn dialog<'a>(
         }
     }
     dialog
+}
+
+/// Returns whether a management key is stored, if that is known.
+fn has_management_key(model: &Model) -> Option<bool> {
+    let account = &model.account;
+    (account.report.is_some() || account.lacks_management_key).then_some(account.report.is_some())
 }
 
 fn format_key_names(state: &ConfirmDialog, width: usize) -> String {
