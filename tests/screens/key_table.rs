@@ -1,5 +1,8 @@
 //! The table of keys and the details of one key.
 
+use keywright::domain::{Credits, DailySpending, ModelSpending};
+use keywright::tui::state::AccountReport;
+
 use super::*;
 
 #[test]
@@ -170,6 +173,64 @@ fn the_figure_of_today_is_the_sum_of_its_column() {
     let shown = drawn(&model);
     // Each key spent $1.206, which the column shows as 1.21: as `usage` sums it up, too.
     assert!(shown.contains("today $3.63") && shown.contains(" 1.21 "), "{shown}");
+}
+
+/// Returns the dashboard with keys in every state and the figures of their account.
+fn with_account(size: (u16, u16)) -> Model {
+    let mut model = in_every_state(size);
+    let days: DailySpending = (1..24).map(|day| (jiff::civil::date(2026, 11, day), 2.0)).collect();
+    let spent = |model: &str, usage| ModelSpending { model: model.into(), requests: 9, usage };
+    let report = AccountReport {
+        credits: Some(Credits { total_credits: 100.0, total_usage: 45.17 }),
+        days: Some(days),
+        spent_today: Some(135.6),
+        models: vec![spent("openai/gpt-5", 71.0), spent("google/gemini-2.5-flash", 2.5)],
+        keys: Vec::new(),
+    };
+    model.account.report_ticket = Some(Ticket(1_000));
+    let loaded = Response::AccountLoaded(Some(report));
+    update(&mut model, Msg::Response(Ticket(1_000), loaded), now());
+    model
+}
+
+#[test]
+fn credits_stand_in_the_first_row_and_the_account_on_a_page_at_every_size() {
+    let shown = drawn(&with_account((80, 24)));
+    assert!(shown.contains("credits $54.83 ≈ 27"), "{shown}");
+    for size in [(60, 16), (80, 24)] {
+        let mut model = with_account(size);
+        want(&mut model, &[Intent::ToggleAccount]);
+        let shown = drawn(&model);
+        assert!(shown.contains("$54.83 of $100.00 left") && shown.contains("1 low"), "{shown}");
+        assert!(size.0 == 80 || shown.contains("↓ scrolls"), "{shown}");
+        want(&mut model, &[Intent::MoveToBottom]);
+        let shown = drawn(&model);
+        assert!(shown.contains("openai/gpt-5") && shown.contains("97%"), "{shown}");
+    }
+    let mut model = loaded_model((60, 16));
+    want(&mut model, &[Intent::ToggleAccount]);
+    assert!(drawn(&model).contains("need a management key: M"), "{}", drawn(&model));
+}
+
+#[test]
+fn a_key_at_its_limit_says_until_when_and_a_disabled_one_is_not_alarming() {
+    let mut model = in_every_state((120, 40));
+    let shown = drawn(&model);
+    assert!(shown.contains("blocked   until 25 Nov; e raises the limit"), "{shown}");
+    want(&mut model, &[Intent::SetFilter("switched".into())]);
+    assert!(!drawn(&model).contains("revoked, disabled or deleted"), "{}", drawn(&model));
+}
+
+#[test]
+fn the_reason_of_the_selected_key_is_shown_and_shortened_before_it_is_left_out() {
+    let mut model = in_every_state((60, 16));
+    let shown = drawn(&model);
+    assert!(shown.contains("Attention 5  spent at its limit · +4"), "{shown}");
+    want(&mut model, &[Intent::NextAttention, Intent::NextAttention]);
+    let shown = drawn(&model);
+    assert!(shown.contains("Attention 5  nearly spent 95% spent"), "{shown}");
+    model.dashboard.attention_list.clear();
+    assert!(drawn(&model).contains("No key needs attention."));
 }
 
 #[test]

@@ -229,6 +229,7 @@ fn no_size_of_the_terminal_is_too_small_to_draw_even_before_the_model_knows_it()
             &[Intent::ToggleHelp],
             &[Intent::OpenPalette],
             &[Intent::ToggleMessages],
+            &[Intent::ToggleAccount],
             &[Intent::EditFilter],
         ] {
             let mut model = few(count);

@@ -91,6 +91,25 @@ fn palette_runs_what_is_named_or_selected_and_nothing_else() {
 }
 
 #[test]
+fn the_account_is_found_by_what_it_shows_and_scrolls() {
+    for typed in ["credits", "models", "spending", "usage", "account"] {
+        let mut model = model_with_keys(&["laptop"]);
+        press_chars(&mut model, &format!(":{typed}"));
+        let Some(Overlay::Palette(palette)) = &model.overlay else { panic!() };
+        let entries = palette_entries(&model, palette);
+        let texts: Vec<_> = entries.iter().take(2).map(|entry| entry.text).collect();
+        assert!(texts.contains(&"credits, spending, models"), "{typed}: {texts:?}");
+    }
+    let mut model = model_with_keys(&["laptop"]);
+    press_chars(&mut model, "$jjj");
+    assert!(matches!(model.overlay, Some(Overlay::Account { scroll: 3 })));
+    model.limit_scroll(1);
+    assert!(matches!(model.overlay, Some(Overlay::Account { scroll: 1 })));
+    press(&mut model, KeyCode::Esc);
+    assert!(model.overlay.is_none());
+}
+
+#[test]
 fn arrows_move_through_the_palette_from_what_is_selected() {
     let mut model = model_with_keys(&["laptop"]);
     let selected = |model: &Model| {

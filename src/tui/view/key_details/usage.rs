@@ -2,7 +2,6 @@
 //! budget around the key leaves.
 
 use jiff::Timestamp;
-use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::domain::{KeyState, RetirementStatus, StoredKey, forecast_spending, format_usd};
@@ -29,8 +28,8 @@ pub fn format_history(
     if let Some(text) = text {
         lines.extend(wrap_property("replaced", Span::styled(text, style), width, theme));
     }
-    if let Some((text, style)) = describe_stop(stored_key, model, theme) {
-        lines.extend(wrap_property("blocked", Span::styled(text, style), width, theme));
+    if let Some(text) = describe_limit_reached(stored_key, model) {
+        lines.extend(wrap_property("blocked", Span::styled(text, theme.error()), width, theme));
     }
     let samples = model.dashboard.usage_samples(stored_key);
     let days = &model.dashboard.key_spending(stored_key).days;
@@ -41,24 +40,15 @@ pub fn format_history(
     lines
 }
 
-/// Returns why OpenRouter rejects the requests of a key at its limit or of a disabled key, and what changes
-/// that.
-fn describe_stop(key: &StoredKey, model: &Model, theme: Theme) -> Option<(String, Style)> {
-    let (reason, style, intent, action) = match key.state(model.now) {
-        KeyState::LimitReached => {
-            let until = key.next_reset(model.now).map(|at| at.strftime("until %-d %b"));
-            let until = until.map_or_else(|| "its limit is spent".to_owned(), |at| at.to_string());
-            (until, theme.error(), Intent::EditKey, "raises the limit")
-        }
-        KeyState::Disabled => {
-            ("while it is disabled".to_owned(), theme.dim(), Intent::ToggleDisabled, "enables it")
-        }
-        _ => return None,
-    };
+/// Returns until when a key at its limit is blocked, and what raises the limit.
+fn describe_limit_reached(key: &StoredKey, model: &Model) -> Option<String> {
+    (key.state(model.now) == KeyState::LimitReached).then_some(())?;
+    let until = key.next_reset(model.now).map(|at| at.strftime("until %-d %b").to_string());
+    let until = until.unwrap_or_else(|| "its limit is spent".to_owned());
     if model.is_read_only(key) {
-        return Some((reason, style));
+        return Some(until);
     }
-    Some((format!("{reason}; {} {action}", key_text(model, &intent)), style))
+    Some(format!("{until}; {} raises the limit", key_text(model, &Intent::EditKey)))
 }
 
 /// Returns what the key may still spend, where a budget around it leaves less than its own limit.
