@@ -2,12 +2,13 @@
 
 #[path = "rotation/at_once.rs"]
 mod at_once;
+#[path = "rotation/new_end.rs"]
+mod new_end;
 
 use keywright::cli::exit_code;
 use keywright::domain::{
-    ApiKey, Expiry, FieldChange, GrantedPolicy, KeyRequest, KeyState, LeakResponse,
-    PendingReplacement, ProvisioningOutcome, Reported, ResetInterval, RetirePolicy,
-    RotationOutcome, StoredKey,
+    ApiKey, FieldChange, GrantedPolicy, KeyRequest, LeakResponse, PendingReplacement,
+    ProvisioningOutcome, Reported, ResetInterval, RetirePolicy, RotationOutcome, StoredKey,
 };
 use keywright::services::keys;
 use keywright::services::provision::{self, AuthMethod, ProvisioningControls, Replacement};
@@ -72,10 +73,6 @@ fn rotation_creates_a_key_with_the_same_policy_and_moves_the_label() {
     assert_eq!(handed.new.limit().value(), Some(8.0));
     assert_eq!(handed.new.reset().value(), Some(ResetInterval::Daily));
     assert_eq!(handed.new.expires_at().value(), before.requested.expires_at);
-    // A new key that ends on the same date is as near to it as the old one.
-    assert_eq!(handed.new.lifetime_from, Some(before.created_at));
-    assert_eq!(handed.new.state(jiff::Timestamp::now()), KeyState::Expiring);
-    assert_eq!(account.stored_key("agent").lifetime_from, Some(before.created_at));
     assert_eq!(handed.new.differing_fields(), [""; 0]);
     let client = account.services.build_client().unwrap();
     let there = block_on(client.get_key(&account.management, &handed.new.hash)).unwrap();
@@ -86,23 +83,6 @@ fn rotation_creates_a_key_with_the_same_policy_and_moves_the_label() {
     let third = rotate(&account, "agent", management(&account));
     assert!(matches!(third, RotationOutcome::Completed { .. }), "{third:?}");
     assert!(account.labels().contains(&"agent (old) 2".to_owned()));
-}
-
-#[test]
-fn a_rotation_with_another_end_has_a_lifetime_of_its_own() {
-    let account = TestAccount::new();
-    let now = jiff::Timestamp::now();
-    let expiry = FieldChange::from_option(Expiry::parse("30d", now).unwrap());
-    let (stored_key, method) = (account.stored_key("agent"), management(&account));
-    let (services, mut controls) = (&account.services, controls());
-    let rotation =
-        keys::rotate_key(services, &stored_key, &expiry, method, TERMS, &mut controls, &|_| ());
-    let RotationOutcome::Completed { rotated, .. } = block_on(rotation) else { panic!() };
-    let FieldChange::Set(expiry) = expiry else { panic!() };
-    assert_eq!(rotated.new.expires_at().value(), Some(expiry.at));
-    assert_eq!(rotated.new.requested.expires_input.as_deref(), Some("30d"));
-    assert_eq!(rotated.new.lifetime_from, None);
-    assert_eq!(rotated.new.limit().value(), Some(8.0));
 }
 
 #[test]

@@ -162,22 +162,9 @@ pub enum Error {
     /// The key has already been replaced.
     #[error("'{0}' has already been replaced by another key")]
     AlreadyReplaced(Label),
-    /// The key's policy cannot be requested again.
-    #[error("'{label}' cannot be replaced with the same policy: {reason}")]
-    PolicyNotRepeatable {
-        /// The key's label.
-        label: Label,
-        /// Why not.
-        reason: String,
-    },
-    /// The key's expiry cannot be requested again.
-    #[error("'{label}' cannot be replaced with the same policy: {reason}")]
-    ExpiryNotRepeatable {
-        /// The key's label.
-        label: Label,
-        /// Why not.
-        reason: String,
-    },
+    /// The key's policy cannot be requested again, and why.
+    #[error("'{0}' cannot be replaced with the same policy: {1}")]
+    PolicyNotRepeatable(Label, String),
 }
 
 impl From<shared_inventory::Error> for Error {
@@ -343,18 +330,10 @@ impl Error {
                     format_command(&["rm", "--revoke"], &[label.as_str()])
                 ),
             ),
-            Self::PolicyNotRepeatable { .. } => (
+            Self::PolicyNotRepeatable(..) => (
                 ErrorKind::Failed,
                 "no key was created and nothing was spent",
                 "create a key with the policy you want: keywright new".into(),
-            ),
-            Self::ExpiryNotRepeatable { label, .. } => (
-                ErrorKind::Failed,
-                "no key was created and nothing was spent",
-                format!(
-                    "give the new key another end: {}",
-                    format_command(&["rotate", "--expires", "30d"], &[label.as_str()])
-                ),
             ),
         };
         UserError::new(kind, self.to_string(), advice).with_meaning(meaning)

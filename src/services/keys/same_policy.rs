@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::management_key::AccountAccess;
 use super::{Error, retry_request};
 use crate::domain::{
-    ApiKey, Cents, CheckResult, DefaultedFields, Expiry, FieldChange, KeyRequest, StoredKey,
+    ApiKey, Cents, CheckResult, DefaultedFields, ErrorKind, Expiry, FieldChange, KeyRequest,
+    StoredKey, UserError, format_command,
 };
 use crate::services::provision::ServiceContext;
 
@@ -44,7 +45,7 @@ pub(super) fn build_same_policy_request(
     now: Timestamp,
 ) -> Result<KeyRequest, Error> {
     let not_repeatable =
-        |reason: String| Error::PolicyNotRepeatable { label: stored_key.label.clone(), reason };
+        |reason: String| Error::PolicyNotRepeatable(stored_key.label.clone(), reason);
     let (limit, reset) = (stored_key.limit(), stored_key.reset());
     let not_known = |name: &str, words: &str| {
         not_repeatable(match words {
@@ -63,9 +64,9 @@ pub(super) fn build_same_policy_request(
         None => None,
     };
     let expiry = match new_expiry {
-        FieldChange::Keep => stored_key.replacement_expiry(now).map_err(|reason| {
-            Error::ExpiryNotRepeatable { label: stored_key.label.clone(), reason }
-        })?,
+        FieldChange::Keep => stored_key
+            .replacement_expiry(now)
+            .map_err(|reason| expiry_not_repeatable_error(stored_key, &reason))?,
         FieldChange::Clear => None,
         FieldChange::Set(expiry) => Some(expiry.clone()),
     };
@@ -79,4 +80,14 @@ pub(super) fn build_same_policy_request(
         store: None,
         defaulted: DefaultedFields::default(),
     })
+}
+
+fn expiry_not_repeatable_error(key: &StoredKey, reason: &str) -> Error {
+    let renew = format_command(&["rotate", "--expires", "30d"], &[key.label.as_str()]);
+    let error = UserError::new(
+        ErrorKind::Failed,
+        format!("'{}' cannot be replaced with the same policy: {reason}", key.label),
+        format!("give the new key another end: {renew}"),
+    );
+    Error::Refused(error.with_meaning("no key was created and nothing was spent"))
 }
