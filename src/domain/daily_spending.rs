@@ -191,7 +191,7 @@ pub struct ModelSpending {
 pub struct KeySpending {
     /// By UTC day, the present one included.
     pub days: DailySpending,
-    /// By model in the last thirty completed days, highest first. Empty if it is not known.
+    /// By model in the completed days among the last thirty, highest first. Empty if it is not known.
     pub models: Vec<ModelSpending>,
 }
 

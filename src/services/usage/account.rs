@@ -83,8 +83,11 @@ pub async fn fetch_summary(
     let today = crate::domain::utc_date(run.client().server_time());
     match run.fetch_account(today).await {
         Ok((account, unreadable_rows)) => {
-            let days = activity::to_days(&account, first_day(today, super::ACTIVITY_DAYS));
-            summary.models = sum_by_model(&account.uses);
+            let first = first_day(today, super::ACTIVITY_DAYS);
+            let days = activity::to_days(&account, first);
+            // Older days may be cached.
+            let recent = account.uses.iter().filter(|model_use| model_use.date >= first);
+            summary.models = sum_by_model(recent);
             summary.notes.extend(unreadable_note(unreadable_rows));
             // There is no pace for incomplete figures.
             summary.days = (unreadable_rows == 0).then_some(days);

@@ -49,10 +49,13 @@ pub fn draw_chart(key: &StoredKey, model: &Model, theme: Theme, area: Rect, buff
     chart.draw(theme, plot, buffer);
 }
 
-/// Returns the completed days of which the spending by model is known, for example `28 Oct – 26 Nov`.
+/// The completed days of which the spending by model is known: those of the charts without the present one.
+const COMPLETED_DAYS: i64 = CHART_DAYS as i64 - 1;
+
+/// Returns the first and the last of these days, for example `29 Oct – 26 Nov`.
 pub fn completed_days(today: Date) -> String {
     let day = |ago: i64| today.saturating_sub(ago.days()).strftime("%-d %b").to_string();
-    format!("{} – {}", day(CHART_DAYS.into()), day(1))
+    format!("{} – {}", day(COMPLETED_DAYS), day(1))
 }
 
 /// Returns the spending by model below a heading.
@@ -70,7 +73,7 @@ pub fn format_models(
     let heading = match (more, width >= 44) {
         (false, _) => format!("By model, {period}"),
         (true, true) => format!("By model, {period} · enter shows all"),
-        (true, false) => format!("By model, {CHART_DAYS} days · enter shows all"),
+        (true, false) => format!("By model, {COMPLETED_DAYS} days · enter shows all"),
     };
     let mut lines = vec![Line::styled(heading, theme.dim())];
     let yesterday = utc_date(model.now).saturating_sub(1.day());
