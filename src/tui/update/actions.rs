@@ -76,7 +76,9 @@ pub(super) fn show_scope(model: &mut Model, scope: KeyScope) {
     model.dashboard.set_scope(scope, model.now);
     let (count, description) = (model.dashboard.rows.len(), scope.description());
     let keys = if count == 1 { "key" } else { "keys" };
-    model.notify(Ok(format!("{count} {keys}: {description}; a: next view")));
+    model.notify(Ok(format!(
+        "{count} {keys}: {description}; a: next view, $: credits and spending"
+    )));
 }
 
 /// Returns the target keys that are stored here, and shows an error if none is.

@@ -69,12 +69,14 @@ pub fn format_models(
     let KeySpending { days, models } = model.dashboard.key_spending(key);
     // The page has room for all models.
     let more = models.len() >= rows;
-    let period = completed_days(utc_date(model.now));
-    let heading = match (more, width >= 44) {
-        (false, _) => format!("By model, {period}"),
-        (true, true) => format!("By model, {period} · enter shows all"),
-        (true, false) => format!("By model, {COMPLETED_DAYS} days · enter shows all"),
+    // The same words for every key, so that a step in the list repaints only what differs.
+    let period = if width >= 44 {
+        completed_days(utc_date(model.now))
+    } else {
+        format!("{COMPLETED_DAYS} days")
     };
+    let rest = if more { " · enter shows all" } else { "" };
+    let heading = format!("By model, {period}{rest}");
     let mut lines = vec![Line::styled(heading, theme.dim())];
     let yesterday = utc_date(model.now).saturating_sub(1.day());
     let mut completed = days.iter().filter(|(date, _)| *date <= yesterday).peekable();
