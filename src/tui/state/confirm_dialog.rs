@@ -56,8 +56,8 @@ pub struct ConfirmDialog {
     pub unused_for_index: usize,
     /// Whether the replaced key is then revoked without a question.
     pub revoke_when_unused: bool,
-    /// The chosen index in [`EXPIRY_PRESETS`] of the end of the new keys that would otherwise end soon; `None`
-    /// for the end of the replaced keys.
+    /// The chosen index in [`EXPIRY_PRESETS`] of the end of the new key, or of those of several that would
+    /// otherwise end soon; `None` for the end of the replaced keys.
     pub new_expiry_index: Option<usize>,
     /// What the new keys will lack.
     pub losses: ExpectedLosses,
@@ -85,15 +85,17 @@ impl ConfirmDialog {
             self.unused_for_index.saturating_add_signed(by).min(UNUSED_FOR_CHOICES.len() - 1);
     }
 
-    /// Chooses the next end of the new keys that would otherwise end soon.
+    /// Chooses the next end.
     pub fn step_new_expiry(&mut self) {
         let next = self.new_expiry_index.map_or(0, |index| index + 1);
         self.new_expiry_index = (next < EXPIRY_PRESETS.len()).then_some(next);
     }
 
-    /// Returns whether a new key would end soon, so that another end can be chosen.
+    /// Returns whether another end can be chosen: for a single key, and for those of several that would end
+    /// soon.
     pub fn offers_new_expiry(&self, now: Timestamp) -> bool {
-        self.kind == ConfirmKind::Rotate && self.keys.iter().any(|key| key.needs_new_expiry(now))
+        self.kind == ConfirmKind::Rotate
+            && (self.keys.len() == 1 || self.keys.iter().any(|key| key.needs_new_expiry(now)))
     }
 
     /// Returns whether the end of every key has passed and no other one is chosen.
@@ -103,7 +105,7 @@ impl ConfirmDialog {
         self.new_expiry_index.is_none() && self.keys.iter().all(is_past)
     }
 
-    /// Returns the chosen end of the new keys that would otherwise end soon.
+    /// Returns the chosen end of the new key, or of those of several that would otherwise end soon.
     pub fn new_expiry(&self, now: Timestamp) -> FieldChange<Expiry> {
         let preset = self.new_expiry_index.and_then(|index| EXPIRY_PRESETS.get(index));
         let parsed = preset.map(|preset| Expiry::parse(preset, now));

@@ -172,7 +172,7 @@ fn format_retire_policy(state: &ConfirmDialog, theme: Theme) -> Vec<Line<'static
     ]
 }
 
-/// Adds when the new keys end, and how those that would end soon get another end.
+/// Adds when the new keys end, and how they get another end.
 fn add_new_end(dialog: &mut Dialog<'_>, state: &ConfirmDialog, now: Timestamp, theme: Theme) {
     let describe = |at| format!("{}, {}", format_date(at), format_relative_time(now, at));
     let ends = |expiry: Option<Expiry>| match expiry {
@@ -183,13 +183,14 @@ fn add_new_end(dialog: &mut Dialog<'_>, state: &ConfirmDialog, now: Timestamp, t
         state.keys.iter().filter(|key| key.needs_new_expiry(now)).collect();
     let labels = || ending.iter().map(|key| truncate(key.label.as_str(), 20));
     let subject = match (&state.keys[..], &ending[..]) {
-        ([key], []) => {
+        ([key], []) if state.new_expiry_index.is_none() => {
             if let Ok(expiry) = key.replacement_expiry(now) {
-                dialog.add_explanation(&format!("The new key {}.", ends(expiry)), theme.dim());
+                let text = format!("The new key {}. Press e for another end.", ends(expiry));
+                dialog.add_explanation(&text, theme.dim());
             }
             return;
         }
-        (_, []) => return,
+        (keys, []) if keys.len() > 1 => return,
         ([_], _) => "The new key".to_owned(),
         _ => format!("The new key of {}", labels().collect::<Vec<_>>().join(", of ")),
     };
