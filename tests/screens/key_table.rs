@@ -203,6 +203,7 @@ fn credits_stand_in_the_first_row_and_the_account_on_a_page_at_every_size() {
         let shown = drawn(&model);
         assert!(shown.contains("$54.83 of $100.00 left") && shown.contains("1 low"), "{shown}");
         assert!(size.0 == 80 || shown.contains("↓ scrolls"), "{shown}");
+        assert!(!shown.contains("\" · "), "a continued line stands below its beginning: {shown}");
         want(&mut model, &[Intent::MoveToBottom]);
         let shown = drawn(&model);
         assert!(shown.contains("openai/gpt-5") && shown.contains("97%"), "{shown}");

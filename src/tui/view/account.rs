@@ -64,7 +64,7 @@ fn format_figures(model: &Model, theme: Theme, width: usize) -> Vec<Line<'static
     let scope = if figures.is_whole_account { "whole account" } else { "keys stored here" };
     lines.extend(property("today", format!("{}, {scope}", usd(figures.today))));
     lines.extend(property("month", format!("{}, {scope}", usd(figures.month))));
-    lines.push(format_states(model, theme));
+    lines.extend(format_states(model, theme, width));
     if let Some(report) = &model.account.report {
         let stored = model.dashboard.stored_keys();
         let is_elsewhere = |hash: &str| !stored.iter().any(|key| key.hash == hash);
@@ -76,16 +76,22 @@ fn format_figures(model: &Model, theme: Theme, width: usize) -> Vec<Line<'static
     lines
 }
 
-/// Returns the number of the stored keys in each state.
-fn format_states(model: &Model, theme: Theme) -> Line<'static> {
+/// Returns the number of the stored keys in each state; what does not fit continues below.
+fn format_states(model: &Model, theme: Theme, width: usize) -> Vec<Line<'static>> {
     let mut states: Vec<KeyState> =
         model.dashboard.stored_keys().iter().map(|key| key.state(model.now)).collect();
     sort_by_key(&mut states, |state| state.urgency_rank());
+    let mut lines = Vec::new();
     let mut line = format_property("keys", Span::raw(format!("{} here", states.len())), theme);
     for same in states.chunk_by(|one, other| one == other) {
         let (sign, style) = theme.state_marker(same[0]);
-        line.push_span(Span::raw(" · "));
-        line.push_span(Span::styled(format!("{sign} {} {}", same.len(), same[0].word()), style));
+        let state = Span::styled(format!("{sign} {} {}", same.len(), same[0].word()), style);
+        if line.width() + state.width() + 3 > width {
+            lines.push(std::mem::replace(&mut line, format_property("", state, theme)));
+        } else {
+            line.extend([Span::raw(" · "), state]);
+        }
     }
-    line
+    lines.push(line);
+    lines
 }
