@@ -74,7 +74,7 @@ pub fn draw(model: &Model, page: usize, theme: Theme, frame: &mut Frame<'_>, are
     let least = if is_short { MIN_SHORT_COLUMN_WIDTH } else { MIN_COLUMN_WIDTH };
     let column_count = usize::from(area.width / least).max(1);
     let width = area.width / u16::try_from(column_count).unwrap_or(1);
-    let columns = split_columns(&sections, rows, !is_short, |heading, entry| {
+    let to_line = |heading: &'static str, entry: Option<&Entry>| {
         entry.map_or_else(
             || Line::styled(format!(" {heading}"), theme.strong()),
             |entry| {
@@ -85,7 +85,14 @@ pub fn draw(model: &Model, page: usize, theme: Theme, frame: &mut Frame<'_>, are
                 ])
             },
         )
-    });
+    };
+    // Columns of about the same length, where all fit on the screen.
+    let line_count: usize = sections.iter().map(|(_, entries)| entries.len() + 2).sum();
+    let even = line_count.div_ceil(column_count).min(rows);
+    let columns = (even..=rows)
+        .map(|rows| split_columns(&sections, rows, !is_short, &to_line))
+        .find(|columns| columns.len() <= column_count)
+        .unwrap_or_else(|| split_columns(&sections, rows, !is_short, &to_line));
     let pages = columns.len().div_ceil(column_count).max(1);
     let shown = columns.chunks(column_count).nth(page % pages).unwrap_or_default();
     for (column, lines) in (0..).zip(shown) {
@@ -155,7 +162,7 @@ fn split_columns<'a>(
     sections: &[(&'static str, Vec<Entry>)],
     rows: usize,
     keeps_sections: bool,
-    to_line: impl Fn(&'static str, Option<&Entry>) -> Line<'a>,
+    to_line: &impl Fn(&'static str, Option<&Entry>) -> Line<'a>,
 ) -> Vec<Vec<Line<'a>>> {
     let mut columns: Vec<Vec<Line<'a>>> = vec![Vec::new()];
     for (heading, entries) in sections {
