@@ -49,11 +49,11 @@ impl FromStr for Cents {
     type Err = ValidationError;
 
     fn from_str(text: &str) -> Result<Self, ValidationError> {
-        const ACCEPTED: &str = "a limit is an amount in USD, such as 10 or 12.50, or none";
+        const ABOVE_ZERO: &str = "a limit is above zero; use none for no limit";
         let text = text.trim();
         let text = text.strip_prefix('$').or_else(|| text.strip_suffix('$')).unwrap_or(text).trim();
         if text.starts_with('-') {
-            return invalid("a limit is above zero; use none for no limit");
+            return invalid(ABOVE_ZERO);
         }
         if text.contains(',') {
             return invalid("write the decimals with a point, such as 12.50");
@@ -61,7 +61,7 @@ impl FromStr for Cents {
         let (dollars, cents) = text.split_once('.').unwrap_or((text, "0"));
         let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         if !digits(dollars) || !digits(cents) {
-            return invalid(ACCEPTED);
+            return invalid("a limit is an amount in USD, such as 10 or 12.50, or none");
         }
         if cents.len() > 2 {
             return invalid("a limit has at most two decimals, such as 12.50");
@@ -75,7 +75,7 @@ impl FromStr for Cents {
         let factor = if cents.len() == 1 { 10 } else { 1 };
         let total = dollars * 100 + cents.parse::<u64>().unwrap_or(0) * factor;
         match total {
-            0 => invalid(ACCEPTED),
+            0 => invalid(ABOVE_ZERO),
             1..=100_000_000 => Ok(Self(total)),
             _ => invalid("a limit is at most 1000000 USD; use none for no limit"),
         }
