@@ -44,6 +44,8 @@ pub fn key_to_json(key: &StoredKey, now: Timestamp) -> Value {
         "differences": key.differing_fields(),
         "state": key.state(now),
         "disabled": key.disabled,
+        // It leaked and may still be used.
+        "leaked": key.is_exposed(now),
         "limit": key.limit().value(),
         "limit_remaining": key.remaining(now),
         // What the key may still spend, if a budget around it leaves less than its limit.

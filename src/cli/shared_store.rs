@@ -1,7 +1,9 @@
 //! Shared stores: what the token may do, checked before OpenRouter is asked for anything, and keys
 //! that wait for the store.
 
-use super::output::print_status;
+use jiff::Timestamp;
+
+use super::output::{print_status, print_warning};
 use crate::domain::{Label, StoredKey, UserError, format_command};
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store::{self, bao};
@@ -56,6 +58,12 @@ pub(super) fn describe_history_loss(key: &StoredKey, label: &Label) -> String {
         " The history of its versions in the shared store is deleted; keys of it that still work are kept as '{}'.",
         label.with_suffix("(old)")
     )
+}
+
+/// Prints a warning for each key that leaked and may still be used.
+pub(super) fn warn_about_exposed_keys(keys: &[StoredKey], now: Timestamp) {
+    let exposed = keys.iter().filter(|key| key.is_exposed(now));
+    exposed.for_each(|key| print_warning(&key.exposed_error()));
 }
 
 /// Says which keys are on this machine because their shared store could not take them.

@@ -6,10 +6,26 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::text::{format_date, format_relative_time};
-use super::{Cents, KeyState, StoredKey, Thresholds, UsageSample, ValidationError, format_usd};
+use super::{
+    Cents, ErrorKind, KeyState, StoredKey, Thresholds, UsageSample, UserError, ValidationError,
+    format_command, format_usd,
+};
 
 /// What a key is that [`StoredKey::is_exposed`].
 pub const EXPOSED: &str = "leaked and not disabled";
+
+impl StoredKey {
+    /// Returns the error about a key that [`Self::is_exposed`].
+    pub fn exposed_error(&self) -> UserError {
+        let disable = format_command(&["disable"], &[self.label.as_str()]);
+        UserError::new(
+            ErrorKind::Failed,
+            format!("'{}' is {EXPOSED}", self.label),
+            format!("disable it now: {disable}; or delete it at {}", self.page_url()),
+        )
+        .with_meaning("whoever has it can spend with it")
+    }
+}
 
 /// A reason to look at a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

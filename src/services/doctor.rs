@@ -125,6 +125,7 @@ pub async fn run_checks(
     report(DoctorProgress::CheckFinished(data_dir::check_data_dir(services, options.fix)));
     let inventory = data_dir::check_inventory(services, options.fix, report);
     data_dir::check_usage_history(services, options.fix, report);
+    keys::report_exposed_keys(inventory.as_deref().unwrap_or_default(), report);
     keys::report_other_accounts(inventory.as_deref().unwrap_or_default(), report);
     report(DoctorProgress::CheckFinished(data_dir::check_pending_attempts(services)));
     let known = inventory.as_deref().unwrap_or_default();

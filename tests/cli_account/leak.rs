@@ -75,8 +75,23 @@ fn a_leaked_key_that_could_not_be_disabled_is_shown_until_it_is() {
     );
     let (code, out, err) = run(&["watch", "--once"]);
     assert!(code == 1 && out.contains("ci (old)  leaked"), "{out} {err}");
+    let is_named = |text: &str| {
+        text.contains("'ci (old)' is leaked and not disabled") && text.contains("disable 'ci (old)'")
+    };
+    let (_, out, err) = run(&["list"]);
+    let first = out.lines().nth(1).unwrap();
+    assert!(first.contains("ci (old)  leaked and not disabled, retiring"), "{out}");
+    assert!(is_named(&err), "{err}");
+    let keys: Value = serde_json::from_str(&run(&["list", "--json"]).1).unwrap();
+    assert_eq!((&keys[0]["label"], &keys[0]["leaked"]), (&json!("ci (old)"), &json!(true)));
+    assert_eq!(keys[1]["leaked"], json!(false));
+    let (_, out, err) = run(&["show", "ci (old)"]);
+    assert!(out.contains("state      leaked and not disabled") && is_named(&err), "{out} {err}");
+    let (code, out, _) = run(&["doctor"]);
+    assert!(code == 1 && out.contains("FAIL  leaked keys") && is_named(&out), "{out}");
+    let (code, _, err) = run(&["recover"]);
+    assert!(code == 1 && is_named(&err), "{err}");
     assert_eq!(run(&["disable", "ci (old)"]).0, 0);
-    assert_eq!(run(&["status", "--short"]).1, "2 keys, 1 not finished\n");
     assert_eq!(run(&["recover"]).0, 0);
     assert_eq!(run(&["status", "--short"]).1, "2 keys ok\n");
     let (code, _, err) = run(&["watch", "--once"]);

@@ -13,11 +13,11 @@ use tokio::sync::{mpsc, watch};
 use crate::cli::other_account::warn_about_other_accounts;
 use crate::cli::output::{eprint, is_quiet, print, print_error, print_json, print_status};
 use crate::cli::repeated_options::complete_commands;
-use crate::cli::shared_store::{print_unfinished_keys, print_waiting_keys};
+use crate::cli::shared_store::{print_unfinished_keys, print_waiting_keys, warn_about_exposed_keys};
 use crate::cli::table::{self, Column};
 use crate::cli::{json, run_async};
 use crate::domain::{
-    CheckResult, ErrorKind, Label, Reported, ResetInterval, StoredKey, UserError, format_date,
+    CheckResult, EXPOSED, ErrorKind, Label, Reported, ResetInterval, StoredKey, UserError, format_date,
     format_relative_time, format_usd,
 };
 use crate::services::keys::{self, RefreshReport};
@@ -62,6 +62,8 @@ impl ListArgs {
             }
         }
         let now = Timestamp::now();
+        keys.sort_by_key(|key| !key.is_exposed(now));
+        warn_about_exposed_keys(&keys, now);
         warn_about_other_accounts(&keys);
         print_waiting_keys(&keys);
         print_unfinished_keys(&keys);
@@ -231,10 +233,14 @@ fn format_row(key: &StoredKey, now: Timestamp) -> Vec<String> {
     ]
 }
 
-/// Formats the state, such as `limit reached`, `active, retiring` for a key that was replaced, or
-/// `active, text deleted` for one that the shared store cannot return.
+/// Formats the state, such as `limit reached`, `active, retiring` for a key that was replaced,
+/// `active, text deleted` for one that the shared store cannot return, or [`EXPOSED`].
 pub(in crate::cli) fn format_state(key: &StoredKey, now: Timestamp) -> String {
-    let state = key.state(now).as_str().replace('_', " ");
+    let state = if key.is_exposed(now) {
+        EXPOSED.into()
+    } else {
+        key.state(now).as_str().replace('_', " ")
+    };
     let retiring = if key.retirement.is_some() { ", retiring" } else { "" };
     // The key itself is still valid.
     let lost = key.secret_loss().map_or(String::new(), |loss| format!(", text {}", loss.as_str()));

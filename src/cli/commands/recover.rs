@@ -56,6 +56,9 @@ impl RecoverArgs {
             report.unresolved.retain(|(attempt, _)| *attempt != revoked);
             report.deleted.push(revoked.label);
         }
+        let is_exposed = |key: &StoredKey| key.is_exposed(Timestamp::now());
+        let exposed = inventory::filter_keys(&services.location, &services.server, is_exposed)?;
+        exposed.iter().for_each(|key| print_warning(&key.exposed_error()));
         print_settled(&[], &report.foreign, services);
         let uncompared = report.rotated.iter().filter_map(Rotated::unread_error);
         uncompared
@@ -71,7 +74,7 @@ impl RecoverArgs {
                 )
             ));
         }
-        let ended = ensure_ended(&report, services);
+        let ended = ensure_ended(&report, &exposed, services);
         let mut text = format_recovery(&report);
         if text.is_empty() && ended.is_ok() {
             text.push_str("every attempt ended cleanly\n");
@@ -176,8 +179,13 @@ fn find_unresolved(
 }
 
 /// Fails if something is still to do, or could not be done.
-fn ensure_ended(report: &RecoveryReport, services: &ServiceContext) -> Result<(), UserError> {
+fn ensure_ended(
+    report: &RecoveryReport,
+    exposed: &[StoredKey],
+    services: &ServiceContext,
+) -> Result<(), UserError> {
     ensure_resolved(report)?;
+    exposed.first().map_or(Ok(()), |key| Err(key.exposed_error()))?;
     let waits = |key: &StoredKey| key.move_to.is_some();
     let waiting = inventory::filter_keys(&services.location, &services.server, waits)?;
     ensure_moved(&waiting)?;

@@ -10,6 +10,7 @@ use super::list::{format_policy, format_state};
 use crate::cli::json::key_to_json;
 use crate::cli::other_account::warn_about_other_accounts;
 use crate::cli::output::{find_key, print, print_json, print_warning};
+use crate::cli::shared_store::warn_about_exposed_keys;
 use crate::cli::table::{self, Column};
 use crate::domain::{
     AccountNames, Cents, KeyLocation, Reported, StoreKind, StoredKey, UserError,
@@ -43,6 +44,7 @@ impl ShowArgs {
             }
             return print(&format_history(&versions, now));
         }
+        warn_about_exposed_keys(std::slice::from_ref(&key), now);
         warn_about_other_accounts([&key]);
         let problems = shared_inventory::find_problems(services, std::slice::from_ref(&key));
         problems.iter().for_each(print_warning);

@@ -97,6 +97,18 @@ pub(super) fn check_helpers(
     }
 }
 
+/// Reports each key that leaked and may still be used.
+pub(super) fn report_exposed_keys(
+    inventory: &[StoredKey],
+    report: &mut dyn FnMut(DoctorProgress),
+) {
+    let now = jiff::Timestamp::now();
+    for key in inventory.iter().filter(|key| key.is_exposed(now)) {
+        let UserError { message, advice, .. } = key.exposed_error();
+        report(DoctorProgress::CheckFinished(HealthCheck::fail("leaked keys", message, advice)));
+    }
+}
+
 /// Reports each key of an account that the user has not confirmed.
 pub(super) fn report_other_accounts(
     inventory: &[StoredKey],
