@@ -76,7 +76,8 @@ fn a_leaked_key_that_could_not_be_disabled_is_shown_until_it_is() {
     let (code, out, err) = run(&["watch", "--once"]);
     assert!(code == 1 && out.contains("ci (old)  leaked"), "{out} {err}");
     let is_named = |text: &str| {
-        text.contains("'ci (old)' is leaked and not disabled") && text.contains("disable 'ci (old)'")
+        text.contains("'ci (old)' is leaked and not disabled")
+            && text.contains("disable 'ci (old)'")
     };
     let (_, out, err) = run(&["list"]);
     let first = out.lines().nth(1).unwrap();

@@ -13,12 +13,14 @@ use tokio::sync::{mpsc, watch};
 use crate::cli::other_account::warn_about_other_accounts;
 use crate::cli::output::{eprint, is_quiet, print, print_error, print_json, print_status};
 use crate::cli::repeated_options::complete_commands;
-use crate::cli::shared_store::{print_unfinished_keys, print_waiting_keys, warn_about_exposed_keys};
+use crate::cli::shared_store::{
+    print_unfinished_keys, print_waiting_keys, warn_about_exposed_keys,
+};
 use crate::cli::table::{self, Column};
 use crate::cli::{json, run_async};
 use crate::domain::{
-    CheckResult, EXPOSED, ErrorKind, Label, Reported, ResetInterval, StoredKey, UserError, format_date,
-    format_relative_time, format_usd,
+    CheckResult, EXPOSED, ErrorKind, Label, Reported, ResetInterval, StoredKey, UserError,
+    format_date, format_relative_time, format_usd,
 };
 use crate::services::keys::{self, RefreshReport};
 use crate::services::provision::ServiceContext;

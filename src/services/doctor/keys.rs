@@ -98,10 +98,7 @@ pub(super) fn check_helpers(
 }
 
 /// Reports each key that leaked and may still be used.
-pub(super) fn report_exposed_keys(
-    inventory: &[StoredKey],
-    report: &mut dyn FnMut(DoctorProgress),
-) {
+pub(super) fn report_exposed_keys(inventory: &[StoredKey], report: &mut dyn FnMut(DoctorProgress)) {
     let now = jiff::Timestamp::now();
     for key in inventory.iter().filter(|key| key.is_exposed(now)) {
         let UserError { message, advice, .. } = key.exposed_error();
