@@ -239,7 +239,9 @@ impl Dashboard {
                 assert!(query.chars().all(|c| self.palette_input.contains(c)), "{query:?}");
                 let entries = palette_entries(&self.model, palette);
                 let entry = &entries[selected_entry(palette, &entries).unwrap()];
-                let words = format!(" {}", entry.text.to_lowercase());
+                let [name, others] = entry.other_words;
+                let words = format!(" {} {} {others}", entry.text, name.replace('-', " "));
+                let words = words.to_lowercase();
                 let is_named = entry.key_text == query
                     || query.contains(char::is_alphanumeric)
                         && words.contains(&format!(" {}", query.to_lowercase()));

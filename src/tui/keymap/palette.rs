@@ -24,7 +24,7 @@ pub struct PaletteEntry {
     /// How closely it matches what is typed.
     match_kind: MatchKind,
     /// The name in the configuration and other words that find it.
-    other_words: [&'static str; 2],
+    pub other_words: [&'static str; 2],
     intent: Intent,
 }
 
