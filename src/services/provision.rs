@@ -19,6 +19,7 @@ mod unreceived;
 pub(crate) use context::retry_request;
 pub use context::{PendingAttempts, ServiceContext};
 pub use error::Error;
+pub(crate) use free_label::MAX_NUMBER;
 pub use preflight::{PreparedAttempt, check_label, discard_attempts, prepare_attempts};
 pub use recover::{RecoveredAttempts, dismiss_attempt, recover_attempts};
 pub use shared::move_waiting_keys;

@@ -49,7 +49,7 @@ fn journal_records_the_sent_code_without_the_secret() {
     };
     stored(provision_key(&request("x"), AuthMethod::Browser, &services).0);
     let journal = journal_text.lock().unwrap().clone();
-    assert!(journal.contains(r#""stage": "sent""#), "{journal}");
+    assert!(journal.contains(r#""stage":"sent""#), "{journal}");
     assert!(!journal.contains("the-code") && !journal.contains("verifier"), "{journal}");
     let after = std::fs::read_to_string(dir.path().join("journal.json")).unwrap();
     assert!(!after.contains("stage"), "{after}");

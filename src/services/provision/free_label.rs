@@ -1,10 +1,18 @@
 //! Stores a key under a label that no other key has.
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret, SecretString};
 
 use super::ServiceContext;
 use crate::domain::{ApiKey, ErrorKind, Label, StoredKey, UserError};
-use crate::storage::secret_store::{Error, SecretStore};
+use crate::storage::secret_store::{EntryId, Error, SecretStore};
+
+/// The highest number that a label takes.
+pub(crate) const MAX_NUMBER: u8 = 99;
+
+/// How often an entry is created while another program creates and deletes one of this name.
+const MAX_CREATE_TRIES: u8 = 3;
 
 /// Stores the key without overwriting another one. If the label was taken since the preflight, the
 /// key gets a numbered label, and a warning is returned; in a shared store this is `EntryExists`.
@@ -24,15 +32,12 @@ pub(super) async fn store_under_free_label(
         });
         let (entry_id, secret) = (services.entry_id(label.as_str()), to_secret_string(key));
         let create =
-            move |store: &SecretStore, timeout| match store.create(&entry_id, &secret, timeout) {
-                Err(Error::EntryExists) => store.get(&entry_id, timeout).map(Some),
-                created => created.map(|()| None),
-            };
+            move |store: &SecretStore, timeout| create_or_get(store, &entry_id, &secret, timeout);
         match services.call_secret_store(create).await {
             Ok(None) => {}
             // A previous attempt already stored this key.
             Ok(Some(existing)) if hash_secret(&existing) == stored_key.hash => {}
-            Ok(Some(_)) | Err(Error::NoEntry) if services.secret_store.kind().is_shared() => {
+            Ok(Some(_)) if services.secret_store.kind().is_shared() => {
                 return Err(Error::EntryExists);
             }
             Ok(Some(_)) => continue,
@@ -41,12 +46,35 @@ pub(super) async fn store_under_free_label(
         stored_key.label = label;
         return Ok(rename_warning);
     }
-    Err(Error::Ambiguous(9))
+    Err(Error::Ambiguous(MAX_NUMBER.into()))
+}
+
+/// Creates the entry. Returns the secret that it already has, or `None` if it is new.
+fn create_or_get(
+    store: &SecretStore,
+    entry_id: &EntryId,
+    secret: &SecretString,
+    timeout: Duration,
+) -> Result<Option<SecretString>, Error> {
+    for _ in 0..MAX_CREATE_TRIES {
+        match store.create(entry_id, secret, timeout) {
+            Ok(()) => return Ok(None),
+            Err(Error::EntryExists) => {}
+            Err(error) => return Err(error),
+        }
+        match store.get(entry_id, timeout) {
+            // It was deleted in between, so the name is free now.
+            Err(Error::NoEntry) => {}
+            existing => return existing.map(Some),
+        }
+    }
+    // In a shared store a deleted version keeps the name.
+    Err(Error::EntryExists)
 }
 
 /// Returns `label` and its numbered variants, in the order in which a key takes them.
 pub(super) fn numbered_labels(label: &Label) -> impl Iterator<Item = Label> {
-    (1..=9).map(|number| match number {
+    (1..=MAX_NUMBER).map(|number| match number {
         1 => label.clone(),
         _ => label.with_suffix(&number.to_string()),
     })

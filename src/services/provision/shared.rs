@@ -1,7 +1,9 @@
 //! Keys that a shared store could not take: they are kept in a store of this machine, under their label,
 //! and moved when the shared store can be used again.
 
-use super::free_label::{hash_secret, numbered_labels, store_under_free_label, to_api_key};
+use super::free_label::{
+    MAX_NUMBER, hash_secret, numbered_labels, store_under_free_label, to_api_key,
+};
 use super::shared_entry::record_new_key;
 use super::unlisted_keys::log_error;
 use super::{ServiceContext, lock_storing};
@@ -114,7 +116,7 @@ async fn move_key(
     }
     let mut moved = StoredKey { location, move_to: None, ..key.clone() };
     let mut stored = store_under_free_label(&mut moved, &api_key, &target).await;
-    for number in 2..=9 {
+    for number in 2..=MAX_NUMBER {
         // Someone else took the label meanwhile, and this key is in use here already.
         if !matches!(stored, Err(secret_store::Error::EntryExists)) {
             break;

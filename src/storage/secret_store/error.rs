@@ -46,8 +46,8 @@ pub enum Error {
     /// Several entries match the same service and account.
     #[error("the keychain has {0} entries with this name, and the right one is unknown")]
     Ambiguous(usize),
-    /// The secret that was read back differs from the one that was written.
-    #[error("the secret store returned a different secret than was stored")]
+    /// The secret that was written could not be read back: there is another one, or none.
+    #[error("the secret store did not return the secret that was stored")]
     ReadBackMismatch,
     /// The entry contains bytes that are not text.
     #[error("the keychain entry is not text, so it is not a key")]

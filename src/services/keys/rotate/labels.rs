@@ -2,7 +2,7 @@
 
 use super::super::{Error, secret_for};
 use crate::domain::{Label, StoredKey};
-use crate::services::provision::ServiceContext;
+use crate::services::provision::{MAX_NUMBER, ServiceContext};
 
 /// Returns the first free label of `LABEL (suffix)`, `LABEL (suffix) 2` and so on, or the one under
 /// which the key with `own_hash` is already stored.
@@ -13,7 +13,7 @@ pub(in crate::services::keys) async fn find_free_label(
     suffix: &str,
     own_hash: Option<&str>,
 ) -> Result<Label, Error> {
-    for number in 1..=9 {
+    for number in 1..=MAX_NUMBER {
         let name = numbered_label(label, suffix, number);
         match secret_for(services, &name).await? {
             Some(key) if own_hash.is_some_and(|hash| key.hash() == hash) => return Ok(name),
@@ -32,10 +32,13 @@ pub(super) async fn find_old_key_label(
     label: &Label,
     hash: &str,
 ) -> Result<Option<Label>, Error> {
-    for number in 1..=9 {
+    for number in 1..=MAX_NUMBER {
         let name = numbered_label(label, "old", number);
-        if secret_for(services, &name).await?.is_some_and(|key| key.hash() == hash) {
-            return Ok(Some(name));
+        match secret_for(services, &name).await? {
+            Some(key) if key.hash() == hash => return Ok(Some(name)),
+            // The first nine may have gaps, where old keys were removed.
+            None if number > 9 => break,
+            _ => {}
         }
     }
     Ok(None)

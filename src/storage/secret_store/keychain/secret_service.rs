@@ -12,8 +12,12 @@ use secrecy::SecretString;
 
 use crate::storage::secret_store::{EntryId, Error, Provider, ProviderInfo, check_read_back};
 use client::{Client, ITEM_INTERFACE, entry_attributes};
+use session::random_byte;
 
 pub(in crate::storage::secret_store) const DISPLAY_NAME: &str = "the Secret Service keychain";
+
+/// How often an item is created, at most, while another program creates and deletes one of this name.
+const MAX_CREATE_TRIES: u32 = 8;
 
 /// A prompt that is dismissed sooner than this was never shown to a user.
 const MIN_DISMISS_TIME: Duration = Duration::from_millis(400);
@@ -88,20 +92,27 @@ impl Keychain {
         secret: &SecretString,
     ) -> Result<(), Error> {
         self.call(async |client| {
-            let created = client.create_item(entry_id, secret, false).await?;
-            let items = client.find_items(&entry_attributes(entry_id)).await?;
-            if items == [created.clone()] {
-                return Ok(check_read_back(&client.read_secret(&created).await?, secret)?);
+            for _ in 0..MAX_CREATE_TRIES {
+                let created = client.create_item(entry_id, secret, false).await?;
+                let items = client.find_items(&entry_attributes(entry_id)).await?;
+                if items == [created.clone()] {
+                    return Ok(check_read_back(&client.read_secret(&created).await?, secret)?);
+                }
+                client.delete_item(&created).await?;
+                match client.get(entry_id).await {
+                    // The answer to an earlier call was lost.
+                    Ok(existing) if check_read_back(&existing, secret).is_ok() => return Ok(()),
+                    Ok(_) => return Err(Error::EntryExists.into()),
+                    // The other item is gone: two programs that created one at the same time, and each
+                    // deleted its own. After a random pause one of them is first.
+                    Err(CallError::Store(Error::NoEntry)) => {
+                        std::thread::sleep(Duration::from_millis(random_byte().into()));
+                    }
+                    Err(error) => return Err(error),
+                }
             }
-            client.delete_item(&created).await?;
-            match client.get(entry_id).await {
-                // The answer to an earlier call was lost.
-                Ok(existing) if check_read_back(&existing, secret).is_ok() => Ok(()),
-                Ok(_) => Err(Error::EntryExists.into()),
-                // The new item could not be found by its name.
-                Err(CallError::Store(Error::NoEntry)) => Err(Error::ReadBackMismatch.into()),
-                Err(error) => Err(error),
-            }
+            // The new item cannot be found by its name.
+            Err(Error::ReadBackMismatch.into())
         })
     }
 

@@ -44,6 +44,12 @@ impl Session {
     }
 }
 
+/// Returns a random number for a pause; zero without randomness.
+pub(super) fn random_byte() -> u8 {
+    let mut byte = [0];
+    fill_random(&mut byte).map_or(0, |()| byte[0])
+}
+
 fn fill_random(bytes: &mut [u8]) -> Option<()> {
     rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, bytes).ok()
 }
