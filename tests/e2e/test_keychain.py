@@ -197,6 +197,29 @@ def a_label_that_is_taken_while_its_key_is_created_keeps_its_entry(world):
 
 
 @test
+def two_programs_that_take_one_label_at_once_lose_no_key(world):
+    world.keyring()
+    server, management = world.sandbox()
+    count = len(names(server, management))
+    service = "keywright/" + server.split("//")[1]
+    for number in range(12):
+        command = ["keywright", "new", f"both-{number}", "--limit", "1", "--server", server]
+        # With a data directory each, they share no lock.
+        programs = [
+            world.spawn(command, f"new-{at}.log", env={
+                **world.env, "OPENROUTER_MANAGEMENT_KEY": management,
+                "KEYWRIGHT_DATA_DIR": world.mkdir(f"data-{at}"),
+            })
+            for at in range(2)
+        ]
+        codes = sorted(program.wait(timeout=30) for program in programs)
+        # The other one has a numbered label, or was refused before it created a key.
+        assert codes in ([0, 1], [0, 2]), (codes, world.read("new-0.log"), world.read("new-1.log"))
+    found = "".join(world.run("secret-tool", "search", "--all", "service", service)[1:])
+    equal(found.count("attribute.username = "), len(names(server, management)) - count)
+
+
+@test
 def apply_searches_the_keychain_twice_a_key_over_one_connection(world):
     world.keyring()
     server, management = world.sandbox()
