@@ -9,6 +9,8 @@ mod existing_key;
 mod failures;
 #[path = "apply/groups.rs"]
 mod groups;
+#[path = "support/helper.rs"]
+mod helper;
 #[path = "account/proxy.rs"]
 mod proxy;
 

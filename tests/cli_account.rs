@@ -24,6 +24,8 @@ mod recover;
 mod replacement;
 #[path = "cli_account/show.rs"]
 mod show;
+#[path = "cli_account/unstored.rs"]
+mod unstored;
 #[path = "cli_account/usage.rs"]
 mod usage;
 

@@ -1,5 +1,4 @@
-//! Keys that were received but could not be stored: retries while a user is present, and the error
-//! for a key that is lost.
+//! Keys that were received but could not be stored: retries, and the error for a key that is lost.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -12,15 +11,6 @@ use crate::domain::{
 use crate::platform::blocking_call::run_blocking;
 use crate::services::keys::{self, RecoveryReport};
 use crate::services::provision::{self, ProvisioningControls, ServiceContext};
-
-/// Adds to the error of a key that could not be stored that the key is lost.
-pub(super) fn key_lost_error(entry: &StoredKey, error: UserError) -> UserError {
-    UserError {
-        meaning: "the key was created but not stored, and is lost when this command ends".into(),
-        advice: format!("{}; revoke the lost key at {}", error.advice, entry.page_url()),
-        ..error
-    }
-}
 
 /// Returns the error of a new key that is stored and did not get the label of the key that it replaces.
 /// `next` is what to do once the reason is gone.
@@ -40,12 +30,15 @@ pub(super) fn report_lost_keys(errors: &[UserError]) -> Result<(), UserError> {
     Err(last.clone())
 }
 
-/// Retries a failed store until it succeeds or the user gives up. Does nothing without a terminal.
-pub(super) async fn retry_store_interactively(
-    mut outcome: ProvisioningOutcome,
+/// Retries a failed store for two minutes, and then on a terminal until it succeeds or the user gives up.
+pub(super) async fn retry_store(
+    outcome: ProvisioningOutcome,
     controls: &mut ProvisioningControls,
     services: &ServiceContext,
 ) -> ProvisioningOutcome {
+    let stop = provision::wait_for_cancel(&mut controls.cancel);
+    let notify = |text: String| print_status(&text);
+    let mut outcome = provision::store_with_retries(outcome, services, stop, notify).await;
     while let ProvisioningOutcome::NotStored { entry, key, error } = &outcome {
         if !io::stdin().is_terminal() || *controls.cancel.borrow() {
             break;
@@ -58,8 +51,7 @@ pub(super) async fn retry_store_interactively(
             _ = controls.cancel.wait_for(|cancelled| *cancelled) => break,
             read = read => if !matches!(read, Some(Ok(1..))) { break },
         }
-        let services = services.for_key(entry);
-        outcome = provision::retry_store(entry.clone(), key.clone(), &services).await;
+        outcome = provision::retry_store(entry.clone(), key.clone(), services).await;
     }
     outcome
 }
@@ -73,7 +65,7 @@ pub(super) async fn store_replacement(
     match rotation {
         RotationOutcome::NotStored { entry, key, error } => {
             let outcome = ProvisioningOutcome::NotStored { entry, key, error };
-            let outcome = retry_store_interactively(outcome, controls, services).await;
+            let outcome = retry_store(outcome, controls, services).await;
             // Boxed: the futures of many requests are large.
             Box::pin(keys::finish_rotation(services, outcome)).await
         }
@@ -129,7 +121,7 @@ pub(super) async fn store_recovered_keys(
     if !outcomes.is_empty() {
         let (mut controls, _cancel, _codes) = interruptible_controls();
         for outcome in outcomes {
-            results.push(retry_store_interactively(outcome, &mut controls, services).await);
+            results.push(retry_store(outcome, &mut controls, services).await);
         }
     }
     split_outcomes(results)
@@ -140,8 +132,8 @@ fn split_outcomes(outcomes: Vec<ProvisioningOutcome>) -> (Vec<StoredKey>, Vec<Us
     for outcome in outcomes {
         match outcome {
             ProvisioningOutcome::Stored { stored_key, .. } => stored.push(stored_key),
-            ProvisioningOutcome::NotStored { entry, error, .. } => {
-                lost.push(key_lost_error(&entry, error));
+            ProvisioningOutcome::NotStored { error, .. } => {
+                lost.push(provision::key_lost_error(error));
             }
             ProvisioningOutcome::Failed(error) => lost.push(error),
         }
@@ -155,19 +147,19 @@ mod tests {
     use crate::domain::{ApiKey, ErrorKind};
 
     #[test]
-    fn every_lost_key_has_an_error_that_names_its_page() {
+    fn every_key_that_could_not_be_stored_has_an_error_that_says_how_to_find_it() {
         let lost = |label: &str| {
             let key = ApiKey::from(label.to_owned());
             let entry = StoredKey::sample(label, jiff::Timestamp::UNIX_EPOCH);
-            let error =
-                UserError::new(ErrorKind::SecretStore, "the keychain is locked", "unlock it");
+            let error = UserError::new(ErrorKind::SecretStore, label, "unlock it, then try again");
             ProvisioningOutcome::NotStored { entry, key, error }
         };
         let (stored, errors) = split_outcomes(vec![lost("a"), lost("b")]);
         assert_eq!((stored.len(), errors.len()), (0, 2));
-        for (error, key) in errors.iter().zip(["a", "b"]) {
-            let hash = ApiKey::from(String::from(key)).hash();
-            assert!(error.meaning.contains("lost") && error.advice.contains(&hash), "{error:?}");
+        for (error, label) in errors.iter().zip(["a", "b"]) {
+            assert!(error.message == label && error.meaning.contains("may be stored"), "{error:?}");
+            let advice = "unlock it, then find out whether it is stored: keywright recover";
+            assert_eq!(error.advice, advice);
         }
         assert!(report_lost_keys(&errors).is_err() && report_lost_keys(&[]).is_ok());
     }

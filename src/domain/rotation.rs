@@ -163,7 +163,7 @@ impl LeakResponse {
                 failed(&what, error)
             }
             Some(RotationOutcome::NotStored { error, .. }) => {
-                failed("has a new key, which is not stored", error)
+                failed("has a new key, which could not be stored", error)
             }
             Some(RotationOutcome::Failed(error)) => failed("was not replaced", error),
             None => {

@@ -15,6 +15,7 @@ mod skipped_rows;
 mod store;
 mod unlisted_keys;
 mod unreceived;
+mod unstored;
 
 pub(crate) use context::retry_request;
 pub use context::{PendingAttempts, ServiceContext};
@@ -29,10 +30,11 @@ pub(crate) use shared_entry::{
 };
 pub use skipped_rows::SkippedRows;
 pub(crate) use store::{lock_storing, lock_storing_blocking};
-pub use store::{retry_store, store_in_alternate};
 pub use unlisted_keys::{BatchItem, UnlistedKeys};
 pub(crate) use unreceived::not_named_error;
 pub use unreceived::{SettledAttempts, settle_attempts};
+pub(crate) use unstored::{KEYCHAIN_TIMEOUT, RETRY_INTERVAL};
+pub use unstored::{key_lost_error, retry_store, store_in_alternate, store_with_retries};
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ use crate::cli::output::{
 };
 use crate::cli::shared_store::check_may_write;
 use crate::cli::sign_in::{SignInArgs, is_browser_unavailable, run_with_prompts};
-use crate::cli::unstored_keys::{key_lost_error, retry_store_interactively};
+use crate::cli::unstored_keys::retry_store;
 use crate::cli::{json, run_async};
 use crate::domain::{
     ApiKey, Cents, ConfiguredName, ErrorKind, Expiry, KeyDefaults, KeyRequest, Label,
@@ -20,7 +20,7 @@ use crate::domain::{
     UserError, format_command,
 };
 use crate::services::keys::{self, NameResolver, WorkspaceText, management_key};
-use crate::services::provision::ServiceContext;
+use crate::services::provision::{self, ServiceContext};
 use questions::{Defaults, ask_for_request};
 
 /// Arguments of `new`.
@@ -93,7 +93,7 @@ impl NewArgs {
                     keys::create_key(&request, auth_method, services, controls, report).await
                 })
                 .await;
-            retry_store_interactively(outcome, &mut controls, services).await
+            retry_store(outcome, &mut controls, services).await
         })?;
         match outcome {
             ProvisioningOutcome::Stored { mut stored_key, key, mut warning } => {
@@ -278,16 +278,13 @@ impl NewArgs {
             document["error"] = json::error_to_json(&error)["error"].take();
             return match print(&format!("{document:#}\n")) {
                 Ok(()) => Err(error),
-                Err(unprinted) => Err(key_lost_error(
-                    entry,
-                    UserError {
-                        message: format!("{}; {}", error.message, unprinted.message),
-                        ..error
-                    },
-                )),
+                Err(unprinted) => Err(provision::key_lost_error(UserError {
+                    message: format!("{}; {}", error.message, unprinted.message),
+                    ..error
+                })),
             };
         }
-        Err(key_lost_error(entry, error))
+        Err(provision::key_lost_error(error))
     }
 }
 

@@ -17,12 +17,12 @@ use crate::cli::output::{
 use crate::cli::run_async;
 use crate::cli::shared_store::check_may_replace_leaked;
 use crate::cli::sign_in::{SignInArgs, run_with_prompts};
-use crate::cli::unstored_keys::{key_lost_error, store_replacement};
+use crate::cli::unstored_keys::store_replacement;
 use crate::domain::{
     ErrorKind, Label, LeakResponse, RotationOutcome, StoredKey, UserError, io_error_text,
 };
 use crate::services::keys::{self, management_key};
-use crate::services::provision::ServiceContext;
+use crate::services::provision::{self, ServiceContext};
 use crate::services::secret_scan::{self, ScanLimits, ScanRoots};
 
 /// Arguments of `panic`.
@@ -140,8 +140,8 @@ impl PanicArgs {
                 RotationOutcome::LabelNotMoved { error, .. } | RotationOutcome::Failed(error) => {
                     Some(error.kind)
                 }
-                RotationOutcome::NotStored { entry, error, .. } => {
-                    let error = key_lost_error(&entry, error);
+                RotationOutcome::NotStored { error, .. } => {
+                    let error = provision::key_lost_error(error);
                     print_warning(&error);
                     Some(error.kind)
                 }

@@ -14,15 +14,13 @@ use crate::cli::output::{
 use crate::cli::run_async;
 use crate::cli::shared_store::check_may_write;
 use crate::cli::sign_in::{SignInArgs, run_with_prompts};
-use crate::cli::unstored_keys::{
-    finish_interrupted, key_lost_error, label_not_moved_error, store_replacement,
-};
+use crate::cli::unstored_keys::{finish_interrupted, label_not_moved_error, store_replacement};
 use crate::domain::{
     ErrorKind, Expiry, FieldChange, RetirePolicy, Rotated, RotationOutcome, StoredKey, UserError,
     format_command, format_date, format_relative_time,
 };
 use crate::services::keys::{self, management_key};
-use crate::services::provision::ServiceContext;
+use crate::services::provision::{self, ServiceContext};
 
 /// What to do once the label can be moved.
 const AGAIN: &str = "rotate again, which creates no second key";
@@ -137,7 +135,7 @@ impl RotateArgs {
                     Err(error) => Err(label_not_moved_error(&new, error, AGAIN)),
                 }
             }
-            RotationOutcome::NotStored { entry, error, .. } => Err(key_lost_error(&entry, error)),
+            RotationOutcome::NotStored { error, .. } => Err(provision::key_lost_error(error)),
             RotationOutcome::Failed(error) => Err(error),
         }
     }

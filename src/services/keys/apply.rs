@@ -2,8 +2,6 @@
 
 mod batch;
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
@@ -13,16 +11,13 @@ use crate::domain::{
     UnresolvedAttempt, UserError,
 };
 use crate::platform::blocking_call::run_blocking;
-use crate::services::provision::{self, AuthMethod, ServiceContext};
+use crate::services::provision::{self, AuthMethod, RETRY_INTERVAL, ServiceContext};
 use crate::services::shared_inventory::{self, PlanLock};
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptStage};
 use crate::storage::json_store::{self, LockGuard};
 use crate::storage::secret_store;
 use batch::BatchRunner;
-
-/// The delay before a failed step is retried.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A command to a running batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,9 @@ use url::Url;
 
 use super::SkippedRows;
 use crate::api::openrouter::{Attribution, Client, Connection, Error};
-use crate::domain::{KeyDefaults, KeyLocation, ManagementKey, ProfileName, StoreKind, StoredKey};
+use crate::domain::{
+    KeyDefaults, KeyLocation, Label, ManagementKey, ProfileName, StoreKind, StoredKey,
+};
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision;
 use crate::storage::journal::{Attempt, AttemptGuard};
@@ -21,21 +23,24 @@ use crate::storage::{inventory, keychain_providers};
 /// Attempts of this process whose key is not stored yet. While they are here, no other process
 /// recovers them.
 #[derive(Clone, Default)]
-pub struct PendingAttempts(Arc<Mutex<Vec<AttemptGuard>>>);
+pub struct PendingAttempts(Arc<Mutex<Vec<PendingAttempt>>>);
+
+/// An attempt, with the label that the key gets at the server once it is stored and the management key
+/// that created it.
+type PendingAttempt = (AttemptGuard, Option<(ManagementKey, Label)>);
 
 impl PendingAttempts {
-    pub(super) fn add(&self, guard: AttemptGuard) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(guard);
+    pub(super) fn add(&self, guard: AttemptGuard, naming: Option<(ManagementKey, Label)>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((guard, naming));
     }
 
     /// Removes and returns the attempt that received the key with this hash.
-    pub(super) fn take_by_hash(&self, hash: &str) -> Option<AttemptGuard> {
-        let mut guards = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_key = |guard: &AttemptGuard| {
+    pub(super) fn take_by_hash(&self, hash: &str) -> Option<PendingAttempt> {
+        let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = attempts.iter().position(|(guard, _)| {
             guard.attempt().received_key.as_ref().is_some_and(|stored_key| stored_key.hash == hash)
-        };
-        let index = guards.iter().position(has_key)?;
-        Some(guards.remove(index))
+        })?;
+        Some(attempts.remove(index))
     }
 }
 

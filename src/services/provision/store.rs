@@ -17,14 +17,14 @@ use super::{
 };
 use crate::api::openrouter::{self, Client, CreatedKey};
 use crate::domain::{
-    ApiKey, CheckResult, ErrorKind, KeyLocation, KnownAccounts, Label, ManagementKey,
-    ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, StoredKey, UserError, sanitize,
+    ApiKey, CheckResult, ErrorKind, KnownAccounts, Label, ManagementKey, ProvisioningEvent,
+    ProvisioningOutcome, ProvisioningStep, StoredKey, UserError, sanitize,
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::storage::inventory;
-use crate::storage::journal::{self, AttemptGuard, AttemptStage};
+use crate::storage::journal::{AttemptGuard, AttemptStage};
 use crate::storage::json_store::{self, LockGuard};
-use crate::storage::secret_store::{self, SecretStore};
+use crate::storage::secret_store;
 
 /// The lock under which labels change.
 const STORING_LOCK: &str = "storing.lock";
@@ -89,7 +89,8 @@ pub(super) async fn store_received_key(
             return shared_entry::yield_label(Some(guard), &stored_key, management, services).await;
         }
         Err(error) => {
-            services.pending_attempts.add(guard);
+            let naming = naming.map(|(management, label)| (management.clone(), label.clone()));
+            services.pending_attempts.add(guard, naming);
             return ProvisioningOutcome::NotStored {
                 entry: stored_key,
                 key: issued.key,
@@ -192,7 +193,7 @@ pub(super) fn return_unstored(
         attempt.stage = AttemptStage::KeyReceived;
         attempt.received_key = Some(stored_key.clone());
     }));
-    services.pending_attempts.add(guard);
+    services.pending_attempts.add(guard, None);
     ProvisioningOutcome::NotStored { entry: stored_key, key, error: error.clone() }
 }
 
@@ -213,82 +214,9 @@ pub(crate) fn lock_storing_blocking(
     services.location.try_lock_for(STORING_LOCK, services.secret_store_timeout)
 }
 
-/// Tries again to store a key that is stored nowhere.
-pub async fn retry_store(
-    stored_key: StoredKey,
-    key: ApiKey,
-    services: &ServiceContext,
-) -> ProvisioningOutcome {
-    let existing = services.for_key(&stored_key);
-    store_and_list(stored_key, key, &existing, services).await
-}
-
-/// Stores the key in another store. A rotation needs both keys in one store, so the new key then
-/// keeps its own label.
-pub async fn store_in_alternate(
-    mut stored_key: StoredKey,
-    key: ApiKey,
-    store: SecretStore,
-    services: &ServiceContext,
-) -> ProvisioningOutcome {
-    stored_key.replaces = None;
-    let existing = ServiceContext { secret_store: store, ..services.clone() };
-    store_and_list(stored_key, key, &existing, services).await
-}
-
-async fn store_and_list(
-    mut stored_key: StoredKey,
-    key: ApiKey,
-    existing: &ServiceContext,
-    services: &ServiceContext,
-) -> ProvisioningOutcome {
-    stored_key.location = KeyLocation::Stored(existing.secret_store.kind());
-    let storing_lock = lock_storing(services).await.ok();
-    let rename_warning = match store_under_free_label(&mut stored_key, &key, existing).await {
-        Ok(rename_warning) => rename_warning,
-        Err(secret_store::Error::EntryExists) => {
-            let guard = services.pending_attempts.take_by_hash(&stored_key.hash);
-            return shared_entry::yield_label(guard, &stored_key, None, existing).await;
-        }
-        Err(error) => {
-            return ProvisioningOutcome::NotStored {
-                entry: stored_key,
-                key,
-                error: not_stored_error(&error),
-            };
-        }
-    };
-    shared_entry::record_new_key(existing, &mut stored_key).await;
-    let accounts = known_accounts(None, services);
-    let listed = inventory::upsert_keys(&services.location, vec![stored_key.clone()]);
-    drop(storing_lock);
-    existing.remember_provider().await;
-    if listed.is_ok() {
-        let guard = services.pending_attempts.take_by_hash(&stored_key.hash);
-        if let Some(guard) = &guard {
-            delete_attempt_secrets(guard, services).await;
-        }
-        match guard {
-            // The next start gives the key its label at the server.
-            Some(mut guard) if guard.attempt().management_key.is_some() => {
-                log_error(guard.update(|attempt| {
-                    attempt.stage = AttemptStage::Stored;
-                    attempt.received_key = Some(stored_key.clone());
-                }));
-            }
-            // Another process may have listed the attempt as unresolved.
-            _ => log_error(journal::remove_attempts_for_key(&services.location, &stored_key.hash)),
-        }
-    }
-    let unlisted_error = listed.err().map(|error| not_listed_error(&error));
-    let warning = UserError::join([unlisted_error, rename_warning]);
-    compare_policy(stored_key, key, warning, true, &accounts, &services.build_client(), services)
-        .await
-}
-
 /// Fetches the granted policy and records it, also in the inventory if the key is `listed`. A
 /// failure is only a warning.
-async fn compare_policy(
+pub(super) async fn compare_policy(
     mut stored_key: StoredKey,
     key: ApiKey,
     warning: Option<UserError>,
@@ -331,11 +259,11 @@ async fn compare_policy(
     ProvisioningOutcome::Stored { stored_key, key, warning: warning.or(unchecked) }
 }
 
-fn not_stored_error(error: &secret_store::Error) -> UserError {
+pub(super) fn not_stored_error(error: &secret_store::Error) -> UserError {
     UserError::new(
         ErrorKind::SecretStore,
         format!("the key was created and could not be stored: {error}"),
         error.advice(),
     )
-    .with_meaning("this program has the only copy of the key")
+    .with_meaning("this program may have the only copy of the key")
 }

@@ -6,10 +6,10 @@ use crate::cli::losses::{print_expected_losses, print_losses};
 use crate::cli::output::{confirm, eprint, print_status, print_warning};
 use crate::cli::run_async;
 use crate::cli::sign_in::run_with_prompts;
-use crate::cli::unstored_keys::{key_lost_error, label_not_moved_error, store_replacement};
+use crate::cli::unstored_keys::{label_not_moved_error, store_replacement};
 use crate::domain::{KeyRequest, ManagementKey, NotCarried, RotationOutcome, UserError};
 use crate::services::keys::{self, management_key};
-use crate::services::provision::ServiceContext;
+use crate::services::provision::{self, ServiceContext};
 
 /// Replaces each key that differs, after one confirmation for all of them. `rows` are those of `plan`.
 pub(super) fn replace_differing_keys(
@@ -99,8 +99,8 @@ fn replace_key(
             PlanRow::LabelNotMoved(label, new, error)
         }
         RotationOutcome::Failed(error) => PlanRow::Failed(label, error),
-        RotationOutcome::NotStored { entry, error, .. } => {
-            PlanRow::Failed(label, key_lost_error(&entry, error))
+        RotationOutcome::NotStored { error, .. } => {
+            PlanRow::Failed(label, provision::key_lost_error(error))
         }
     };
     Ok(())

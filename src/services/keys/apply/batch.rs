@@ -3,22 +3,20 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 
-use super::{BatchCommand, BatchControls, RETRY_INTERVAL};
+use super::{BatchCommand, BatchControls};
 use crate::domain::{
-    ApiKey, ErrorKind, KeyRequest, ProvisioningEvent, ProvisioningOutcome, StoredKey, UserError,
+    ErrorKind, KeyRequest, ProvisioningEvent, ProvisioningOutcome, StoredKey, UserError,
 };
 use crate::services::provision::{
-    self, AuthMethod, BatchItem, PreparedAttempt, ProvisioningControls, ServiceContext,
-    UnlistedKeys,
+    self, AuthMethod, BatchItem, KEYCHAIN_TIMEOUT, PreparedAttempt, ProvisioningControls,
+    RETRY_INTERVAL, ServiceContext, UnlistedKeys,
 };
 use crate::storage::secret_store;
 
-/// How long a batch waits for a keychain that was locked meanwhile.
-const KEYCHAIN_TIMEOUT: Duration = Duration::from_secs(120);
 /// The maximum number of keys that are added to the inventory at once.
 const INVENTORY_BATCH_SIZE: usize = 32;
 
@@ -118,17 +116,17 @@ impl<'a> BatchRunner<'a> {
             }
             let (outcome, command) = self.provision_item(attempt).await;
             let stop = command == Some(BatchCommand::Stop);
-            match outcome {
+            let is_unstored = matches!(outcome, ProvisioningOutcome::NotStored { .. });
+            match self.retry_store(outcome).await {
                 ProvisioningOutcome::Stored { stored_key, warning, .. } => {
                     self.has_stored_key = true;
                     return (Ok((stored_key, warning)), stop);
                 }
-                ProvisioningOutcome::NotStored { entry: stored_key, key, error } => {
-                    return match self.retry_store(stored_key, key, error).await {
-                        Ok(stored) => (Ok(stored), stop),
-                        Err(error) => (Err(error), true),
-                    };
+                ProvisioningOutcome::NotStored { error, .. } => {
+                    let error = provision::key_lost_error(error);
+                    return (Err(UserError { kind: ErrorKind::Unresolved, ..error }), true);
                 }
+                ProvisioningOutcome::Failed(error) if is_unstored => return (Err(error), true),
                 ProvisioningOutcome::Failed(error) => match (error.kind, command) {
                     (ErrorKind::Cancelled, Some(BatchCommand::Retry)) => {}
                     (ErrorKind::Cancelled, Some(BatchCommand::Skip)) => {
@@ -242,42 +240,11 @@ impl<'a> BatchRunner<'a> {
         (outcome, command)
     }
 
-    /// Retries to store a key that is stored nowhere.
-    async fn retry_store(
-        &mut self,
-        mut stored_key: StoredKey,
-        mut key: ApiKey,
-        mut error: UserError,
-    ) -> KeyResult {
-        (self.report)(ProvisioningEvent::Notice(format!(
-            "{}: retrying to store it for at most two minutes",
-            error.message
-        )));
-        let since = Instant::now();
-        while since.elapsed() < KEYCHAIN_TIMEOUT {
-            tokio::select! {
-                () = tokio::time::sleep(RETRY_INTERVAL) => {}
-                command = next_command(&mut self.commands) => if command == BatchCommand::Stop { break },
-            }
-            match provision::retry_store(stored_key, key, self.services).await {
-                ProvisioningOutcome::Stored { stored_key, warning, .. } => {
-                    self.has_stored_key = true;
-                    return Ok((stored_key, warning));
-                }
-                ProvisioningOutcome::NotStored { entry, key: unstored_key, error: store_error } => {
-                    (stored_key, key, error) = (entry, unstored_key, store_error);
-                }
-                ProvisioningOutcome::Failed(error) => return Err(error),
-            }
-        }
-        Err(UserError {
-            advice: format!(
-                "the key is lost when this program ends: revoke it at {}",
-                stored_key.page_url()
-            ),
-            kind: ErrorKind::Unresolved,
-            ..error
-        })
+    /// Retries to store a key that is stored nowhere, unless the batch is stopped.
+    async fn retry_store(&mut self, outcome: ProvisioningOutcome) -> ProvisioningOutcome {
+        let stop = async { while next_command(&mut self.commands).await != BatchCommand::Stop {} };
+        let notify = |text| (self.report)(ProvisioningEvent::Notice(text));
+        provision::store_with_retries(outcome, self.services, stop, notify).await
     }
 
     /// Adds the stored keys to the inventory if there are enough of them, some time has passed or `now`
