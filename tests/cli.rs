@@ -111,6 +111,7 @@ fn the_sandbox_starts_with_four_keys() {
             "effective_budget",
             "guardrail",
             "last_used_at",
+            "leaked",
             "other_account",
             "remaining",
             "secret_loss",

@@ -293,3 +293,58 @@ fn a_new_passphrase_without_a_terminal_is_read_from_a_file() {
     assert!(err.contains("keywright store passphrase --new-file FILE"), "{err}");
     assert!(err.contains("nothing was changed"), "{err}");
 }
+
+#[test]
+fn what_another_program_removed_or_the_server_rejects_is_not_unchanged() {
+    let home = Home::new();
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 1 }).unwrap();
+    let dir = home.path().join("keys");
+    let fault = r#"[ "$1" = erase ] && [ -f "$dir/broken" ] && exit 1"#;
+    let store = write_helper(&dir, fault);
+    let plan = home.path().join("plan.toml");
+    std::fs::write(&plan, "[[key]]\nlabel = \"a\"\n[[key]]\nlabel = \"b\"\n").unwrap();
+    std::fs::write(home.path().join("passphrase"), "pass").unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = home.command(arguments);
+        command
+            .args(["--server", sandbox.url(), "--store", &store.to_string()])
+            .env("KEYWRIGHT_PASSPHRASE_FILE", home.path().join("passphrase"))
+            .env("OPENROUTER_MANAGEMENT_KEY", sandbox.management_key());
+        home::decode_output(&command.output().unwrap())
+    };
+    let apply =
+        |extra: &[&str]| run(&[&["apply", plan.to_str().unwrap(), "--yes"], extra].concat());
+    let (code, _, err) = apply(&[]);
+    assert_eq!(code, 0, "{err}");
+    assert!(apply(&[]).1.ends_with("2 unchanged\n"));
+
+    let entry = std::fs::read_dir(&dir).unwrap().map(|file| file.unwrap().path()).find(|path| {
+        std::fs::read_to_string(path).is_ok_and(|text| text.contains(r#""Username":"a""#))
+    });
+    std::fs::remove_file(entry.unwrap()).unwrap();
+    let (code, out, err) = apply(&[]);
+    assert_eq!(code, 3, "{out} {err}");
+    assert!(out.contains("!  a      failed: 'a' is in the inventory, but not in "), "{out}");
+    assert!(out.ends_with("1 unchanged, 1 failed\n"), "{out}");
+    assert!(err.contains("apply the plan again with --replace"), "{err}");
+    let (code, out, _) = apply(&["--dry-run", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &document["failed"][0]["code"]), (3, &serde_json::json!(3)), "{out}");
+    let (code, out, err) = apply(&["--replace"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("~  a      replaced: "), "{out}");
+    assert_eq!(run(&["get", "a"]).0, 0);
+
+    // The key is deleted at the server, and its copy cannot be removed.
+    std::fs::write(dir.join("broken"), "").unwrap();
+    assert_ne!(run(&["rm", "b", "--revoke", "--yes"]).0, 0);
+    std::fs::remove_file(dir.join("broken")).unwrap();
+    let (_, out, _) = run(&["status"]);
+    assert!(out.contains("b: dead"), "{out}");
+    let (code, out, err) = apply(&[]);
+    assert_eq!(code, 1, "{out} {err}");
+    assert!(out.contains("!  b      failed: rejected by the server: "), "{out}");
+    let (code, out, _) = run(&["rm", "b", "--yes"]);
+    assert!(code == 0 && out.contains("b; OpenRouter does not accept it any more"), "{out}");
+    assert!(!out.contains("stays valid"), "{out}");
+}

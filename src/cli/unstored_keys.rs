@@ -6,7 +6,8 @@ use super::output::{eprintln, print_error, print_status, print_warning};
 use super::run_async;
 use super::signals::interruptible_controls;
 use crate::domain::{
-    AccountKey, FinishedStep, Label, ProvisioningOutcome, RotationOutcome, StoredKey, UserError,
+    AccountKey, ErrorKind, FinishedStep, Label, ProvisioningOutcome, RotationOutcome, StoredKey,
+    UserError,
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::services::keys::{self, RecoveryReport};
@@ -20,7 +21,11 @@ pub(super) fn label_not_moved_error(new: &StoredKey, error: UserError, next: &st
         format!("the label could not be moved to the new key: {}", error.message),
         format!("{}; then {next}", error.advice),
     )
-    .with_meaning(format!("the new key is stored as '{}' and both keys work", new.label))
+    .with_meaning(if error.kind == ErrorKind::OtherAccount {
+        format!("the new key is stored as '{}' and both keys work", new.label)
+    } else {
+        error.meaning
+    })
 }
 
 /// Prints all errors but the last, and returns the last one.
@@ -144,7 +149,7 @@ fn split_outcomes(outcomes: Vec<ProvisioningOutcome>) -> (Vec<StoredKey>, Vec<Us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ApiKey, ErrorKind};
+    use crate::domain::ApiKey;
 
     #[test]
     fn every_key_that_could_not_be_stored_has_an_error_that_says_how_to_find_it() {
@@ -167,6 +172,7 @@ mod tests {
     #[test]
     fn the_error_says_where_the_new_key_is_and_that_no_second_one_is_created() {
         let error = keys::Error::NotInInventory("x".parse().unwrap()).to_user_error();
+        let error = error.with_meaning("the new key is stored as 'x (new)'");
         let new = StoredKey::sample("x (new)", jiff::Timestamp::UNIX_EPOCH);
         let error = label_not_moved_error(&new, error, "rotate again, which creates no second key");
         assert!(error.meaning.contains("'x (new)'"), "{error:?}");

@@ -55,7 +55,7 @@ pub use error::Error;
 pub use import::{import_key, restore_inventory_entry};
 pub use leak_response::respond_to_leak;
 pub use migrate::{MigratedEntry, Migration, migrate_entries};
-pub use missing::missing_error;
+pub use missing::{find_missing_secrets, missing_error};
 pub use name_lookup::{Named, find_by_name};
 pub use new_key_names::{
     NameResolver, WorkspaceText, assign_requested_guardrail, check_label, create_key,

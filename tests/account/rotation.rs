@@ -4,6 +4,8 @@
 mod at_once;
 #[path = "rotation/new_end.rs"]
 mod new_end;
+#[path = "rotation/other_process.rs"]
+mod other_process;
 
 use keywright::cli::exit_code;
 use keywright::domain::{
@@ -290,17 +292,6 @@ fn rotation_continues_after_the_old_key_was_renamed_or_removed() {
     let resumed = block_on(keys::resume_rotations(&account.services)).unwrap();
     assert!(matches!(&resumed[0].1, Ok(handed) if handed.old.is_none()), "{resumed:?}");
     assert_eq!(account.stored_key("agent (new)").replaces, None);
-    assert!(account.get("agent (new)").is_some());
-}
-
-#[test]
-fn rotation_never_overwrites_a_foreign_key() {
-    let account = TestAccount::new();
-    interrupted(&account);
-    account.put("agent", "foreign");
-    let resumed = block_on(keys::resume_rotations(&account.services)).unwrap();
-    assert!(resumed[0].1.is_err());
-    assert_eq!(account.get("agent").as_deref(), Some("foreign"));
     assert!(account.get("agent (new)").is_some());
 }
 

@@ -3,6 +3,7 @@
 mod replacement;
 mod report;
 mod results;
+mod unusable;
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal};
@@ -22,7 +23,8 @@ use crate::cli::unstored_keys::{
     print_finished, print_settled, report_lost_keys, store_recovered_keys,
 };
 use crate::domain::{
-    KeyRequest, Label, ManagementKey, RequestedPolicy, Rotated, StoredKey, UserError, io_error_text,
+    ErrorKind, KeyRequest, Label, ManagementKey, RequestedPolicy, Rotated, StoredKey, UserError,
+    io_error_text,
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::services::diagnostic::Diagnostic;
@@ -32,6 +34,7 @@ use crate::services::provision::{AuthMethod, ServiceContext};
 use crate::storage::inventory;
 use report::{describe_end, report_results};
 use results::format_rows;
+use unusable::mark_unusable_keys;
 
 /// The maximum number of errors of a plan that are printed.
 const MAX_PROBLEMS: usize = 20;
@@ -70,6 +73,8 @@ enum PlanRow {
         planned: RequestedPolicy,
         differences: Vec<Difference>,
     },
+    /// Is in the inventory, and its text is missing or the server rejects it.
+    Unusable(StoredKey, UserError),
     Failed(Label, UserError),
     /// Not tried, because an earlier key ended the batch.
     NotStarted(Label, UserError),
@@ -88,6 +93,7 @@ impl ApplyArgs {
             let stored_keys = inventory::list_keys(&services.location, &services.server)
                 .map_err(|error| error.to_user_error())?;
             print_unfinished_keys(&stored_keys);
+            mark_unusable_keys(&mut rows, services);
         } else {
             // One label is checked for all. A missing right for another label fails at its key.
             let missing = rows.iter().find_map(|row| match row {
@@ -96,6 +102,7 @@ impl ApplyArgs {
             });
             check_may_write(services, missing)?;
             rows = self.create_missing_keys(&plan, rows, &mut unfinished, services)?;
+            mark_unusable_keys(&mut rows, services);
             if self.replace
                 && let Err(error) =
                     replacement::replace_differing_keys(self, &plan, &mut rows, services)
@@ -333,8 +340,18 @@ impl PlanRow {
         matches!(self, Self::Created(..) | Self::Replaced(..) | Self::LabelNotMoved(..))
     }
 
-    /// Returns whether it differs in something that a new key would have.
-    fn is_replaceable(&self) -> bool {
+    /// Returns the key if it is unusable, or differs in something that a new key would have.
+    fn replaceable_key(&self) -> Option<&StoredKey> {
+        match self {
+            Self::Differs { stored, .. } if self.is_editable() => Some(stored),
+            // Of what another keychain may have, no second key is created.
+            Self::Unusable(key, error) if error.kind != ErrorKind::SecretStore => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Returns whether it differs in something other than the store.
+    fn is_editable(&self) -> bool {
         let Self::Differs { differences, .. } = self else { return false };
         differences.iter().any(|difference| difference.field != plan::STORE_FIELD)
     }

@@ -29,7 +29,7 @@ pub async fn preview_replacement(
     let key = secret_for(&services.for_key(stored_key), &stored_key.label).await;
     let current = match key {
         Ok(Some(key)) if key.hash() == stored_key.hash => {
-            fetch_policy(services, &access, stored_key, &key).await
+            fetch_policy(services, &access, stored_key, Some(&key)).await
         }
         _ => stored_key.clone(),
     };

@@ -290,7 +290,8 @@ impl Error {
                 ErrorKind::NotFound,
                 "an interrupted keywright rm or another program removed the secret",
                 format!(
-                    "create a new key, and remove this one: {}",
+                    "replace it with a new key: {}; or remove it from the inventory: {}",
+                    format_command(&["rotate"], &[label.as_str()]),
                     format_command(&["rm"], &[label.as_str()])
                 ),
             ),

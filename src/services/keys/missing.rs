@@ -2,9 +2,9 @@
 
 use super::Error;
 use super::current_key::find_change_by_others;
-use crate::domain::{ErrorKind, Label, StoreKind, UserError};
+use crate::domain::{ErrorKind, Label, StoreKind, StoredKey, UserError};
 use crate::services::provision::ServiceContext;
-use crate::storage::secret_store::Provider;
+use crate::storage::secret_store::{self, Provider};
 use crate::storage::{inventory, keychain_providers};
 
 /// Returns the error for a label without a key in the secret store: it is in another store, someone
@@ -51,6 +51,51 @@ pub fn missing_error(services: &ServiceContext, label: &Label) -> Error {
         return Error::OtherKeychain(all_missing_error(labels.len(), &store_name, &provider));
     }
     removed()
+}
+
+/// Returns the keys whose text is not in their store, with the error about each. Lists each keychain and each
+/// credential helper once; other programs do not write the other stores. Blocks.
+pub fn find_missing_secrets(
+    services: &ServiceContext,
+    keys: &[&StoredKey],
+) -> Result<Vec<(Label, UserError)>, secret_store::Error> {
+    let mut missing = Vec::new();
+    let mut stores: Vec<ServiceContext> = Vec::new();
+    for key in keys {
+        let of_key = services.for_key(key);
+        let kind = of_key.secret_store.kind();
+        let is_listed = stores.iter().any(|other| other.secret_store.kind() == kind);
+        if key.is_in_store(&kind)
+            && matches!(kind, StoreKind::Keychain | StoreKind::Exec(_))
+            && !is_listed
+        {
+            stores.push(of_key);
+        }
+    }
+    for services in &stores {
+        let (store, timeout) = (&services.secret_store, services.secret_store_timeout);
+        let kind = store.kind();
+        let accounts = store.list_accounts(&services.keychain_service, timeout)?;
+        let is_missing = |key: &&&StoredKey| {
+            let label = key.label.as_str();
+            key.is_in_store(&kind)
+                && accounts.binary_search_by(|account| account.as_str().cmp(label)).is_err()
+        };
+        let mut reason = None;
+        for key in keys.iter().filter(is_missing) {
+            let label = key.label.clone();
+            // Why is found out once.
+            let error = match reason.get_or_insert_with(|| missing_error(services, &label)) {
+                Error::MissingSecret { store_name, .. } => {
+                    let (label, store_name) = (label.clone(), store_name.clone());
+                    Error::MissingSecret { label, store_name }.to_user_error()
+                }
+                error => error.to_user_error(),
+            };
+            missing.push((label, error));
+        }
+    }
+    Ok(missing)
 }
 
 fn other_provider_error(

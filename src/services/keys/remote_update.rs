@@ -6,7 +6,9 @@ use super::current_key::check_current;
 use super::error::is_not_found;
 use super::{Error, retry_request, to_api_key};
 use crate::api::openrouter::{self, Client};
-use crate::domain::{AccountKey, ErrorKind, KeyPatch, ManagementKey, StoredKey, UserError};
+use crate::domain::{
+    AccountKey, CheckResult, ErrorKind, KeyPatch, ManagementKey, StoredKey, UserError,
+};
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
@@ -164,6 +166,29 @@ pub async fn fetch_account_key(
     retry_request(services, async || client.get_key(management, hash).await).await.map_err(failed)
 }
 
+/// Gives a key at the server the label that it has in the inventory.
+pub(super) async fn rename_at_server(
+    services: &ServiceContext,
+    management: &ManagementKey,
+    stored_key: &StoredKey,
+) -> Result<(), Error> {
+    let failed = |error| Error::from_management_request(error, &stored_key.page_url());
+    let client = services.build_client().map_err(failed)?;
+    // Another process may have renamed it again. A replaced key keeps its name.
+    let same = |key: &StoredKey| key.hash == stored_key.hash && key.retirement.is_none();
+    let current = inventory::filter_keys(&services.location, &services.server, same)?.pop();
+    let label = current.map_or_else(|| stored_key.label.clone(), |key| key.label);
+    let patch = KeyPatch { name: Some(label), ..KeyPatch::default() };
+    let patched = retry_request(services, async || {
+        client.update_key(management, &stored_key.hash, &patch).await
+    });
+    let now = patched.await.map_err(failed)?;
+    match patch.unapplied_fields(&now) {
+        names if names.is_empty() => Ok(()),
+        names => Err(Error::UpdateNotApplied { fields: names, page_url: stored_key.page_url() }),
+    }
+}
+
 /// The result of a deletion; in both cases the key no longer exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevokeOutcome {
@@ -204,6 +229,16 @@ pub async fn revoke_and_remove(
 ) -> Result<RevokeOutcome, Error> {
     let reserve = services.location.reserve_space()?;
     let outcome = revoke_key(services, management, &stored_key.hash).await?;
+    // Where the copy cannot be removed, later commands know by this that the key is gone. A key that
+    // the account does not have may belong to another account.
+    if outcome == RevokeOutcome::Revoked {
+        let now = Timestamp::now();
+        let record = |key: &mut StoredKey| key.record_check(&CheckResult::Rejected, now);
+        let (location, server) = (&services.location, &services.server);
+        if let Err(error) = inventory::update_key(location, server, &stored_key.hash, record) {
+            tracing::warn!(%error, "that a key was deleted could not be recorded");
+        }
+    }
     let (services, hash) = (services.clone(), stored_key.hash.clone());
     let removed = run_blocking(move || {
         let _storing_lock = provision::lock_storing_blocking(&services)?;

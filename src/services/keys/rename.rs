@@ -2,12 +2,10 @@
 //! deleted, so an interruption leaves two entries and never none.
 
 use super::current_key::check_current;
+use super::remote_update::rename_at_server;
 use super::rotate::replaced_error;
-use super::{
-    Error, create_secret, delete_secret, keep_earlier_keys, missing_error, retry_request,
-    secret_for,
-};
-use crate::domain::{KeyPatch, Label, ManagementKey, StoredKey, UserError};
+use super::{Error, create_secret, delete_secret, keep_earlier_keys, missing_error, secret_for};
+use crate::domain::{Label, ManagementKey, StoredKey, UserError};
 use crate::services::provision::{self, ServiceContext};
 use crate::services::shared_inventory::find_conflict_async;
 use crate::storage::inventory;
@@ -138,8 +136,12 @@ fn update_inventory_label(
         if is_label_taken(keys.iter().filter(|key| is_same_server(key)), old, new) {
             return Err(Error::LabelTaken(new.clone()));
         }
-        let is_renamed =
-            |stored_key: &&mut StoredKey| is_same_server(stored_key) && stored_key.hash == old.hash;
+        // A rotation may have moved the label to a new key since.
+        let is_renamed = |stored_key: &&mut StoredKey| {
+            is_same_server(stored_key)
+                && stored_key.hash == old.hash
+                && stored_key.label == old.label
+        };
         let stored_key = keys
             .iter_mut()
             .find(is_renamed)
@@ -147,24 +149,6 @@ fn update_inventory_label(
         stored_key.label = new.clone();
         Ok(stored_key.clone())
     })?
-}
-
-async fn rename_at_server(
-    services: &ServiceContext,
-    management: &ManagementKey,
-    stored_key: &StoredKey,
-) -> Result<(), Error> {
-    let failed = |error| Error::from_management_request(error, &stored_key.page_url());
-    let client = services.build_client().map_err(failed)?;
-    let patch = KeyPatch { name: Some(stored_key.label.clone()), ..KeyPatch::default() };
-    let patched = retry_request(services, async || {
-        client.update_key(management, &stored_key.hash, &patch).await
-    });
-    let now = patched.await.map_err(failed)?;
-    match patch.unapplied_fields(&now) {
-        names if names.is_empty() => Ok(()),
-        names => Err(Error::UpdateNotApplied { fields: names, page_url: stored_key.page_url() }),
-    }
 }
 
 #[cfg(test)]

@@ -7,12 +7,14 @@
 //! 3. delete `LABEL (new)` from the secret store
 //! 4. write both new labels to the inventory in one transaction
 //!
-//! Both keys are stored at every moment, and `LABEL` is one of them. Until the last step the new
+//! If the text of the old key was removed, only its entry of the inventory gets the label `LABEL (old)`.
+//! Otherwise both keys are stored at every moment, and `LABEL` is one of them. Until the last step the new
 //! key's inventory entry names the key that it replaces, so that the next start can continue.
 
 mod labels;
 mod resume;
 mod shared;
+mod unmoved;
 
 use jiff::Timestamp;
 pub(super) use labels::find_free_label;
@@ -22,9 +24,11 @@ use shared::{
     discard_replacement, ensure_not_replaced, follow_replaced_key, read_shared_key, replace_secret,
 };
 pub(super) use shared::{read_shared_keys, replaced_error};
+use unmoved::{ensure_removed, finish_by_moving_label};
 
 use super::carry_over::carry_over;
 use super::management_key::{AccountAccess, load_access};
+use super::remote_update::rename_at_server;
 use super::same_policy::{build_same_policy_request, fetch_policy};
 use super::{
     Error, delete_secret, get_assigned_guardrail, missing_error, secret_for, store_secret,
@@ -146,19 +150,6 @@ async fn finish_with_access(
     }
 }
 
-async fn finish_by_moving_label(
-    services: &ServiceContext,
-    access: &AccountAccess,
-    new: StoredKey,
-    warning: Option<UserError>,
-) -> RotationOutcome {
-    match move_label_or_discard(services, access, &new).await {
-        Err(Error::ReplacedByOther(error)) => RotationOutcome::Failed(error),
-        Ok(rotated) => RotationOutcome::Completed { rotated, warning },
-        Err(error) => RotationOutcome::LabelNotMoved { new, error: error.to_user_error() },
-    }
-}
-
 enum RotationPlan {
     CreateReplacement(KeyRequest, Replacement),
     Resume(Box<StoredKey>),
@@ -188,11 +179,14 @@ async fn plan_rotation(
         return Err(Error::AlreadyReplaced(stored_key.label.clone()));
     }
     let key = match secret_for(services, &stored_key.label).await? {
-        Some(key) if key.hash() == stored_key.hash => key,
+        Some(key) if key.hash() == stored_key.hash => Some(key),
         Some(_) => return Err(replaced_error(services, &stored_key.label).await),
-        None => return Err(missing_error(services, &stored_key.label)),
+        None => {
+            ensure_removed(services, &stored_key.label)?;
+            None
+        }
     };
-    let current = fetch_policy(services, access, stored_key, &key).await;
+    let current = fetch_policy(services, access, stored_key, key.as_ref()).await;
     let guardrail = match access {
         Ok(management) => get_assigned_guardrail(services, management, &stored_key.hash).await.ok(),
         Err(_) => None,
@@ -274,7 +268,12 @@ async fn move_label_with_access(
         return Err(Error::NotInInventory(stored_key.label.clone()));
     };
     let Some(replaces) = &new_key.replaces else {
-        return Ok(Rotated { new: new_key, old: None, not_carried: Vec::new() });
+        // Another process has finished this rotation, or released the key since another one won.
+        let old = stored_key.replaces.as_ref().and_then(|replaces| by_hash(&replaces.hash));
+        if new_key.label == stored_key.label {
+            old.as_ref().map_or(Ok(()), ensure_not_replaced)?;
+        }
+        return Ok(Rotated { new: new_key, old, not_carried: Vec::new() });
     };
     if new_key.is_of_unconfirmed_account() {
         return Err(Error::OtherAccount(new_key.other_account_error()));
@@ -302,7 +301,7 @@ async fn move_label_with_access(
     let label = &old.label;
     let (old_services, services) = (&services.for_key(&old), &services.for_key(&new_key));
     // No other process may take a label before the inventory is written.
-    let _storing_lock = provision::lock_storing(services).await?;
+    let storing_lock = provision::lock_storing(services).await?;
     // Another rotation or a rename may have ended since the inventory was read.
     let stored_keys = inventory::list_keys(&services.location, &services.server)?;
     let current = stored_keys.iter().find(|key| key.hash == old.hash);
@@ -322,11 +321,16 @@ async fn move_label_with_access(
         Some(key) if key.hash() != new => {
             return Err(replaced_error(old_services, label).await);
         }
-        // Step 2 had begun, so the old key is already stored under its new label.
+        // Step 2 had begun, so the old key is already stored under its new label, or another program
+        // removed its text. Then its entry of the inventory gets the new label all the same.
         existing => match find_old_key_label(old_services, label, &old.hash).await? {
             Some(old_label) => old_label,
-            None if existing.is_none() => return Err(missing_error(old_services, label)),
-            None => return Err(Error::SecretMismatch(label.clone())),
+            None => {
+                if existing.is_none() {
+                    ensure_removed(old_services, label)?;
+                }
+                find_free_label(old_services, &stored_keys, label, "old", None).await?
+            }
         },
     };
     let existing = secret_for(services, label).await?;
@@ -356,7 +360,9 @@ async fn move_label_with_access(
         revoke_when_unused: replaces.revoke_when_unused
             && !not_carried.iter().any(|part| part.is_lost() || access.is_ok()),
     };
-    inventory::update_keys(&services.location, |keys| {
+    // The new key was named at the server like the replaced one, which was renamed since.
+    let is_named = (1..=9).any(|number| numbered_label(label, "new", number) == new_key.label);
+    let moved = inventory::update_keys(&services.location, |keys| {
         let at = |hash: &str| {
             keys.iter().position(|stored_key| {
                 stored_key.server == services.server && stored_key.hash == hash
@@ -381,5 +387,12 @@ async fn move_label_with_access(
         let replaced = keys[from].clone();
         keys[to].continue_lifetime_of(&replaced);
         Ok(Rotated { new: keys[to].clone(), old: Some(replaced), not_carried })
-    })?
+    })?;
+    drop(storing_lock);
+    if let (Ok(rotated), Ok(management), false) = (&moved, access, is_named)
+        && let Err(error) = rename_at_server(services, management, &rotated.new).await
+    {
+        tracing::warn!(%error, "a new key could not be renamed at the server");
+    }
+    moved
 }

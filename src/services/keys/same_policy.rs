@@ -18,7 +18,7 @@ pub(super) async fn fetch_policy(
     services: &ServiceContext,
     access: &AccountAccess,
     stored_key: &StoredKey,
-    key: &ApiKey,
+    key: Option<&ApiKey>,
 ) -> StoredKey {
     let mut current = stored_key.clone();
     let Ok(client) = services.build_client() else { return current };
@@ -29,7 +29,8 @@ pub(super) async fn fetch_policy(
             return current;
         }
     }
-    if stored_key.disabled != Some(true)
+    if let Some(key) = key
+        && stored_key.disabled != Some(true)
         && let Ok(info) = client.get_current_key(key).await
     {
         current.record_check(&CheckResult::Valid(Arc::new(info)), Timestamp::now());

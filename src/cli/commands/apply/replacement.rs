@@ -18,13 +18,7 @@ pub(super) fn replace_differing_keys(
     rows: &mut [PlanRow],
     services: &ServiceContext,
 ) -> Result<(), UserError> {
-    let differing: Vec<_> = rows
-        .iter()
-        .filter_map(|row| match row {
-            PlanRow::Differs { stored, .. } if row.is_replaceable() => Some(stored.clone()),
-            _ => None,
-        })
-        .collect();
+    let differing: Vec<_> = rows.iter().filter_map(PlanRow::replaceable_key).cloned().collect();
     if differing.is_empty() {
         return Ok(());
     }
@@ -40,14 +34,14 @@ pub(super) fn replace_differing_keys(
         losses
     })?;
     // What the new keys will have instead, also where nobody is asked.
-    eprint(&format_rows(rows.iter().filter(|row| row.is_replaceable())));
+    eprint(&format_rows(rows.iter().filter(|row| row.replaceable_key().is_some())));
     print_expected_losses(differing.iter().map(|key| &key.label).zip(losses));
     if !args.yes {
         let labels: Vec<_> = differing.iter().map(|key| format!("'{}'", key.label)).collect();
         confirm(&format!("Replace {} with new keys?", labels.join(", ")))?;
     }
     for (row, planned) in rows.iter_mut().zip(plan) {
-        if !row.is_replaceable() {
+        if row.replaceable_key().is_none() {
             continue;
         }
         print_status(&format!("replacing {}", planned.label));
@@ -64,7 +58,7 @@ fn replace_key(
     management: Option<ManagementKey>,
     services: &ServiceContext,
 ) -> Result<(), UserError> {
-    let PlanRow::Differs { stored, .. } = row else { return Ok(()) };
+    let Some(stored) = row.replaceable_key() else { return Ok(()) };
     let has_management = management.is_some();
     let method = args.sign_in.choose_auth_method(services, management)?;
     let opens_manually = method.opens_manually();

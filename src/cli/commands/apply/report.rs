@@ -21,7 +21,7 @@ pub(super) fn report_results(
             .map_err(|error| error.with_meaning(format_rows(rows.iter()).trim_end()))?;
     } else {
         print_result(&format_rows(rows.iter()))?;
-        if rows.iter().any(PlanRow::is_replaceable) {
+        if rows.iter().any(PlanRow::is_editable) {
             eprintln(if args.replace && args.dry_run {
                 "keys that differ would be replaced with new keys: apply again without --dry-run"
             } else {
@@ -35,6 +35,7 @@ pub(super) fn report_results(
         PlanRow::Failed(label, error) | PlanRow::LabelNotMoved(label, _, error) => {
             Some((label, error.clone()))
         }
+        PlanRow::Unusable(key, error) => Some((&key.label, error.clone())),
         PlanRow::OtherAccount(label, key) => Some((label, key.other_account_error())),
         PlanRow::Replaced(rotated, _) => Some((&rotated.new.label, rotated.weaker_error()?)),
         _ => None,
@@ -74,7 +75,9 @@ pub(super) fn describe_end(rows: &[PlanRow]) -> String {
         1 => "1 key was created and stored".into(),
         count => format!("{count} keys were created and stored"),
     };
-    let failed = count(|row| matches!(row, PlanRow::Failed(..) | PlanRow::OtherAccount(..)));
+    let failed = count(|row| {
+        matches!(row, PlanRow::Failed(..) | PlanRow::Unusable(..) | PlanRow::OtherAccount(..))
+    });
     let failed = if failed == 0 { String::new() } else { format!(", {failed} failed") };
     let not_started = match count(|row| matches!(row, PlanRow::NotStarted(..))) {
         0 => String::new(),

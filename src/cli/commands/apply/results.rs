@@ -30,6 +30,7 @@ pub(super) fn results_to_json(
         PlanRow::Replaced(..)
         | PlanRow::Unchanged(_)
         | PlanRow::Differs { .. }
+        | PlanRow::Unusable(..)
         | PlanRow::Failed(..)
         | PlanRow::NotStarted(..)
         | PlanRow::LabelNotMoved(..)
@@ -41,6 +42,7 @@ pub(super) fn results_to_json(
         | PlanRow::Created(..)
         | PlanRow::Replaced(..)
         | PlanRow::Differs { .. }
+        | PlanRow::Unusable(..)
         | PlanRow::Failed(..)
         | PlanRow::NotStarted(..)
         | PlanRow::LabelNotMoved(..)
@@ -66,6 +68,9 @@ pub(super) fn results_to_json(
         let (label, error, stored) = match row {
             PlanRow::Failed(label, error) | PlanRow::NotStarted(label, error) => {
                 (label, error.clone(), None)
+            }
+            PlanRow::Unusable(key, error) => {
+                (&key.label, error.clone(), Some(json::key_to_json(key, now)))
             }
             PlanRow::OtherAccount(label, key) => {
                 (label, key.other_account_error(), Some(json::key_to_json(key, now)))
@@ -141,7 +146,7 @@ pub(super) fn format_rows<'a>(rows: impl Iterator<Item = &'a PlanRow>) -> String
                 }
                 PlanRow::Unchanged(key) => {
                     let text = match key.state(now) {
-                        state @ (KeyState::Disabled | KeyState::Rejected | KeyState::Expired) => {
+                        state @ (KeyState::Disabled | KeyState::Expired) => {
                             format!("unchanged, and {}", state.as_str())
                         }
                         _ => "unchanged".into(),
@@ -154,6 +159,9 @@ pub(super) fn format_rows<'a>(rows: impl Iterator<Item = &'a PlanRow>) -> String
                 }
                 PlanRow::Failed(label, error) | PlanRow::LabelNotMoved(label, _, error) => {
                     (5, "!", label, format!("failed: {}", error.message))
+                }
+                PlanRow::Unusable(key, error) => {
+                    (5, "!", &key.label, format!("failed: {}", error.message))
                 }
                 PlanRow::NotStarted(label, _) => (6, "!", label, "not started".into()),
                 PlanRow::OtherAccount(label, key) => {

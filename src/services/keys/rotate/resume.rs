@@ -3,6 +3,7 @@
 use super::super::Error;
 use super::super::management_key::{NO_MANAGEMENT_KEY, load_access};
 use super::move_label_or_discard;
+use super::unmoved::explain_unmoved;
 use crate::domain::{Label, Rotated, UserError};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
@@ -45,13 +46,12 @@ pub async fn resume_rotations(
         match move_label_or_discard(services, &access, &new_key).await {
             Err(Error::JsonStore(json_store::Error::LockHeld(_))) => {}
             result => {
-                let to_user_error = |error: Error| match error {
-                    Error::ChangedByOther(error) | Error::ReplacedByOther(error) => error,
-                    error => {
-                        error.to_user_error().with_meaning("both keys are stored, and both work")
-                    }
+                let result = match result {
+                    Ok(rotated) => Ok(rotated),
+                    Err(Error::ChangedByOther(error) | Error::ReplacedByOther(error)) => Err(error),
+                    Err(error) => Err(explain_unmoved(services, &new_key, error).await),
                 };
-                resumed.push((new_key.label, result.map_err(to_user_error)));
+                resumed.push((new_key.label, result));
             }
         }
     }

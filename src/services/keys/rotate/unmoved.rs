@@ -1,0 +1,115 @@
+//! The end of a rotation, and what is stored of both keys where the label could not be moved.
+
+use std::time::{Duration, Instant};
+
+use super::super::management_key::AccountAccess;
+use super::super::{Error, missing_error, secret_for};
+use super::labels::find_old_key_label;
+use super::move_label_or_discard;
+use crate::domain::{ErrorKind, Label, RotationOutcome, StoredKey, UserError, format_command};
+use crate::services::provision::ServiceContext;
+use crate::storage::inventory;
+use crate::storage::json_store;
+
+/// The longest time to wait for another process that moves the label of the same key.
+const LABEL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Moves the label to the new key. Waits for another process that moves it, too.
+pub(super) async fn finish_by_moving_label(
+    services: &ServiceContext,
+    access: &AccountAccess,
+    new: StoredKey,
+    warning: Option<UserError>,
+) -> RotationOutcome {
+    let deadline = Instant::now() + LABEL_TIMEOUT;
+    loop {
+        let error = match move_label_or_discard(services, access, &new).await {
+            Err(Error::ReplacedByOther(error)) => return RotationOutcome::Failed(error),
+            Ok(rotated) => return RotationOutcome::Completed { rotated, warning },
+            Err(error) => error,
+        };
+        let same = |key: &StoredKey| key.hash == new.hash;
+        let listed = inventory::filter_keys(&services.location, &services.server, same);
+        let current = match listed.map(|mut keys| keys.pop()) {
+            Ok(Some(current)) => current,
+            Ok(None) => return RotationOutcome::Failed(removed_error(&new)),
+            Err(_) => new.clone(),
+        };
+        // Another process moves the label of this key, or has renamed the replaced one.
+        let may_end = matches!(
+            error,
+            Error::JsonStore(json_store::Error::LockHeld(_)) | Error::NotInInventory(_)
+        );
+        if !may_end || Instant::now() > deadline {
+            let error = explain_unmoved(services, &current, error).await;
+            return RotationOutcome::LabelNotMoved { new: current, error };
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Returns the error about a new key that another process removed from this machine.
+fn removed_error(new: &StoredKey) -> UserError {
+    let message = format!("the new key {} was removed by another process meanwhile", new.masked);
+    let advice = format!("look at the keys: {}", format_command(&["list"], &[]));
+    let meaning = format!("if it was not deleted at OpenRouter, delete it at {}", new.page_url());
+    UserError::new(ErrorKind::Failed, message, advice).with_meaning(meaning)
+}
+
+/// Returns the error about a label that was not moved to `new`, with what is stored of both keys.
+pub(super) async fn explain_unmoved(
+    services: &ServiceContext,
+    new: &StoredKey,
+    error: Error,
+) -> UserError {
+    let (label, mut user_error) = (&new.label, error.to_user_error());
+    let replaced = new.replaces.as_ref().map(|replaces| replaces.hash.clone());
+    let listed = |key: &StoredKey| Some(&key.hash) == replaced.as_ref();
+    let listed = inventory::filter_keys(&services.location, &services.server, listed);
+    let old = listed.ok().and_then(|mut keys| keys.pop());
+    if let (Error::SecretMismatch(taken), Some(old)) = (&error, &old)
+        && *taken == old.label
+    {
+        user_error.advice = format!(
+            "another program wrote that entry; print it: {}; to replace it: {}, then {}",
+            format_command(&["get"], &[taken.as_str()]),
+            format_command(&["rm"], &[taken.as_str()]),
+            format_command(&["rename"], &[label.as_str(), taken.as_str()]),
+        );
+    }
+    let new_services = services.for_key(new);
+    let is_new_stored = match secret_for(&new_services, label).await {
+        Ok(key) => key.is_some_and(|key| key.hash() == new.hash),
+        // What cannot be read may be there.
+        Err(_) => true,
+    };
+    let is_old_stored = match &old {
+        None => false,
+        Some(old) => {
+            let old_services = services.for_key(old);
+            match secret_for(&old_services, &old.label).await {
+                Ok(Some(key)) if key.hash() == old.hash => true,
+                Ok(_) => find_old_key_label(&old_services, &old.label, &old.hash)
+                    .await
+                    .is_ok_and(|label| label.is_some()),
+                Err(_) => true,
+            }
+        }
+    };
+    user_error.with_meaning(match (is_new_stored, is_old_stored) {
+        (true, true) => format!("the new key is stored as '{label}' and both keys work"),
+        (true, false) => format!(
+            "the new key is stored as '{label}' and works; the text of the old one is not stored any more"
+        ),
+        (false, true) => "the old key is stored and works; the text of the new one is not stored any more".into(),
+        (false, false) => "the text of neither key is stored any more".into(),
+    })
+}
+
+/// Returns an error unless another program, or an interrupted removal, removed the text of the key.
+pub(super) fn ensure_removed(services: &ServiceContext, label: &Label) -> Result<(), Error> {
+    match missing_error(services, label) {
+        Error::MissingSecret { .. } => Ok(()),
+        error => Err(error),
+    }
+}

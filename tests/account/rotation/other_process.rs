@@ -1,0 +1,75 @@
+//! Rotations beside other programs that remove, finish or rename what is rotated.
+
+use super::*;
+
+#[test]
+fn a_key_whose_text_was_removed_is_replaced_and_stays_in_the_inventory() {
+    for is_interrupted in [true, false] {
+        let account = TestAccount::new();
+        if is_interrupted {
+            interrupted(&account);
+        }
+        let old = account.stored_key("agent");
+        account.services.secret_store.delete(&entry_id("agent"), TIMEOUT).unwrap();
+        let rotation = rotate(&account, "agent", management(&account));
+        let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
+        assert_eq!(rotated.new.label.as_str(), "agent");
+        assert!(account.get("agent").is_some() && account.get("agent (new)").is_none());
+        let kept = account.stored_key("agent (old)");
+        assert!(kept.hash == old.hash && kept.retirement.is_some(), "{kept:?}");
+        assert_eq!(account.proxy.count("POST"), 1, "no second key was created");
+    }
+}
+
+#[test]
+fn a_rotation_that_another_process_finished_is_complete() {
+    let account = TestAccount::new();
+    interrupted(&account);
+    let new = account.stored_key("agent (new)");
+    let is_moved = block_on(keys::resume_rotations(&account.services)).unwrap()[0].1.is_ok();
+    assert!(is_moved);
+    let outcome = |stored_key| {
+        let key = ApiKey::from("k".to_owned());
+        ProvisioningOutcome::Stored { stored_key, key, warning: None }
+    };
+    let end = |stored_key| block_on(keys::finish_rotation(&account.services, outcome(stored_key)));
+    let rotation = end(new.clone());
+    let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
+    assert_eq!(rotated.new.label.as_str(), "agent");
+    assert_eq!(rotated.old.unwrap().label.as_str(), "agent (old)");
+    // Another process has removed the new key, since another rotation won.
+    let (location, server) = (&account.services.location, &account.services.server);
+    inventory::remove_key(location, server, "agent").unwrap();
+    let rotation = end(new);
+    assert!(matches!(&rotation, RotationOutcome::Failed(_)), "{rotation:?}");
+}
+
+#[test]
+fn a_new_key_has_the_name_of_the_replaced_one_that_was_renamed_meanwhile() {
+    let mut account = TestAccount::new();
+    account.services.management_key = Some(account.management.clone());
+    interrupted(&account);
+    let old = account.stored_key("agent");
+    let (services, management) = (&account.services, &account.management);
+    block_on(keys::rename_key(services, &old, &label("bot"), Some(management))).unwrap();
+    assert!(block_on(keys::resume_rotations(&account.services)).unwrap()[0].1.is_ok());
+    let hash = account.stored_key("bot").hash;
+    let key = keys::fetch_account_key(&account.services, &account.management, &hash);
+    assert_eq!(block_on(key).unwrap().display_name().to_string(), "bot");
+}
+
+#[test]
+fn rotation_never_overwrites_a_foreign_key() {
+    let account = TestAccount::new();
+    interrupted(&account);
+    account.put("agent", "foreign");
+    let resumed = block_on(keys::resume_rotations(&account.services)).unwrap();
+    let error = resumed[0].1.as_ref().unwrap_err();
+    assert!(error.meaning.contains("the text of the old one is not stored"), "{error:?}");
+    assert!(
+        error.advice.ends_with("rm agent, then keywright rename 'agent (new)' agent"),
+        "{error:?}"
+    );
+    assert_eq!(account.get("agent").as_deref(), Some("foreign"));
+    assert!(account.get("agent (new)").is_some());
+}
