@@ -58,7 +58,9 @@ impl RecoverArgs {
         }
         let is_exposed = |key: &StoredKey| key.is_exposed(Timestamp::now());
         let exposed = inventory::filter_keys(&services.location, &services.server, is_exposed)?;
-        exposed.iter().for_each(|key| print_warning(&key.exposed_error()));
+        for key in &exposed {
+            print_warning(&key.exposed_error());
+        }
         print_settled(&[], &report.foreign, services);
         let uncompared = report.rotated.iter().filter_map(Rotated::unread_error);
         uncompared
