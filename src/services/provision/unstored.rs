@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::free_label::store_under_free_label;
 use super::store::{compare_policy, lock_storing, not_stored_error};
 use super::unlisted_keys::{known_accounts, log_error, not_listed_error};
-use super::{ServiceContext, delete_attempt_secrets, shared_entry, unreceived};
+use super::{ABANDON_TIMEOUT, ServiceContext, delete_attempt_secrets, shared_entry, unreceived};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{ApiKey, KeyLocation, ProvisioningOutcome, StoredKey, UserError};
 use crate::storage::inventory;
@@ -27,24 +27,35 @@ pub async fn store_with_retries(
     stop: impl Future<Output = ()>,
     notify: impl FnOnce(String),
 ) -> ProvisioningOutcome {
-    let ProvisioningOutcome::NotStored { mut entry, mut key, mut error } = outcome else {
+    let ProvisioningOutcome::NotStored { mut entry, key, mut error } = outcome else {
         return outcome;
     };
     notify(format!("{}: retrying to store it for at most two minutes", error.message));
     let mut stop = pin!(stop);
     let since = Instant::now();
-    while since.elapsed() < KEYCHAIN_TIMEOUT {
+    let mut is_stopped = false;
+    while !is_stopped && since.elapsed() < KEYCHAIN_TIMEOUT {
         tokio::select! {
             biased;
             () = &mut stop => break,
             () = tokio::time::sleep(RETRY_INTERVAL) => {}
         }
         // Boxed: the futures of many requests are large.
-        match Box::pin(retry_store(entry, key, services)).await {
-            ProvisioningOutcome::NotStored { entry: unstored, key: same_key, error: last } => {
-                (entry, key, error) = (unstored, same_key, last);
+        let mut retry = Box::pin(retry_store(entry.clone(), key.clone(), services));
+        let outcome = tokio::select! {
+            outcome = &mut retry => Ok(outcome),
+            () = &mut stop => {
+                is_stopped = true;
+                // It may wait for an unlock prompt.
+                tokio::time::timeout(ABANDON_TIMEOUT, retry).await
             }
-            outcome => return outcome,
+        };
+        match outcome {
+            Ok(ProvisioningOutcome::NotStored { entry: unstored, error: last, .. }) => {
+                (entry, error) = (unstored, last);
+            }
+            Ok(outcome) => return outcome,
+            Err(_) => {}
         }
     }
     ProvisioningOutcome::NotStored { entry, key, error }
