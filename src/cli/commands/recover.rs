@@ -187,7 +187,10 @@ fn ensure_ended(
     services: &ServiceContext,
 ) -> Result<(), UserError> {
     ensure_resolved(report)?;
-    exposed.first().map_or(Ok(()), |key| Err(key.exposed_error()))?;
+    if !exposed.is_empty() {
+        let message = "not every leaked key is disabled";
+        return Err(UserError::new(ErrorKind::Failed, message, "follow the advice given above"));
+    }
     let waits = |key: &StoredKey| key.move_to.is_some();
     let waiting = inventory::filter_keys(&services.location, &services.server, waits)?;
     ensure_moved(&waiting)?;

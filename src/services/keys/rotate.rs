@@ -24,11 +24,10 @@ use shared::{
     discard_replacement, ensure_not_replaced, follow_replaced_key, read_shared_key, replace_secret,
 };
 pub(super) use shared::{read_shared_keys, replaced_error};
-use unmoved::{ensure_removed, finish_by_moving_label};
+use unmoved::{ensure_removed, finish_by_moving_label, rename_like_replaced_key};
 
 use super::carry_over::carry_over;
 use super::management_key::{AccountAccess, load_access};
-use super::remote_update::rename_at_server;
 use super::same_policy::{build_same_policy_request, fetch_policy};
 use super::{
     Error, delete_secret, get_assigned_guardrail, missing_error, secret_for, store_secret,
@@ -271,7 +270,9 @@ async fn move_label_with_access(
         // Another process has finished this rotation, or released the key since another one won.
         let old = stored_key.replaces.as_ref().and_then(|replaces| by_hash(&replaces.hash));
         if new_key.label == stored_key.label {
-            old.as_ref().map_or(Ok(()), ensure_not_replaced)?;
+            if let Some(old) = old.as_ref().filter(|old| old.retirement.is_some()) {
+                return Err(Error::AlreadyReplaced(old.label.clone()));
+            }
         }
         return Ok(Rotated { new: new_key, old, not_carried: Vec::new() });
     };
@@ -323,15 +324,17 @@ async fn move_label_with_access(
         }
         // Step 2 had begun, so the old key is already stored under its new label, or another program
         // removed its text. Then its entry of the inventory gets the new label all the same.
-        existing => match find_old_key_label(old_services, label, &old.hash).await? {
-            Some(old_label) => old_label,
-            None => {
+        existing => {
+            let old_label = find_old_key_label(old_services, label, &old.hash).await?;
+            if let Some(old_label) = old_label {
+                old_label
+            } else {
                 if existing.is_none() {
                     ensure_removed(old_services, label)?;
                 }
                 find_free_label(old_services, &stored_keys, label, "old", None).await?
             }
-        },
+        }
     };
     let existing = secret_for(services, label).await?;
     if existing.is_none_or(|key| key.hash() != new) {
@@ -360,8 +363,6 @@ async fn move_label_with_access(
         revoke_when_unused: replaces.revoke_when_unused
             && !not_carried.iter().any(|part| part.is_lost() || access.is_ok()),
     };
-    // The new key was named at the server like the replaced one, which was renamed since.
-    let is_named = (1..=9).any(|number| numbered_label(label, "new", number) == new_key.label);
     let moved = inventory::update_keys(&services.location, |keys| {
         let at = |hash: &str| {
             keys.iter().position(|stored_key| {
@@ -389,10 +390,8 @@ async fn move_label_with_access(
         Ok(Rotated { new: keys[to].clone(), old: Some(replaced), not_carried })
     })?;
     drop(storing_lock);
-    if let (Ok(rotated), Ok(management), false) = (&moved, access, is_named)
-        && let Err(error) = rename_at_server(services, management, &rotated.new).await
-    {
-        tracing::warn!(%error, "a new key could not be renamed at the server");
+    if let (Ok(rotated), Ok(management)) = (&moved, access) {
+        rename_like_replaced_key(services, management, &new_key.label, &rotated.new).await;
     }
     moved
 }

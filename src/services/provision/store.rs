@@ -83,7 +83,8 @@ pub(super) async fn store_received_key(
         stored => stored,
     };
     let rename_warning = match stored {
-        Ok(rename_warning) => rename_warning,
+        // A replacement gets the label of the replaced key, whatever its label is until then.
+        Ok(rename_warning) => rename_warning.filter(|_| stored_key.replaces.is_none()),
         Err(secret_store::Error::EntryExists) => {
             let management = naming.map(|(management, _)| management);
             return shared_entry::yield_label(Some(guard), &stored_key, management, services).await;

@@ -55,7 +55,7 @@ fn a_new_key_has_the_name_of_the_replaced_one_that_was_renamed_meanwhile() {
     assert!(block_on(keys::resume_rotations(&account.services)).unwrap()[0].1.is_ok());
     let hash = account.stored_key("bot").hash;
     let key = keys::fetch_account_key(&account.services, &account.management, &hash);
-    assert_eq!(block_on(key).unwrap().display_name().to_string(), "bot");
+    assert_eq!(block_on(key).unwrap().display_name(), "bot");
 }
 
 #[test]
@@ -72,4 +72,42 @@ fn rotation_never_overwrites_a_foreign_key() {
     );
     assert_eq!(account.get("agent").as_deref(), Some("foreign"));
     assert!(account.get("agent (new)").is_some());
+}
+
+/// Two replacements of one key, of which the first one wins. Returns the second one as it was before.
+fn lost_rotation(account: &TestAccount) -> StoredKey {
+    interrupted(account);
+    create_replacement(account, "agent (new) 2");
+    let first = account.stored_key("agent (new)");
+    block_on(keys::move_label(&account.services, &first)).unwrap();
+    account.stored_key("agent (new) 2")
+}
+
+#[test]
+fn a_new_key_that_another_process_released_is_named_and_stays() {
+    let account = TestAccount::new();
+    let lost = lost_rotation(&account);
+    let resumed = block_on(keys::resume_rotations(&account.services)).unwrap();
+    assert!(resumed[0].1.is_err(), "{resumed:?}");
+    let key = ApiKey::from("k".to_owned());
+    let outcome = ProvisioningOutcome::Stored { stored_key: lost, key, warning: None };
+    let rotation = block_on(keys::finish_rotation(&account.services, outcome));
+    let RotationOutcome::Failed(error) = rotation else { panic!("{rotation:?}") };
+    assert!(error.advice.ends_with("keywright rm --revoke 'agent (new) 2'"), "{error:?}");
+    assert!(account.get("agent (new) 2").is_some());
+}
+
+#[test]
+fn a_new_key_that_is_not_needed_is_removed_under_the_label_that_it_has_by_now() {
+    let mut account = TestAccount::new();
+    let lost = lost_rotation(&account);
+    block_on(keys::rename_key(&account.services, &lost, &label("spare"), None)).unwrap();
+    account.put("agent (new) 2", "foreign");
+    account.services.management_key = Some(account.management.clone());
+    let key = ApiKey::from("k".to_owned());
+    let outcome = ProvisioningOutcome::Stored { stored_key: lost, key, warning: None };
+    let rotation = block_on(keys::finish_rotation(&account.services, outcome));
+    assert!(matches!(rotation, RotationOutcome::Failed(_)), "{rotation:?}");
+    assert!(account.get("spare").is_none() && !account.labels().contains(&"spare".to_owned()));
+    assert_eq!(account.get("agent (new) 2").as_deref(), Some("foreign"));
 }

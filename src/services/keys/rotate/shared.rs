@@ -120,11 +120,7 @@ pub(super) async fn discard_replacement(
 ) -> UserError {
     let services = &services.for_key(new);
     if provision::delete_unneeded_key(services, access.as_ref().ok(), &new.hash).await {
-        let removed = delete_secret(services, &new.label).await.and_then(|()| {
-            let label = new.label.as_str();
-            Ok(inventory::remove_key(&services.location, &services.server, label)?)
-        });
-        if let Err(error) = removed {
+        if let Err(error) = remove_deleted_key(services, new).await {
             tracing::warn!(%error, "the entry of a deleted key could not be removed");
         }
         return error.with_meaning("your new key was deleted at OpenRouter; the other one stays");
@@ -149,4 +145,20 @@ pub(super) async fn discard_replacement(
             new.label
         ))
     }
+}
+
+/// Removes a key that was deleted at OpenRouter, under the label that it has by now. Its entry may be
+/// that of another key.
+async fn remove_deleted_key(services: &ServiceContext, deleted: &StoredKey) -> Result<(), Error> {
+    let _storing_lock = provision::lock_storing(services).await?;
+    let same = |key: &StoredKey| key.hash == deleted.hash;
+    let listed = inventory::filter_keys(&services.location, &services.server, same)?.pop();
+    let label = listed.map_or_else(|| deleted.label.clone(), |key| key.label);
+    if secret_for(services, &label).await?.is_some_and(|key| key.hash() == deleted.hash) {
+        delete_secret(services, &label).await?;
+    }
+    inventory::update_keys(&services.location, |keys| {
+        keys.retain(|key| key.server != services.server || !same(key));
+        Ok(())
+    })?
 }

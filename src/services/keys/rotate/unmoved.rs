@@ -3,10 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::super::management_key::AccountAccess;
+use super::super::remote_update::rename_at_server;
 use super::super::{Error, missing_error, secret_for};
-use super::labels::find_old_key_label;
+use super::labels::{find_old_key_label, numbered_label};
 use super::move_label_or_discard;
-use crate::domain::{ErrorKind, Label, RotationOutcome, StoredKey, UserError, format_command};
+use crate::domain::{
+    ErrorKind, Label, ManagementKey, RotationOutcome, StoredKey, UserError, format_command,
+};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 use crate::storage::json_store;
@@ -35,6 +38,9 @@ pub(super) async fn finish_by_moving_label(
             Ok(None) => return RotationOutcome::Failed(removed_error(&new)),
             Err(_) => new.clone(),
         };
+        if let Error::AlreadyReplaced(_) = error {
+            return RotationOutcome::Failed(released_error(&current, error));
+        }
         // Another process moves the label of this key, or has renamed the replaced one.
         let may_end = matches!(
             error,
@@ -54,6 +60,15 @@ fn removed_error(new: &StoredKey) -> UserError {
     let advice = format!("look at the keys: {}", format_command(&["list"], &[]));
     let meaning = format!("if it was not deleted at OpenRouter, delete it at {}", new.page_url());
     UserError::new(ErrorKind::Failed, message, advice).with_meaning(meaning)
+}
+
+/// Returns the error about a new key that is not needed, since another rotation replaced the key first.
+fn released_error(new: &StoredKey, error: Error) -> UserError {
+    let label = new.label.as_str();
+    let delete = format_command(&["rm", "--revoke"], &[label]);
+    let meaning = format!("your new key is stored as '{label}' and valid at OpenRouter");
+    let advice = format!("delete your new key, it is not needed: {delete}");
+    UserError { advice, ..error.to_user_error() }.with_meaning(meaning)
 }
 
 /// Returns the error about a label that was not moved to `new`, with what is stored of both keys.
@@ -111,5 +126,19 @@ pub(super) fn ensure_removed(services: &ServiceContext, label: &Label) -> Result
     match missing_error(services, label) {
         Error::MissingSecret { .. } => Ok(()),
         error => Err(error),
+    }
+}
+
+/// Renames a new key at the server if the replaced key was renamed since: the new key was named like it
+/// when it was created, and was stored under the label `before`.
+pub(super) async fn rename_like_replaced_key(
+    services: &ServiceContext,
+    management: &ManagementKey,
+    before: &Label,
+    new: &StoredKey,
+) {
+    let is_named = (1..=9).any(|number| numbered_label(&new.label, "new", number) == *before);
+    if !is_named && let Err(error) = rename_at_server(services, management, new).await {
+        tracing::warn!(%error, "a new key could not be renamed at the server");
     }
 }
