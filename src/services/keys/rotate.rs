@@ -269,10 +269,10 @@ async fn move_label_with_access(
     let Some(replaces) = &new_key.replaces else {
         // Another process has finished this rotation, or released the key since another one won.
         let old = stored_key.replaces.as_ref().and_then(|replaces| by_hash(&replaces.hash));
-        if new_key.label == stored_key.label {
-            if let Some(old) = old.as_ref().filter(|old| old.retirement.is_some()) {
-                return Err(Error::AlreadyReplaced(old.label.clone()));
-            }
+        if let Some(old) = old.as_ref().filter(|old| old.retirement.is_some())
+            && new_key.label == stored_key.label
+        {
+            return Err(Error::AlreadyReplaced(old.label.clone()));
         }
         return Ok(Rotated { new: new_key, old, not_carried: Vec::new() });
     };
