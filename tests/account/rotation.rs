@@ -303,7 +303,8 @@ fn rotation_continues_after_the_inventory_could_not_be_written() {
     let blocked = dir.path().join("inventory.json.new");
     std::fs::create_dir(&blocked).unwrap();
     let rotation = rotate(&account, "agent", management(&account));
-    assert!(matches!(rotation, RotationOutcome::LabelNotMoved { .. }), "{rotation:?}");
+    let RotationOutcome::LabelNotMoved { error, .. } = rotation else { panic!("{rotation:?}") };
+    assert_eq!(error.meaning, "the new key is stored as 'agent' and both keys work");
     assert!([&old, &new].contains(&&account.get("agent").unwrap()));
     assert_eq!(account.get("agent (old)").as_ref(), Some(&old));
     std::fs::remove_dir(&blocked).unwrap();

@@ -92,33 +92,38 @@ pub(super) async fn explain_unmoved(
             format_command(&["rename"], &[label.as_str(), taken.as_str()]),
         );
     }
-    let new_services = services.for_key(new);
-    let is_new_stored = match secret_for(&new_services, label).await {
-        Ok(key) => key.is_some_and(|key| key.hash() == new.hash),
-        // What cannot be read may be there.
-        Err(_) => true,
+    let (new_services, hash) = (services.for_key(new), &new.hash);
+    // The secret store has the new label already where only the inventory could not be written.
+    let new_label = match &old {
+        _ if may_be_stored(&new_services, label, hash).await => Some(label),
+        Some(old) if may_be_stored(&new_services, &old.label, hash).await => Some(&old.label),
+        _ => None,
     };
     let is_old_stored = match &old {
         None => false,
         Some(old) => {
-            let old_services = services.for_key(old);
-            match secret_for(&old_services, &old.label).await {
-                Ok(Some(key)) if key.hash() == old.hash => true,
-                Ok(_) => find_old_key_label(&old_services, &old.label, &old.hash)
+            let services = services.for_key(old);
+            may_be_stored(&services, &old.label, &old.hash).await
+                || find_old_key_label(&services, &old.label, &old.hash)
                     .await
-                    .is_ok_and(|label| label.is_some()),
-                Err(_) => true,
-            }
+                    .is_ok_and(|label| label.is_some())
         }
     };
-    user_error.with_meaning(match (is_new_stored, is_old_stored) {
-        (true, true) => format!("the new key is stored as '{label}' and both keys work"),
-        (true, false) => format!(
+    user_error.with_meaning(match (new_label, is_old_stored) {
+        (Some(label), true) => format!("the new key is stored as '{label}' and both keys work"),
+        (Some(label), false) => format!(
             "the new key is stored as '{label}' and works; the text of the old one is not stored any more"
         ),
-        (false, true) => "the old key is stored and works; the text of the new one is not stored any more".into(),
-        (false, false) => "the text of neither key is stored any more".into(),
+        (None, true) => {
+            "the old key is stored and works; the text of the new one is not stored any more".into()
+        }
+        (None, false) => "the text of neither key is stored any more".into(),
     })
+}
+
+/// Returns whether the key is stored under `label`, or the store cannot be read.
+async fn may_be_stored(services: &ServiceContext, label: &Label, hash: &str) -> bool {
+    secret_for(services, label).await.map_or(true, |key| key.is_some_and(|key| key.hash() == hash))
 }
 
 /// Returns an error unless another program, or an interrupted removal, removed the text of the key.
