@@ -1,5 +1,6 @@
 //! Blocking calls on the runtime's threads for them.
 
+use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Runs a blocking call and returns its result, or `None` if the call panicked.
@@ -23,7 +24,17 @@ pub(crate) async fn run_blocking<T: Send + 'static>(
 /// a copy of the runtime's code.
 pub(crate) fn spawn_blocking(call: impl FnOnce() + Send + 'static) -> tokio::task::JoinHandle<()> {
     let call: Box<dyn FnOnce() + Send> = Box::new(call);
-    tokio::task::spawn_blocking(call)
+    tokio::task::spawn_blocking(move || {
+        call();
+        wipe_stack();
+    })
+}
+
+/// Overwrites the stack below the caller: a thread that waits for its next call would keep what the last
+/// one left there, which may be a key.
+#[inline(never)]
+pub(super) fn wipe_stack() {
+    black_box(&mut [0_u8; 64 * 1024]);
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::blocking_call::wipe_stack;
+
 type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
 
 /// Runs jobs on a value of type `S`, one after another, on a thread that starts with the first
@@ -91,6 +93,7 @@ impl<S: Default + 'static> BlockingWorker<S> {
                 let mut state = S::default();
                 while let Ok(job) = queue.recv() {
                     job(&mut state);
+                    wipe_stack();
                 }
             })
             .ok()?;
