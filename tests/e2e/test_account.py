@@ -115,8 +115,8 @@ def the_dashboard_rotates_disables_edits_and_deletes(world):
     pane.wait("tool .*(active|unknown)")
 
     pane.press("R")
-    pane.wait_words("y rotate")
-    pane.press("y")
+    pane.wait_words("enter rotate")
+    pane.press("Enter")
     until("a new key under the label", lambda: world.lookup(server, "tool") not in ("", key))
     new = world.lookup(server, "tool")
     pane.wait_words("'tool' was rotated")

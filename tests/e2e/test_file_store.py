@@ -230,7 +230,7 @@ def an_unusable_journal_is_reported_before_a_key_is_created(world):
     expect_refusal(world, server, "read-only file system", "-P", aside, "-e", "inject=openat:error=EROFS")
     expect_refusal(world, server, "permission denied", "-P", world.path("data", "inventory.json.lock"),
             "-e", "inject=openat:error=EACCES")
-    world.write("data/journal.json", '{\n  "version": 1,\n  "attempts": []\n}\n')
+    world.write("data/journal.json", '{"version":1,"attempts":[]}\n')
     expect_refusal(world, server, "no space left on device", "-P", world.path("data", "vault.age.new"), "-e",
             "inject=write:error=ENOSPC", code=4)
     equal(names(server, management), account)

@@ -121,8 +121,8 @@ class Dashboard:
 
     def rotate(self, label):
         self.pane.press("R")
-        self.pane.wait_words("y rotate")
-        self.pane.press("y")
+        self.pane.wait_words("enter rotate")
+        self.pane.press("Enter")
         self.stored(f"'{label}' was rotated")
         self.pane.press("Escape")
         self.pane.wait(r"\d/2\b")

@@ -132,12 +132,12 @@ fn rotation_dialog_offers_to_rotate_once_it_knows_what_is_lost() {
     let mut model = loaded_model((80, 24));
     want(&mut model, &[Intent::Rotate, Intent::NextChoice]);
     let pending = drawn(&model);
-    assert!(!pending.contains("y rotate"), "{pending}");
+    assert!(!pending.contains("enter rotate"), "{pending}");
     insta::assert_snapshot!(pending);
     let Screen::Confirm(dialog) = &mut model.screen else { panic!("no dialog") };
     dialog.losses = keywright::tui::state::ExpectedLosses::Known(Vec::new());
     let shown = drawn(&model);
-    assert!(shown.contains(" y  rotate ") && shown.contains(" y rotate "), "{shown}");
+    assert!(shown.contains(" enter  rotate ") && shown.contains(" enter rotate "), "{shown}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The keys that answer the questions before something changes: `y` agrees, enter never does.
+//! The keys that answer the questions before something changes: `y` agrees, enter only sends a form.
 
 use super::*;
 use crossterm::event::{KeyCode, KeyEvent};
@@ -46,46 +46,51 @@ fn all_questions() -> Vec<Question> {
     questions
 }
 
-/// Returns a model for each question and each dialog that a press of `y` agrees to.
-fn all_asking() -> Vec<Model> {
+/// Returns a model for each question and each dialog that a press of `y` agrees to, and whether it is a
+/// form, which enter sends.
+fn all_asking() -> Vec<(Model, bool)> {
     let asking = |question| {
         let mut model = model_with_keys(&["laptop"]);
         model.question = Some(question);
-        model
+        (model, false)
     };
-    let mut models: Vec<Model> = all_questions().into_iter().map(asking).collect();
+    let mut models: Vec<(Model, bool)> = all_questions().into_iter().map(asking).collect();
     for kind in [ConfirmKind::Rotate, ConfirmKind::RespondToLeak] {
         let mut model = model_with_keys(&["laptop"]);
         let dialog = ConfirmDialog::new(kind, vec![key("laptop")]);
         model.screen = Screen::Confirm(Box::new(dialog));
-        models.push(model);
+        models.push((model, kind == ConfirmKind::Rotate));
     }
     let mut model = model_with_keys(&["laptop"]);
     let comparison = PlanComparison { keys: Vec::new(), auth_description: String::new() };
     let plan = PlanScreen { comparison: Some(comparison), ..PlanScreen::default() };
     model.screen = Screen::Plan(Box::new(plan));
-    models.push(model);
+    models.push((model, true));
     models
 }
 
 #[test]
 fn enter_agrees_to_no_question_and_y_to_each() {
-    for model in all_asking() {
+    for (model, is_form) in all_asking() {
         let shown = format!("{:?} {:?}", model.question, confirm_kind(&model));
         let intent_of = |code: KeyCode| intent_for_key(&model, &KeyEvent::from(code));
-        assert!(matches!(intent_of(KeyCode::Enter), None | Some(Intent::No)), "{shown}");
         assert_eq!(intent_of(KeyCode::Char('y')), Some(Intent::Yes), "{shown}");
-        let mut after = model.clone();
-        let effects = press(&mut after, KeyCode::Enter);
-        let is_harmless = |effect: &Effect| matches!(effect, Effect::RecoverInterrupted);
-        assert!(effects.iter().all(is_harmless), "{shown}: {effects:?}");
-        // Every question shows the same two keys.
+        if is_form {
+            assert_eq!(intent_of(KeyCode::Enter), Some(Intent::Yes), "{shown}");
+        } else {
+            assert!(matches!(intent_of(KeyCode::Enter), None | Some(Intent::No)), "{shown}");
+            let mut after = model.clone();
+            let effects = press(&mut after, KeyCode::Enter);
+            let is_harmless = |effect: &Effect| matches!(effect, Effect::RecoverInterrupted);
+            assert!(effects.iter().all(is_harmless), "{shown}: {effects:?}");
+        }
+        // Every question shows the same two keys, and every form.
         let keys: Vec<String> = footer_items(&model, 200)
             .iter()
             .filter(|item| matches!(item.binding.intent(), Intent::Yes | Intent::No | Intent::Back))
             .map(|item| item.binding.key_text().into_owned())
             .collect();
-        assert_eq!(keys, ["y", "esc"], "{shown}");
+        assert_eq!(keys, [if is_form { "enter" } else { "y" }, "esc"], "{shown}");
     }
 }
 

@@ -40,7 +40,8 @@ macro_rules! key_bindings {
 }
 
 /// The safe answer of every question that changes something. Enter is pressed without reading, so it
-/// never agrees; only a dialog in which the user has typed what it asks for is confirmed with enter.
+/// never agrees to one. Only a form is sent with enter: one in which the user has typed what it asks
+/// for, the choices of a rotation, and a plan.
 pub(super) const DECLINE: &[Action] = key_bindings! {
     [bare_key(KeyCode::Esc), char_key('n'), char_key('N'), char_key('q'), bare_key(KeyCode::Enter)] "esc" "cancel" => Intent::No;
 };
@@ -92,7 +93,7 @@ fn asks_before_revoking(model: &Model) -> bool {
 }
 
 pub(super) const CONFIRM_ROTATE: &[Action] = key_bindings! {
-    [char_key('y'), char_key('Y')] "y" "rotate" if is_confirmed => Intent::Yes;
+    [bare_key(KeyCode::Enter), char_key('y'), char_key('Y')] "enter" "rotate" if is_confirmed => Intent::Yes;
     [char_key('e')] "e" "another end" if offers_new_expiry => Intent::EditKey;
     [char_key(' ')] "space" "revoke unasked" if asks_before_revoking => Intent::ToggleMark;
     [char_key(' ')] "space" "ask to revoke" if |model| !asks_before_revoking(model) => Intent::ToggleMark;
@@ -143,7 +144,7 @@ pub(super) const PLAN_PATH: &[Action] = key_bindings! {
 };
 
 pub(super) const PLAN: &[Action] = key_bindings! {
-    [char_key('y'), char_key('Y')] "y" "create missing keys" => Intent::Yes;
+    [bare_key(KeyCode::Enter), char_key('y'), char_key('Y')] "enter" "create missing keys" => Intent::Yes;
     [bare_key(KeyCode::Down), char_key('j')] "↓" "down" => Intent::Move(1);
     [bare_key(KeyCode::Up), char_key('k')] "↑" "up" => Intent::Move(-1);
     #[help_only] [bare_key(KeyCode::PageDown), ctrl_key('f')] "page down" "next page" => Intent::MovePage(1);
