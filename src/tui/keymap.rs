@@ -23,7 +23,7 @@ use dashboard::{DASHBOARD, GLOBAL, SANDBOX};
 pub use footer::{FooterItem, footer_items};
 pub use palette::{PaletteEntry, palette_entries, run_entry, selected_entry};
 use tables::{
-    ACCOUNT, ACTION_RESULTS, ALTERNATE_STORE, BATCH, CODE_FIELD, CONFIRM_ACCOUNT,
+    ACCOUNT, ACTION_RESULTS, ALTERNATE_STORE, BATCH, CANCEL, CODE_FIELD, CONFIRM_ACCOUNT,
     CONFIRM_LEAK_RESPONSE, CONFIRM_REVOKE, CONFIRM_ROTATE, DECLINE, FILTER, FORM, HELP, MANAGEMENT,
     MANAGEMENT_STORED, MESSAGES, NEW_KEY, PALETTE, PASSPHRASE, PLAN, PLAN_PATH, PROFILES,
     PROVISIONING, QUESTION, REMOVE_QUESTION, SANDBOX_CONSENT, SIGN_IN, SIGN_IN_BY_CODE,
@@ -90,7 +90,7 @@ fn screen_tables(model: &Model) -> Vec<&'static [Action]> {
         Screen::NewKey(new_key) if !new_key.is_stored => vec![UNSTORED_KEY, NEW_KEY],
         Screen::NewKey(_) => vec![NEW_KEY],
         Screen::Confirm(dialog) => match dialog.kind {
-            ConfirmKind::Rotate => vec![CONFIRM_ROTATE, DECLINE],
+            ConfirmKind::Rotate => vec![CONFIRM_ROTATE, CANCEL],
             ConfirmKind::RespondToLeak => vec![CONFIRM_LEAK_RESPONSE, DECLINE],
             ConfirmKind::Revoke => vec![CONFIRM_REVOKE, TEXT_EDITING],
             ConfirmKind::ConfirmAccount => vec![CONFIRM_ACCOUNT, TEXT_EDITING],

@@ -46,6 +46,11 @@ pub(super) const DECLINE: &[Action] = key_bindings! {
     [bare_key(KeyCode::Esc), char_key('n'), char_key('N'), char_key('q'), bare_key(KeyCode::Enter)] "esc" "cancel" => Intent::No;
 };
 
+/// The same in a form, which enter sends.
+pub(super) const CANCEL: &[Action] = key_bindings! {
+    [bare_key(KeyCode::Esc), char_key('n'), char_key('N'), char_key('q')] "esc" "cancel" => Intent::No;
+};
+
 pub(super) const QUESTION: &[Action] = key_bindings! {
     [char_key('y'), char_key('Y')] "y" "quit" if |model| matches!(model.question, Some(Question::QuitWithUnstoredKey)) => Intent::Yes;
     [char_key('y'), char_key('Y')] "y" "leave" if |model| matches!(model.question, Some(Question::DiscardUnstoredKey)) => Intent::Yes;
