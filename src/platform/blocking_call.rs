@@ -33,6 +33,7 @@ pub(crate) fn spawn_blocking(call: impl FnOnce() + Send + 'static) -> tokio::tas
 /// Overwrites the stack below the caller: a thread that waits for its next call would keep what the last
 /// one left there, which may be a key.
 #[inline(never)]
+#[expect(clippy::large_stack_arrays, reason = "the array is what is wiped")]
 pub(super) fn wipe_stack() {
     black_box(&mut [0_u8; 64 * 1024]);
 }
