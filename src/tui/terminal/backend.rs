@@ -244,7 +244,7 @@ impl<W: Write> Backend for FrameBackend<W> {
         // Beside a wide character, what is written first matters.
         let is_simple = cells.iter().all(|cell| cell.width == 1 && !self.touches_wide(cell));
         if is_simple {
-            order_by_pen(&mut cells);
+            cells = order_by_pen(cells);
         }
         let mut pen = Pen::default();
         // The position at which the terminal writes next, if it is known.

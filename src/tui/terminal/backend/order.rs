@@ -6,6 +6,7 @@ use ratatui::buffer::Cell;
 use super::pen::Pen;
 
 /// A cell that is written.
+#[derive(Clone, Copy)]
 pub(super) struct ChangedCell<'a> {
     pub(super) x: u16,
     pub(super) y: u16,
@@ -58,7 +59,36 @@ impl UsedPen {
 }
 
 /// Orders cells that come row by row.
-pub(super) fn order_by_pen(cells: &mut [ChangedCell<'_>]) {
+pub(super) fn order_by_pen(mut cells: Vec<ChangedCell<'_>>) -> Vec<ChangedCell<'_>> {
+    join_blank_cells(&mut cells);
+    let mut used: Vec<UsedPen> = Vec::new();
+    for run in cells.chunk_by(|one, other| one.pen == other.pen) {
+        let pen = run[0].pen;
+        match used.iter_mut().find(|used| used.pen == pen) {
+            Some(used) => used.run_count += 1,
+            None => used.push(UsedPen { pen, run_count: 1 }),
+        }
+    }
+    used.retain(UsedPen::needs_own_pass);
+    if used.is_empty() {
+        return cells;
+    }
+    let (mut ordered, mut own_passes) = (Vec::with_capacity(cells.len()), Vec::new());
+    for run in cells.chunk_by(|one, other| one.pen == other.pen) {
+        match used.iter().position(|used| used.pen == run[0].pen) {
+            Some(pass) => own_passes.push((pass, run)),
+            None => ordered.extend_from_slice(run),
+        }
+    }
+    for pass in 0..used.len() {
+        for (_, run) in own_passes.iter().filter(|(of_run, _)| *of_run == pass) {
+            ordered.extend_from_slice(run);
+        }
+    }
+    ordered
+}
+
+fn join_blank_cells(cells: &mut [ChangedCell<'_>]) {
     let mut previous = None;
     let mut joined = vec![false; cells.len()];
     for (cell, joined) in cells.iter_mut().zip(&mut joined) {
@@ -72,16 +102,4 @@ pub(super) fn order_by_pen(cells: &mut [ChangedCell<'_>]) {
         }
         next = Some((cell.y, cell.pen));
     }
-    let mut used: Vec<UsedPen> = Vec::new();
-    for run in cells.chunk_by(|one, other| one.pen == other.pen) {
-        let pen = run[0].pen;
-        match used.iter_mut().find(|used| used.pen == pen) {
-            Some(used) => used.run_count += 1,
-            None => used.push(UsedPen { pen, run_count: 1 }),
-        }
-    }
-    used.retain(UsedPen::needs_own_pass);
-    cells.sort_by_cached_key(|cell| {
-        used.iter().position(|used| used.pen == cell.pen).map_or(0, |at| at + 1)
-    });
 }
