@@ -9,8 +9,12 @@ mod existing_key;
 mod failures;
 #[path = "apply/groups.rs"]
 mod groups;
+#[cfg(unix)]
 #[path = "support/helper.rs"]
 mod helper;
+#[cfg(unix)]
+#[path = "apply/late_store.rs"]
+mod late_store;
 #[path = "account/proxy.rs"]
 mod proxy;
 
