@@ -35,7 +35,7 @@ impl Session {
     }
 
     pub(super) fn decrypt(&self, iv: &[u8], value: &[u8]) -> Result<SecretString, Error> {
-        let undecryptable = || Error::other("the keychain's answer could not be decrypted");
+        let undecryptable = || Error::other("the keychain's response could not be decrypted");
         let cipher = cbc::Decryptor::<Aes128>::new_from_slices(&*self.key, iv)
             .map_err(|_| undecryptable())?;
         let mut bytes = Zeroizing::new(value.to_vec());
