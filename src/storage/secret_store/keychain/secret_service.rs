@@ -100,7 +100,7 @@ impl Keychain {
                 }
                 client.delete_item(&created).await?;
                 match client.get(entry_id).await {
-                    // The answer to an earlier call was lost.
+                    // The response to an earlier call was lost.
                     Ok(existing) if check_read_back(&existing, secret).is_ok() => return Ok(()),
                     Ok(_) => return Err(Error::EntryExists.into()),
                     // The other item is gone: two programs that created one at the same time, and each
