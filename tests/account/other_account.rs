@@ -70,7 +70,7 @@ fn a_key_of_another_account_authorises_no_other_key() {
     let account = account_of_another_user();
     let RotationOutcome::LabelNotMoved { new, .. } = rotate(&account) else { panic!() };
     let refused = keys::load_authorizing_key(&account.services, &new.label);
-    assert!(matches!(refused, Err(Error::OtherAccount(_))), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
     assert!(keys::load_authorizing_key(&account.services, &label("agent")).is_ok());
     assert!(!new.can_authorize(new.checked_at.unwrap()));
 }

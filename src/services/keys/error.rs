@@ -130,15 +130,9 @@ pub enum Error {
     /// The key is in another secret store than the one in use.
     #[error("{}", .0.message)]
     InOtherStore(UserError),
-    /// The key belongs to an account that the user has not confirmed.
-    #[error("{}", .0.message)]
-    OtherAccount(UserError),
     /// Another keychain answers than the one that keys were stored in.
     #[error("{}", .0.message)]
     OtherKeychain(UserError),
-    /// The new key of a rotation is kept on this machine until the shared store can take it.
-    #[error("{}", .0.message)]
-    WaitsForSharedStore(UserError),
     /// The key was removed or replaced while it was moved.
     #[error("'{0}' was changed by another program while it was moved")]
     KeyChanged(String),
@@ -190,8 +184,6 @@ impl Error {
             | Self::ReplacedByOther(error)
             | Self::ChangedByOther(error)
             | Self::Refused(error)
-            | Self::OtherAccount(error)
-            | Self::WaitsForSharedStore(error)
             | Self::OtherKeychain(error) => return error.clone(),
             Self::NoManagementKey { page_url } => (
                 ErrorKind::Failed,

@@ -56,7 +56,7 @@ fn load_key_here(services: &ServiceContext, label: &Label) -> Result<ApiKey, Err
 pub fn load_authorizing_key(services: &ServiceContext, label: &Label) -> Result<ApiKey, Error> {
     match inventory::find_key(&services.location, &services.server, label.as_str())? {
         Some(key) if key.is_of_unconfirmed_account() => {
-            Err(Error::OtherAccount(key.other_account_error()))
+            Err(Error::Refused(key.other_account_error()))
         }
         _ => load_key(services, label),
     }

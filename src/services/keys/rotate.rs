@@ -258,7 +258,7 @@ async fn move_label_with_access(
         // The label must not move to a key that others cannot read.
         let (_, errors) = provision::move_waiting_keys(services).await?;
         if let Some(error) = errors.into_iter().next() {
-            return Err(Error::WaitsForSharedStore(error));
+            return Err(Error::Refused(error));
         }
         stored_keys = inventory::list_keys(&services.location, &services.server)?;
     }
@@ -277,7 +277,7 @@ async fn move_label_with_access(
         return Ok(Rotated { new: new_key, old, not_carried: Vec::new() });
     };
     if new_key.is_of_unconfirmed_account() {
-        return Err(Error::OtherAccount(new_key.other_account_error()));
+        return Err(Error::Refused(new_key.other_account_error()));
     }
     let old = match by_hash(&replaces.hash) {
         Some(old) => follow_replaced_key(services, old).await?,

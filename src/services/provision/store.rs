@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::free_label::store_under_free_label;
 use super::unlisted_keys::{
-    BatchItem, known_accounts, log_error, not_listed_error, use_separate_label,
+    BatchItem, UnlistedKeys, known_accounts, log_error, not_listed_error, use_separate_label,
 };
 use super::{
     ServiceContext, delete_attempt_secrets, shared, shared_entry, unreceived, wait_for_cancel,
@@ -22,7 +22,7 @@ use crate::domain::{
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::storage::inventory;
-use crate::storage::journal::{AttemptGuard, AttemptStage};
+use crate::storage::journal::{self, AttemptGuard, AttemptStage};
 use crate::storage::json_store::{self, LockGuard};
 use crate::storage::secret_store;
 
@@ -99,74 +99,109 @@ pub(super) async fn store_received_key(
             };
         }
     };
-    shared_entry::record_new_key(services, &mut stored_key).await;
-    // In a batch the attempt ends with the next write of the inventory; until then the hash in the
-    // journal finds the key in the secret store.
-    let listed = if unlisted.is_some() {
-        Ok(())
-    } else {
-        log_error(guard.update(|attempt| {
-            attempt.stage = AttemptStage::Stored;
-            attempt.received_key = Some(stored_key.clone());
-        }));
-        inventory::upsert_keys(&services.location, vec![stored_key.clone()])
-    };
-    drop(storing_lock);
-    services.remember_provider().await;
-    // With the management key there is no code and no verifier.
-    if naming.is_none() {
-        delete_attempt_secrets(&guard, services).await;
-    }
-    // The attempt of a key that is not in the inventory stays in the journal for the next start, and
-    // so does that of a key which has the name of its attempt at the server.
-    let mut guard = Some(guard);
-    if let (None, Ok(()), None) = (&unlisted, &listed, naming) {
-        log_error(guard.take().map_or(Ok(()), AttemptGuard::complete));
-    }
-    let is_listed = listed.is_ok();
-    let unlisted_error = listed.err().map(|error| not_listed_error(&error));
-    let warning = UserError::join([unlisted_error, rename_warning]);
-    report(ProvisioningEvent::StepStarted(ProvisioningStep::ComparePolicy));
-    let (stored, key) = (stored_key.clone(), issued.key.clone());
-    let is_in_batch = unlisted.is_some();
-    let client = services.build_client();
-    // Boxed: the futures of many requests are large.
-    let finish = Box::pin(async {
-        let compare = compare_policy(
-            stored_key,
-            issued.key,
-            warning.clone(),
-            !is_in_batch,
-            &accounts,
-            &client,
-            services,
-        );
-        let name = unreceived::name_key(guard.as_ref(), naming, &client, services);
-        tokio::join!(compare, name)
-    });
-    let (mut outcome, naming_error) = tokio::select! {
-        finished = finish => finished,
-        // The key is stored, so cancelling skips the rest. The next start gives the key its name at
-        // the server.
-        () = wait_for_cancel(cancel) => {
-            guard = guard.filter(|_| naming.is_none());
-            (ProvisioningOutcome::Stored { stored_key: stored, key, warning }, None)
+    let key = issued.key;
+    let stored = NewKey { guard: Some(guard), stored_key, key, naming, accounts, rename_warning };
+    stored.list_and_compare(storing_lock, unlisted, services, services, cancel, report).await
+}
+
+/// A received key that is in the secret store.
+pub(super) struct NewKey<'a> {
+    /// Its attempt; `None` if another process may have it.
+    pub(super) guard: Option<AttemptGuard>,
+    pub(super) stored_key: StoredKey,
+    pub(super) key: ApiKey,
+    /// The label that it gets at the server, with its management key.
+    pub(super) naming: Option<(&'a ManagementKey, &'a Label)>,
+    pub(super) accounts: KnownAccounts,
+    pub(super) rename_warning: Option<UserError>,
+}
+
+impl NewKey<'_> {
+    /// Adds the key to the inventory or the batch, gives it its name at the server, ends its attempt and
+    /// compares the policy. The store of `key_store` has the key.
+    pub(super) async fn list_and_compare(
+        self,
+        storing_lock: Option<LockGuard>,
+        unlisted: Option<&mut UnlistedKeys>,
+        services: &ServiceContext,
+        key_store: &ServiceContext,
+        cancel: &mut watch::Receiver<bool>,
+        report: &(dyn Fn(ProvisioningEvent) + Sync),
+    ) -> ProvisioningOutcome {
+        let Self { mut guard, mut stored_key, key, naming, accounts, rename_warning } = self;
+        shared_entry::record_new_key(key_store, &mut stored_key).await;
+        // In a batch the attempt ends with the next write of the inventory; until then the hash in the
+        // journal finds the key in the secret store.
+        let is_in_batch = unlisted.is_some();
+        let listed = if is_in_batch {
+            Ok(())
+        } else {
+            if let Some(guard) = &mut guard {
+                log_error(guard.update(|attempt| {
+                    attempt.stage = AttemptStage::Stored;
+                    attempt.received_key = Some(stored_key.clone());
+                }));
+            }
+            inventory::upsert_keys(&services.location, vec![stored_key.clone()])
+        };
+        drop(storing_lock);
+        key_store.remember_provider().await;
+        // With the management key there is no code and no verifier.
+        if let (Some(guard), None) = (&guard, naming) {
+            delete_attempt_secrets(guard, services).await;
         }
-    };
-    // The next start gives the key its name at the server.
-    if let Some(guard) = guard.as_mut().filter(|_| naming_error.is_some()) {
-        log_error(guard.update(|attempt| attempt.stage = AttemptStage::Stored));
+        let is_listed = listed.is_ok();
+        // The attempt of a key that is not in the inventory stays in the journal for the next start, and
+        // so does that of a key which has the name of its attempt at the server.
+        let has_name = guard.as_ref().is_none_or(|guard| guard.attempt().management_key.is_none());
+        if !is_in_batch && is_listed && has_name {
+            end_attempt(guard.take(), &stored_key.hash, services);
+        }
+        let unlisted_error = listed.err().map(|error| not_listed_error(&error));
+        let warning = UserError::join([unlisted_error, rename_warning]);
+        let client = services.build_client();
+        // Boxed: the futures of many requests are large.
+        let finish = Box::pin(async {
+            let compare = compare_policy(
+                stored_key.clone(), &key, !is_in_batch, &accounts, &client, services,
+            );
+            let name = unreceived::name_key(guard.as_ref(), naming, &client, services);
+            tokio::join!(compare, name)
+        });
+        report(ProvisioningEvent::StepStarted(ProvisioningStep::ComparePolicy));
+        let finished = tokio::select! {
+            finished = finish => Some(finished),
+            () = wait_for_cancel(cancel) => None,
+        };
+        let Some(((stored_key, unchecked), naming_error)) = finished else {
+            // The key is stored, so cancelling skips the rest. The next start gives the key its name at
+            // the server.
+            if let Some(unlisted) = unlisted {
+                unlisted.push(guard.filter(|_| naming.is_none()), stored_key.clone());
+            }
+            return ProvisioningOutcome::Stored { stored_key, key, warning };
+        };
+        // The next start gives the key its name at the server.
+        if let (Some(guard), Some(_)) = (&mut guard, &naming_error) {
+            log_error(guard.update(|attempt| attempt.stage = AttemptStage::Stored));
+        }
+        if let Some(unlisted) = unlisted {
+            unlisted.push(guard.filter(|_| naming_error.is_none()), stored_key.clone());
+        } else if is_listed && naming.is_some() && naming_error.is_none() {
+            end_attempt(guard, &stored_key.hash, services);
+        }
+        let warning = UserError::join([warning.or(unchecked), naming_error]);
+        ProvisioningOutcome::Stored { stored_key, key, warning }
     }
-    if let (Some(unlisted), ProvisioningOutcome::Stored { stored_key, .. }) = (unlisted, &outcome) {
-        let guard = guard.take().filter(|_| naming_error.is_none());
-        unlisted.push(guard, stored_key.clone());
-    } else if is_listed && naming_error.is_none() {
-        log_error(guard.take().map_or(Ok(()), AttemptGuard::complete));
-    }
-    if let ProvisioningOutcome::Stored { warning, .. } = &mut outcome {
-        *warning = UserError::join([warning.take(), naming_error]);
-    }
-    outcome
+}
+
+/// Removes the attempt of a key that is stored and listed.
+fn end_attempt(guard: Option<AttemptGuard>, hash: &str, services: &ServiceContext) {
+    log_error(match guard {
+        Some(guard) => guard.complete(),
+        // Another process may have listed the attempt as unresolved.
+        None => journal::remove_attempts_for_key(&services.location, hash),
+    });
 }
 
 /// Returns a response that contains no recognisable key and could not be stored to the user.
@@ -217,21 +252,20 @@ pub(crate) fn lock_storing_blocking(
 
 /// Fetches the granted policy and records it, also in the inventory if the key is `listed`. A
 /// failure is only a warning.
-pub(super) async fn compare_policy(
+async fn compare_policy(
     mut stored_key: StoredKey,
-    key: ApiKey,
-    warning: Option<UserError>,
+    key: &ApiKey,
     listed: bool,
     accounts: &KnownAccounts,
     client: &Result<Client, openrouter::Error>,
     services: &ServiceContext,
-) -> ProvisioningOutcome {
+) -> (StoredKey, Option<UserError>) {
     let response = match client {
-        Ok(client) => match client.get_current_key(&key).await {
+        Ok(client) => match client.get_current_key(key).await {
             // The request is idempotent; one retry covers a short failure.
             Err(error) if error.status().is_none() && services.max_retries > 0 => {
                 tracing::debug!(%error, "retrying the request for the granted policy");
-                client.get_current_key(&key).await
+                client.get_current_key(key).await
             }
             response => response,
         },
@@ -257,7 +291,7 @@ pub(super) async fn compare_policy(
             "check its limit and expiry at OpenRouter",
         )),
     };
-    ProvisioningOutcome::Stored { stored_key, key, warning: warning.or(unchecked) }
+    (stored_key, unchecked)
 }
 
 pub(super) fn not_stored_error(error: &secret_store::Error) -> UserError {

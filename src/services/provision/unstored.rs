@@ -3,14 +3,13 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
 use super::free_label::store_under_free_label;
-use super::store::{compare_policy, lock_storing, not_stored_error};
-use super::unlisted_keys::{known_accounts, log_error, not_listed_error};
-use super::{ABANDON_TIMEOUT, ServiceContext, delete_attempt_secrets, shared_entry, unreceived};
-use crate::api::openrouter::{self, Client};
+use super::store::{NewKey, lock_storing, not_stored_error};
+use super::unlisted_keys::known_accounts;
+use super::{ABANDON_TIMEOUT, ServiceContext, shared_entry};
 use crate::domain::{ApiKey, KeyLocation, ProvisioningOutcome, StoredKey, UserError};
-use crate::storage::inventory;
-use crate::storage::journal::{self, AttemptStage};
 use crate::storage::secret_store::{self, SecretStore};
 
 /// How long a keychain that does not work is tried again.
@@ -80,8 +79,8 @@ pub async fn retry_store(
     key: ApiKey,
     services: &ServiceContext,
 ) -> ProvisioningOutcome {
-    let existing = services.for_key(&stored_key);
-    store_and_list(stored_key, key, &existing, services).await
+    let key_store = services.for_key(&stored_key);
+    store_in(stored_key, key, &key_store, services).await
 }
 
 /// Stores the key in another store. A rotation needs both keys in one store, so the new key then
@@ -93,74 +92,37 @@ pub async fn store_in_alternate(
     services: &ServiceContext,
 ) -> ProvisioningOutcome {
     stored_key.replaces = None;
-    let existing = ServiceContext { secret_store: store, ..services.clone() };
-    store_and_list(stored_key, key, &existing, services).await
+    let key_store = ServiceContext { secret_store: store, ..services.clone() };
+    store_in(stored_key, key, &key_store, services).await
 }
 
-async fn store_and_list(
+async fn store_in(
     mut stored_key: StoredKey,
     key: ApiKey,
-    existing: &ServiceContext,
+    key_store: &ServiceContext,
     services: &ServiceContext,
 ) -> ProvisioningOutcome {
-    stored_key.location = KeyLocation::Stored(existing.secret_store.kind());
+    stored_key.location = KeyLocation::Stored(key_store.secret_store.kind());
     let storing_lock = lock_storing(services).await.ok();
-    let rename_warning = match store_under_free_label(&mut stored_key, &key, existing).await {
-        Ok(rename_warning) => rename_warning,
-        Err(secret_store::Error::EntryExists) => {
-            let (guard, naming) = services.pending_attempts.take_by_hash(&stored_key.hash).unzip();
-            let naming = naming.flatten();
-            let management = naming.as_ref().map(|(management, _)| management);
-            return shared_entry::yield_label(guard, &stored_key, management, existing).await;
-        }
-        Err(error) => {
-            return ProvisioningOutcome::NotStored {
-                entry: stored_key,
-                key,
-                error: not_stored_error(&error),
-            };
-        }
-    };
-    shared_entry::record_new_key(existing, &mut stored_key).await;
-    let accounts = known_accounts(None, services);
-    let listed = inventory::upsert_keys(&services.location, vec![stored_key.clone()]);
-    drop(storing_lock);
-    existing.remember_provider().await;
-    let unlisted_error = listed.err().map(|error| not_listed_error(&error));
-    let client = services.build_client();
-    let naming_error = match &unlisted_error {
-        // The attempt stays for the next start.
-        Some(_) => None,
-        None => end_pending_attempt(&stored_key, &client, services).await,
-    };
-    let warning = UserError::join([unlisted_error, rename_warning, naming_error]);
-    compare_policy(stored_key, key, warning, true, &accounts, &client, services).await
-}
-
-/// Ends the attempt of a key that could not be stored at first, and is stored and listed now. Returns the
-/// warning if the key keeps the name of its attempt at the server, where the next start gives it its label.
-async fn end_pending_attempt(
-    stored_key: &StoredKey,
-    client: &Result<Client, openrouter::Error>,
-    services: &ServiceContext,
-) -> Option<UserError> {
-    if let Some((mut guard, naming)) = services.pending_attempts.take_by_hash(&stored_key.hash) {
-        delete_attempt_secrets(&guard, services).await;
-        if guard.attempt().management_key.is_some() {
-            log_error(guard.update(|attempt| {
-                attempt.stage = AttemptStage::Stored;
-                attempt.received_key = Some(stored_key.clone());
-            }));
-            // A response without a recognisable key has no key to name.
-            let (management, label) = naming?;
-            let naming = Some((&management, &label));
-            if let Some(error) = unreceived::name_key(Some(&guard), naming, client, services).await
-            {
-                return Some(error);
-            }
-        }
+    let stored = store_under_free_label(&mut stored_key, &key, key_store).await;
+    if let Err(error) = &stored
+        && *error != secret_store::Error::EntryExists
+    {
+        let error = not_stored_error(error);
+        return ProvisioningOutcome::NotStored { entry: stored_key, key, error };
     }
-    // Another process may have listed the attempt as unresolved.
-    log_error(journal::remove_attempts_for_key(&services.location, &stored_key.hash));
-    None
+    let (guard, naming) = services.pending_attempts.take_by_hash(&stored_key.hash).unzip();
+    let naming = naming.flatten();
+    let naming = naming.as_ref().map(|(management, label)| (management, label));
+    let Ok(rename_warning) = stored else {
+        let management = naming.map(|(management, _)| management);
+        return shared_entry::yield_label(guard, &stored_key, management, key_store).await;
+    };
+    let accounts = known_accounts(None, services);
+    let stored = NewKey { guard, stored_key, key, naming, accounts, rename_warning };
+    // Only the comparison of the policy could be cancelled.
+    let mut cancel = watch::channel(false).1;
+    stored
+        .list_and_compare(storing_lock, None, services, key_store, &mut cancel, &|_| ())
+        .await
 }
