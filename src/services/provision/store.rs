@@ -163,7 +163,12 @@ impl NewKey<'_> {
         // Boxed: the futures of many requests are large.
         let finish = Box::pin(async {
             let compare = compare_policy(
-                stored_key.clone(), &key, !is_in_batch, &accounts, &client, services,
+                stored_key.clone(),
+                &key,
+                !is_in_batch,
+                &accounts,
+                &client,
+                services,
             );
             let name = unreceived::name_key(guard.as_ref(), naming, &client, services);
             tokio::join!(compare, name)

@@ -122,7 +122,5 @@ async fn store_in(
     let stored = NewKey { guard, stored_key, key, naming, accounts, rename_warning };
     // Only the comparison of the policy could be cancelled.
     let mut cancel = watch::channel(false).1;
-    stored
-        .list_and_compare(storing_lock, None, services, key_store, &mut cancel, &|_| ())
-        .await
+    stored.list_and_compare(storing_lock, None, services, key_store, &mut cancel, &|_| ()).await
 }
