@@ -55,9 +55,16 @@ pub fn read_spending(
         let models = sum_by_model(uses);
         spending.insert(hash, KeySpending { days: activity::to_days(&activity, from), models });
     }
+    let yesterday = today.saturating_sub(1.day());
+    let is_final = activity::last_final_day(now) >= yesterday;
     for (hash, samples) in usage_history::read_samples(&services.location)? {
         let days = DailySpending::from_samples(&samples, from, now);
-        spending.entry(hash).or_default().days.fill_from(&days);
+        let known = &mut spending.entry(hash).or_default().days;
+        known.fill_from(&days);
+        // The server may still add to the activity of a day that is not final.
+        if let Some(usd) = days.get(yesterday).filter(|_| !is_final) {
+            known.set(yesterday, usd);
+        }
     }
     Ok(spending)
 }

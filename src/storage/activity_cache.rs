@@ -1,13 +1,13 @@
-//! `activity.json`: the activity of completed UTC days, which do not change any more, so that they
-//! are requested once.
+//! `activity.json`: the activity of completed UTC days, which change for some hours at most, so that
+//! they are rarely requested.
 //!
 //! It is a cache: a damaged file is replaced, and a damaged entry is dropped. Each entry is one text
-//! with its checksum, the days that it covers, and a row for each model of a day.
+//! with its checksum, the days that it covers, when they were read, and a row for each model of a day.
 
 use std::collections::{BTreeMap, HashMap};
 
-use jiff::ToSpan;
 use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -38,6 +38,8 @@ pub struct CachedActivity {
     pub from: Date,
     /// The last day that is known.
     pub to: Date,
+    /// When the server reported it, by the server's clock.
+    pub read_at: Timestamp,
     /// The rows of these days, by date. A day without a row had no activity.
     pub uses: Vec<ModelUse>,
 }
@@ -96,7 +98,7 @@ pub fn write_activity(
 fn encode_entry(id: &str, entry: &CachedActivity) -> String {
     use std::fmt::Write as _;
     let first = entry.to.saturating_sub(RETENTION_DAYS.days()).max(entry.from);
-    let mut body = format!("{first} {}\n", entry.to);
+    let mut body = format!("{first} {} {}\n", entry.to, entry.read_at.as_second());
     for model_use in
         entry.uses.iter().filter(|model_use| (first..=entry.to).contains(&model_use.date))
     {
@@ -116,7 +118,13 @@ fn decode_entry(id: &str, text: &str) -> Option<CachedActivity> {
         return None;
     }
     let (days, rows) = body.split_once('\n')?;
-    let (from, to) = days.split_once(' ')?;
+    let mut days = days.split(' ');
+    let (from, to) = (days.next()?, days.next()?);
+    // Older versions wrote only days that do not change any more.
+    let read_at = match days.next() {
+        Some(second) => Timestamp::from_second(second.parse().ok()?).ok()?,
+        None => Timestamp::MAX,
+    };
     let parse_row = |row: &str| {
         let mut fields = row.splitn(4, '\t');
         Some(ModelUse {
@@ -127,7 +135,7 @@ fn decode_entry(id: &str, text: &str) -> Option<CachedActivity> {
         })
     };
     let uses: Option<Vec<ModelUse>> = rows.lines().map(parse_row).collect();
-    Some(CachedActivity { from: from.parse().ok()?, to: to.parse().ok()?, uses: uses? })
+    Some(CachedActivity { from: from.parse().ok()?, to: to.parse().ok()?, read_at, uses: uses? })
 }
 
 /// Returns a checksum that detects accidental damage. It does not detect tampering.
@@ -155,6 +163,7 @@ mod tests {
         CachedActivity {
             from: date(1),
             to: date(20),
+            read_at: "2026-11-21T07:00:00Z".parse().unwrap(),
             uses: vec![row(3, "a/b", 0.000_000_001), row(3, "c d", 12.5), row(9, "a/b", 1.0)],
         }
     }
@@ -179,6 +188,14 @@ mod tests {
                 std::fs::remove_dir_all(dir).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn an_entry_of_an_older_version_is_final() {
+        let body = "2026-11-01 2026-11-20\n2026-11-09\t12\t1000000000\ta/b\n";
+        let found = decode_entry("k", &format!("{} {body}", checksum("k", body))).unwrap();
+        assert_eq!((found.to, found.read_at), (activity().to, Timestamp::MAX));
+        assert_eq!(found.uses, activity().uses[2..]);
     }
 
     #[test]

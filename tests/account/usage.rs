@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::{Timestamp, ToSpan};
-use keywright::domain::{ErrorKind, UsageSample, utc_date};
+use keywright::domain::{ErrorKind, ModelUse, UsageSample, utc_date};
 use keywright::services::usage::{
     SummaryScope, UsageQuery, UsageReport, UsageSource, fetch_summary, read_spending, report_usage,
 };
+use keywright::storage::activity_cache::{CachedActivity, write_activity};
 use keywright::storage::usage_history;
 use tokio::sync::watch;
 
@@ -79,6 +80,45 @@ fn completed_days_are_requested_once_for_each_key() {
     let whole = report(&account, &UsageQuery { keys: Vec::new(), days: 30, by_key: false });
     let sum: u64 = totals(&first).iter().map(|(_, cents)| cents).sum();
     assert!(totals(&whole)[0].1.abs_diff(sum) <= 2, "{:?} {sum}", totals(&whole));
+}
+
+#[test]
+fn the_dashboard_knows_yesterday_right_after_midnight() {
+    let account = new_account();
+    // 00:11 on the first day of a month and of a week.
+    let now: Timestamp = "2027-02-01T00:11:00Z".parse().unwrap();
+    let yesterday = jiff::civil::date(2027, 1, 31);
+    let activity = |read_at: Timestamp| CachedActivity {
+        from: jiff::civil::date(2027, 1, 3),
+        to: yesterday,
+        read_at,
+        uses: vec![ModelUse { date: yesterday, model: "a".into(), requests: 1, usage: 1.5 }],
+    };
+    let services = &account.services;
+    let entries = ["k", "l"].map(|hash| (hash.to_owned(), activity(now)));
+    write_activity(&services.location, &services.server, &entries).unwrap();
+    // Two checks on one machine say exactly what was spent yesterday, also without the activity.
+    for (hash, daily) in [("l", Some(0.2)), ("m", Some(0.2)), ("n", None)] {
+        for (at, usage, usage_daily) in [
+            ("2027-01-31T20:00:00Z", 11.0, daily.map(|_| 1.0)),
+            ("2027-02-01T00:10:00Z", 11.9, daily),
+        ] {
+            let at = at.parse().unwrap();
+            let sample = UsageSample { usage_daily, ..UsageSample::new(at, usage) };
+            usage_history::record_usage(&services.location, &[(hash, sample)]).unwrap();
+        }
+    }
+    let spending = read_spending(services, now).unwrap();
+    let days = |hash: &str| spending[hash].days.last_days(yesterday, 2).map(|(_, usd)| usd);
+    assert_eq!(days("k").collect::<Vec<_>>(), [Some(0.0), Some(1.5)]);
+    assert_eq!(days("l").collect::<Vec<_>>(), [Some(0.0), Some(1.7)], "activity is not final");
+    assert_eq!(days("m").collect::<Vec<_>>(), [None, Some(1.7)]);
+    assert_eq!(days("n").collect::<Vec<_>>(), [None, None]);
+    // From six o'clock the activity is final.
+    let later = "2027-02-01T06:00:00Z".parse().unwrap();
+    write_activity(&services.location, &services.server, &[("l".into(), activity(later))]).unwrap();
+    let spending = read_spending(services, later).unwrap();
+    assert_eq!(spending["l"].days.get(yesterday), Some(1.5));
 }
 
 #[test]

@@ -28,6 +28,11 @@ const MAX_CONCURRENT_REQUESTS: usize = 8;
 /// How long after its end a day becomes final: the server may add to it for a while.
 const SETTLING_TIME: SignedDuration = SignedDuration::from_hours(6);
 
+/// How long after its end the dashboard reads a day: at once; when the requests that were still
+/// running have ended, as OpenRouter recommends; and when it is final.
+const READING_TIMES: [SignedDuration; 3] =
+    [SignedDuration::ZERO, SignedDuration::from_mins(30), SETTLING_TIME];
+
 /// The activity of one key: its label, its hash, and the id in the cache.
 #[derive(Clone, Debug)]
 struct Target {
@@ -89,7 +94,8 @@ impl ActivityRun {
             targets.iter().map(|target| (target.id.clone(), target.hash.clone())).collect();
         let today = listed.today;
         let yesterday = today.saturating_sub(1.day());
-        let mut fetched = self.fetch(ids, today, yesterday, on_progress, cancel).await?;
+        let is_known = |entry: &CachedActivity| entry.days_to(SETTLING_TIME) >= yesterday;
+        let mut fetched = self.fetch(ids, today, &is_known, on_progress, cancel).await?;
         if fetched.is_unavailable {
             notes.extend(fetched.failed.pop().map(|(_, error)| UserError {
                 message: format!("the activity cannot be read: {}", error.message),
@@ -122,12 +128,14 @@ impl ActivityRun {
         Ok(Some(UsageReport { from, today, source, keys, unread, unreadable_rows, notes }))
     }
 
-    /// Reads the final days of keys by their hashes into the cache, as far as they are missing there.
+    /// Reads the completed days of keys by their hashes into the cache, as far as they are missing
+    /// there. A day is read again until it is final.
     pub(super) async fn fill_cache(&self, hashes: Vec<String>, today: Date) {
         let (_sender, cancel) = watch::channel(false);
         let ids = hashes.into_iter().map(|hash| (hash.clone(), Some(hash))).collect();
-        let needed = last_final_day(self.client.server_time());
-        if let Err(error) = self.fetch(ids, today, needed, &|_, _| {}, cancel).await {
+        let now = self.client.server_time();
+        let is_known = |entry: &CachedActivity| entry.is_up_to_date(now);
+        if let Err(error) = self.fetch(ids, today, &is_known, &|_, _| {}, cancel).await {
             tracing::warn!(error = error.message, "the activity of the keys could not be read");
         }
     }
@@ -140,8 +148,9 @@ impl ActivityRun {
         let (_sender, cancel) = watch::channel(false);
         let id = account_id(&self.management);
         let yesterday = today.saturating_sub(1.day());
+        let is_known = |entry: &CachedActivity| entry.days_to(SETTLING_TIME) >= yesterday;
         let mut fetched =
-            self.fetch(vec![(id.clone(), None)], today, yesterday, &|_, _| {}, cancel).await?;
+            self.fetch(vec![(id.clone(), None)], today, &is_known, &|_, _| {}, cancel).await?;
         match (fetched.activity.remove(&id), fetched.failed.pop()) {
             (Some(activity), _) => Ok((activity, fetched.unreadable_rows)),
             (None, Some((_, error))) => Err(error),
@@ -207,13 +216,13 @@ impl ActivityRun {
         Ok(keys.collect())
     }
 
-    /// Reads the activity of ids, each with the hash of its key, unless the cache has it until `needed`.
-    /// What is final is cached, also if the run is cancelled.
+    /// Reads the activity of ids, each with the hash of its key, unless `is_known` is true for what the
+    /// cache has. What is read is cached, also if the run is cancelled.
     async fn fetch(
         &self,
         ids: Vec<(String, Option<String>)>,
         today: Date,
-        needed: Date,
+        is_known: &(dyn Fn(&CachedActivity) -> bool + Sync),
         on_progress: &(dyn Fn(usize, usize) + Sync),
         mut cancel: watch::Receiver<bool>,
     ) -> Result<Fetched, UserError> {
@@ -227,7 +236,7 @@ impl ActivityRun {
         for (id, hash) in ids {
             match cached.remove(&id) {
                 // The server's clock may have been wrong when it was written.
-                Some(entry) if entry.to >= needed && entry.to < today => {
+                Some(entry) if is_known(&entry) && entry.to < today => {
                     fetched.activity.insert(id, entry);
                 }
                 Some(entry) => {
@@ -237,7 +246,7 @@ impl ActivityRun {
                 None => queue.push_back((id, hash)),
             }
         }
-        let mut finals: Vec<(String, CachedActivity)> = Vec::new();
+        let mut complete: Vec<(String, CachedActivity)> = Vec::new();
         let mut tasks = JoinSet::new();
         let mut stop: Option<UserError> = None;
         let mut is_cancelled = false;
@@ -264,12 +273,13 @@ impl ActivityRun {
             match rows {
                 Ok(rows) => {
                     let now = self.client.server_time();
-                    let (all, last) = merge(cached.remove(&id), &rows.items, today, now);
+                    let entry = merge(cached.remove(&id), &rows.items, today, now);
                     fetched.unreadable_rows += rows.unreadable_count();
                     // An incomplete response is requested again the next time.
-                    let last = last.filter(|_| rows.unreadable_count() == 0);
-                    finals.extend(last.map(|entry| (id.clone(), entry)));
-                    fetched.activity.insert(id, all);
+                    if rows.unreadable_count() == 0 {
+                        complete.push((id.clone(), entry.clone()));
+                    }
+                    fetched.activity.insert(id, entry);
                 }
                 Err(error) => {
                     let is_first_refusal = error.is_unavailable() && fetched.activity.is_empty();
@@ -287,7 +297,7 @@ impl ActivityRun {
             on_progress(fetched.activity.len() + fetched.failed.len(), count);
         }
         let (location, server) = (self.services.location.clone(), self.services.server.clone());
-        let write = move || write_activity(&location, &server, &finals);
+        let write = move || write_activity(&location, &server, &complete);
         if let Some(Err(error)) = run_blocking(write).await {
             tracing::warn!(%error, "the activity could not be cached");
         }
@@ -338,13 +348,30 @@ pub(super) fn to_days(activity: &CachedActivity, from: Date) -> DailySpending {
     days
 }
 
-/// Returns the last day to which the server adds nothing any more.
-fn last_final_day(now: Timestamp) -> Date {
-    utc_date(now.saturating_sub(SETTLING_TIME).unwrap_or(now)).saturating_sub(1.day())
+impl CachedActivity {
+    /// Returns the last of the days that were read this long after their end.
+    fn days_to(&self, after_end: SignedDuration) -> Date {
+        self.to.min(last_day(self.read_at, after_end))
+    }
+
+    /// Returns whether no day is to be read again, or for the first time.
+    fn is_up_to_date(&self, now: Timestamp) -> bool {
+        READING_TIMES.iter().all(|&after| self.days_to(after) >= last_day(now, after))
+    }
 }
 
-/// Joins what is cached with what the server reported on `today`. Returns all completed days, and
-/// those of them that are final.
+/// Returns the last day that ended this long before `now`.
+fn last_day(now: Timestamp, after_end: SignedDuration) -> Date {
+    utc_date(now.saturating_sub(after_end).unwrap_or(now)).saturating_sub(1.day())
+}
+
+/// Returns the last day to which the server adds nothing any more.
+pub(super) fn last_final_day(now: Timestamp) -> Date {
+    last_day(now, SETTLING_TIME)
+}
+
+/// Joins the final days of what is cached with what the server reported on `today`, to all completed
+/// days.
 ///
 /// Of the thirty days that the server reports the first one is left out: its clock may be ahead of the
 /// one that says what today is.
@@ -353,16 +380,17 @@ fn merge(
     rows: &[ActivityRow],
     today: Date,
     now: Timestamp,
-) -> (CachedActivity, Option<CachedActivity>) {
+) -> CachedActivity {
     let first = first_day(today, ACTIVITY_DAYS);
     let yesterday = today.saturating_sub(1.day());
     // Days between what is cached and what is reported would be unknown.
-    let cached =
-        cached.filter(|entry| entry.to >= first.saturating_sub(1.day()) && entry.to < today);
+    let is_recent = |to: Date| (first.saturating_sub(1.day())..today).contains(&to);
+    let cached = cached.filter(|entry| is_recent(entry.days_to(SETTLING_TIME)));
     let (from, known_to, mut uses) = match cached {
-        Some(entry) => (entry.from, Some(entry.to), entry.uses),
+        Some(entry) => (entry.from, Some(entry.days_to(SETTLING_TIME)), entry.uses),
         None => (first, None, Vec::new()),
     };
+    uses.retain(|model_use| known_to.is_some_and(|known_to| model_use.date <= known_to));
     let mut added: BTreeMap<(Date, &str), (u64, i64)> = BTreeMap::new();
     for row in rows {
         let is_new = known_to.is_none_or(|known_to| row.date > known_to);
@@ -378,12 +406,7 @@ fn merge(
         requests,
         usage: from_nanodollars(usage),
     }));
-    let all = CachedActivity { from, to: yesterday, uses };
-    let to = last_final_day(now).min(yesterday);
-    let to = known_to.map_or(to, |known_to| to.max(known_to));
-    let uses = all.uses.iter().filter(|model_use| model_use.date <= to).cloned().collect();
-    let last = (to >= from).then_some(CachedActivity { from, to, uses });
-    (all, last)
+    CachedActivity { from, to: yesterday, read_at: now, uses }
 }
 
 #[cfg(test)]

@@ -166,7 +166,8 @@ pub fn list_rankings(model: &Model) -> Vec<(String, Vec<(&str, f64)>)> {
     let month = |key: &StoredKey| key.info.as_ref().and_then(|info| info.usage_monthly);
     let by_key = keys.iter().filter_map(|key| Some((key.label.as_str(), month(key)?)));
     let today = utc_date(model.now);
-    let period = format!("By key, 1 – {}", today.strftime("%-d %b"));
+    let first = if today.day() == 1 { "" } else { "1 – " };
+    let period = format!("By key, {first}{}", today.strftime("%-d %b"));
     let mut rankings = vec![(period, sort_amounts(by_key))];
     let models = keys.iter().flat_map(|key| &model.dashboard.key_spending(key).models);
     let by_model = sort_amounts(models.map(|spent| (spent.model.as_str(), spent.usage)));
