@@ -26,7 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const TUI: &[(&str, &[&str])] = &[
     ("state", &[]),
     ("keymap", &["state"]),
-    ("update", &["state"]),
+    ("update", &["keymap", "state"]),
     ("view", &["keymap", "state"]),
 ];
 

@@ -13,6 +13,8 @@ mod key_table;
 mod new_key;
 #[path = "screens/plan.rs"]
 mod plan;
+#[path = "screens/rebound_keys.rs"]
+mod rebound_keys;
 #[path = "screens/shared_store.rs"]
 mod shared_store;
 #[path = "screens/sign_in.rs"]

@@ -17,7 +17,7 @@ use crossterm::event::{
 
 use crate::tui::state::{ConfirmKind, Intent, KeyPress, Model, Msg, Overlay, Question, Screen};
 pub use action::{Action, Group, Safety};
-pub use binding::Binding;
+pub use binding::{Binding, key_text};
 pub use configured::{action_names, check_key, key_table, resolve_key_overrides};
 use dashboard::{DASHBOARD, GLOBAL, SANDBOX};
 pub use footer::{FooterItem, footer_items};
@@ -53,11 +53,6 @@ pub fn active_bindings(model: &Model) -> Vec<Binding> {
 pub fn screen_bindings(model: &Model) -> Vec<Binding> {
     let tables = screen_tables(model).into_iter().chain([GLOBAL]);
     tables.flatten().map(|action| Binding::new(action, model)).collect()
-}
-
-/// Returns the actions of the dashboard, also while a dialog covers it.
-pub fn dashboard_bindings(model: &Model) -> impl Iterator<Item = Binding> {
-    DASHBOARD.iter().map(|action| Binding::new(action, model))
 }
 
 fn screen_tables(model: &Model) -> Vec<&'static [Action]> {

@@ -196,7 +196,7 @@ impl EffectRunner {
                 Error::NoManagementKey { .. } => UserError::new(
                     ErrorKind::Failed,
                     "the other keys of the account need a management key, and none is stored",
-                    "press M to store one",
+                    "store one: keywright management set",
                 ),
                 error => error.to_user_error(),
             });

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::action::Action;
 use super::dashboard::{DASHBOARD, GLOBAL, SANDBOX};
+use super::screen_tables;
 use crate::tui::state::{Intent, KeyPress, Model};
 
 /// Returns the name in the configuration. The same action on another screen has the same name.
@@ -57,4 +58,12 @@ impl Binding {
     pub fn intent(&self) -> Intent {
         self.action.intent.clone()
     }
+}
+
+/// Returns the key that triggers an action now, as shown: on the present screen, or else on the dashboard.
+/// Texts take it from here, because the configuration can bind another one.
+pub fn key_text(model: &Model, intent: &Intent) -> Cow<'static, str> {
+    let tables = screen_tables(model).into_iter().chain([GLOBAL, DASHBOARD]);
+    let action = tables.flatten().find(|action| action.intent == *intent);
+    action.map_or(Cow::Borrowed(""), |action| Binding::new(action, model).key_text())
 }

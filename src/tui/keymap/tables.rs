@@ -62,7 +62,8 @@ pub(super) const QUESTION: &[Action] = key_bindings! {
 };
 
 pub(super) const HELP: &[Action] = key_bindings! {
-    [bare_key(KeyCode::Esc), char_key('?'), char_key('q'), bare_key(KeyCode::F(1))] "esc" "back" => Intent::ToggleHelp;
+    [bare_key(KeyCode::Esc), char_key('q')] "esc" "back" => Intent::Back;
+    #[help_only] [char_key('?'), bare_key(KeyCode::F(1))] "" "" => Intent::ToggleHelp;
     #[help_only] [bare_key(KeyCode::Down), bare_key(KeyCode::PageDown), char_key(' '), char_key('j')] "" "" => Intent::Move(1);
     #[help_only] [bare_key(KeyCode::Up), bare_key(KeyCode::PageUp), char_key('k')] "" "" => Intent::Move(-1);
 };
@@ -340,7 +341,8 @@ pub(super) const PROFILES: &[Action] = key_bindings! {
     [bare_key(KeyCode::Up), char_key('k')] "↑" "up" => Intent::Move(-1);
     #[help_only] [bare_key(KeyCode::Home), char_key('g')] "g" "first" => Intent::MoveToTop;
     #[help_only] [bare_key(KeyCode::End), char_key('G')] "G" "last" => Intent::MoveToBottom;
-    [bare_key(KeyCode::Esc), char_key('p'), char_key('q')] "esc" "close" => Intent::Back;
+    [bare_key(KeyCode::Esc), char_key('q')] "esc" "close" => Intent::Back;
+    #[help_only] [char_key('p')] "" "" => Intent::OpenProfiles;
 };
 
 /// While the message log is open.
@@ -351,7 +353,8 @@ pub(super) const MESSAGES: &[Action] = key_bindings! {
     #[help_only] [bare_key(KeyCode::PageUp)] "page up" "previous page" => Intent::MovePage(-1);
     #[help_only] [bare_key(KeyCode::Home), char_key('g')] "g" "first" => Intent::MoveToTop;
     #[help_only] [bare_key(KeyCode::End), char_key('G')] "G" "last" => Intent::MoveToBottom;
-    [bare_key(KeyCode::Esc), char_key('m'), char_key('q'), bare_key(KeyCode::Enter)] "esc" "close" => Intent::Back;
+    [bare_key(KeyCode::Esc), char_key('q'), bare_key(KeyCode::Enter)] "esc" "close" => Intent::Back;
+    #[help_only] [char_key('m')] "" "" => Intent::ToggleMessages;
 };
 
 /// While the figures of the account are shown.
@@ -362,7 +365,8 @@ pub(super) const ACCOUNT: &[Action] = key_bindings! {
     #[help_only] [bare_key(KeyCode::PageUp)] "page up" "previous page" => Intent::MovePage(-1);
     #[help_only] [bare_key(KeyCode::Home), char_key('g')] "g" "first row" => Intent::MoveToTop;
     #[help_only] [bare_key(KeyCode::End), char_key('G')] "G" "last row" => Intent::MoveToBottom;
-    [bare_key(KeyCode::Esc), char_key('$'), char_key('q'), bare_key(KeyCode::Enter)] "esc" "close" => Intent::Back;
+    [bare_key(KeyCode::Esc), char_key('q'), bare_key(KeyCode::Enter)] "esc" "close" => Intent::Back;
+    #[help_only] [char_key('$')] "" "" => Intent::ToggleAccount;
 };
 
 /// Returns whether removed keys are listed.
@@ -378,7 +382,8 @@ pub(super) const TRASH: &[Action] = key_bindings! {
     #[help_only] [bare_key(KeyCode::PageDown), ctrl_key('f')] "page down" "next page" => Intent::MovePage(1);
     #[help_only] [bare_key(KeyCode::PageUp), ctrl_key('b')] "page up" "previous page" => Intent::MovePage(-1);
     #[help_only] [char_key('?'), bare_key(KeyCode::F(1))] "?" "help" => Intent::ToggleHelp;
-    [bare_key(KeyCode::Esc), char_key('X')] "esc" "to the keys" => Intent::Back;
+    [bare_key(KeyCode::Esc)] "esc" "to the keys" => Intent::Back;
+    #[help_only] [char_key('X')] "" "" => Intent::OpenTrash;
     #[help_only] [char_key('q')] "q" "quit" => Intent::Quit;
 };
 

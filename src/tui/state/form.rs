@@ -329,7 +329,7 @@ impl Form {
         let error = UserError::new(
             ErrorKind::InvalidInput,
             format!("the {noun} '{name}' is not known without the account's list"),
-            "press esc, then M to give a management key, or submit again to create the key like this",
+            "store a management key first, or submit again to create the key like this",
         )
         .with_meaning(format!("nothing was sent; the key would be {without}"));
         Some(default.add_place(error))

@@ -48,7 +48,7 @@ impl RefreshRound {
             _ if checked == 1 => format!("the key could not be checked: {reason}"),
             _ => format!("{failed} of {checked} keys could not be checked: {reason}"),
         };
-        Some(UserError::new(ErrorKind::Unreachable, message, "press r to retry"))
+        Some(UserError::new(ErrorKind::Unreachable, message, ""))
     }
 }
 

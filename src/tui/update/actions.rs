@@ -2,9 +2,10 @@
 
 use super::{bulk, limits, management, operation, profiles, trash};
 use crate::domain::{ErrorKind, Label, StoredKey, UserError};
+use crate::tui::keymap::key_text;
 use crate::tui::state::{
-    ConfirmDialog, ConfirmKind, EditRequest, Effect, ExpectedLosses, Form, Intent, KeyScope, Model,
-    Operation, Question, Request, Screen, UndoableChange,
+    ConfirmDialog, ConfirmKind, EditRequest, Effect, ExpectedLosses, Form, Intent, KeyList,
+    KeyScope, Model, Operation, Question, Request, Screen, UndoableChange,
 };
 
 /// Handles an intent that acts on the target keys.
@@ -52,6 +53,10 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         }
         Intent::NextScope => {
             if model.dashboard.scope == KeyScope::Stored {
+                if let Some(error) = management::missing_key_error(model, "to list other keys") {
+                    model.notify(Err(error));
+                    return Vec::new();
+                }
                 let ticket = model.next_ticket();
                 model.dashboard.account_keys_ticket = Some(ticket);
                 model.notify(Ok("loading the keys of the account".into()));
@@ -76,8 +81,10 @@ pub(super) fn show_scope(model: &mut Model, scope: KeyScope) {
     model.dashboard.set_scope(scope, model.now);
     let (count, description) = (model.dashboard.rows.len(), scope.description());
     let keys = if count == 1 { "key" } else { "keys" };
+    let (next, spending) =
+        (key_text(model, &Intent::NextScope), key_text(model, &Intent::ToggleAccount));
     model.notify(Ok(format!(
-        "{count} {keys}: {description}; a: next view, $: credits and spending"
+        "{count} {keys}: {description}; {next}: next view, {spending}: credits and spending"
     )));
 }
 
@@ -92,11 +99,35 @@ fn target_stored_keys(model: &mut Model) -> Vec<StoredKey> {
 }
 
 pub(super) fn show_not_stored_error(model: &mut Model) {
+    let [disable, edit, remove] = [Intent::ToggleDisabled, Intent::EditKey, Intent::Remove]
+        .map(|intent| key_text(model, &intent));
     model.notify(Err(UserError::new(
         ErrorKind::NotFound,
         "this key is not stored here",
-        "OpenRouter shows a key only at its creation; d, e and x still work",
+        format!(
+            "OpenRouter shows a key only at its creation; {disable}, {edit} and {remove} still work"
+        ),
     )));
+}
+
+/// Returns why no key is selected.
+pub(super) fn no_selection_reason(model: &Model) -> String {
+    let key = |intent| key_text(model, &intent);
+    match &model.dashboard.keys {
+        KeyList::Loading => "the keys are still being read".to_owned(),
+        KeyList::Failed(_) => {
+            format!("the keys could not be read; {} tries again", key(Intent::Reload))
+        }
+        KeyList::Loaded(keys) if keys.is_empty() => {
+            format!("no key is stored yet; {} creates one", key(Intent::NewKey))
+        }
+        KeyList::Loaded(_) if !model.dashboard.filter.text().is_empty() => {
+            "no key matches the filter; esc clears it".to_owned()
+        }
+        KeyList::Loaded(_) => {
+            format!("this view has no key; {} shows the next view", key(Intent::NextScope))
+        }
+    }
 }
 
 /// Copies the selected key, or the marked ones as environment variables.
@@ -180,16 +211,13 @@ fn confirm_toggle_disabled(model: &mut Model) {
         .filter(|key| (key.disabled == Some(true)) != disabled)
         .map(|key| (key.hash.clone(), key.label.clone()))
         .collect();
-    if model.account.lacks_management_key && !keys.is_empty() {
-        let verb = if disabled { "disable" } else { "enable" };
-        return model.notify(Err(UserError::new(
-            ErrorKind::Failed,
-            format!("to {verb} a key needs a management key, and none is stored"),
-            "press M to store one, or o to change the key on its page",
-        )));
+    if keys.is_empty() {
+        return;
     }
-    if !keys.is_empty() {
-        model.question = Some(Question::SetKeysDisabled { keys, disabled });
+    let verb = if disabled { "disable" } else { "enable" };
+    match management::missing_key_error(model, &format!("to {verb} a key")) {
+        Some(error) => model.notify(Err(error)),
+        None => model.question = Some(Question::SetKeysDisabled { keys, disabled }),
     }
 }
 

@@ -1,10 +1,13 @@
 //! Actions on several keys: progress, a result for each, and undo.
 
 use crate::domain::{ActionResult, Label, UserError};
-use crate::tui::state::{BulkAction, Model, ResultsScreen, Screen, UndoableChange};
+use crate::tui::keymap::key_text;
+use crate::tui::state::{BulkAction, Intent, Model, ResultsScreen, Screen, UndoableChange};
 
-/// The end of a message about a change that can be undone.
-pub(super) const UNDO_HINT: &str = "; press u to undo";
+/// Returns the end of a message about a change that can be undone.
+pub(super) fn undo_hint(model: &Model) -> String {
+    format!("; press {} to undo", key_text(model, &Intent::Undo))
+}
 
 /// Starts to collect the results of an action on several keys.
 pub(super) fn begin_action(model: &mut Model, labels: impl IntoIterator<Item = Label>) {
@@ -18,6 +21,7 @@ pub(super) fn begin_action(model: &mut Model, labels: impl IntoIterator<Item = L
 
 /// Records the result for one key. The last result of several opens the list of all.
 pub(super) fn record_result(model: &mut Model, label: &Label, result: Result<String, UserError>) {
+    let undo_hint = undo_hint(model);
     let Some(bulk) = model.bulk.as_mut().filter(|bulk| bulk.pending.contains(label)) else {
         return model.notify(result);
     };
@@ -25,7 +29,7 @@ pub(super) fn record_result(model: &mut Model, label: &Label, result: Result<Str
     bulk.results.push(match &result {
         // The dialog offers undo once for all keys.
         Ok(message) => {
-            let (said, hint) = message.split_once(UNDO_HINT).unzip();
+            let (said, hint) = message.split_once(&undo_hint).unzip();
             bulk.can_undo |= hint.is_some();
             ActionResult { succeeded: true, message: said.unwrap_or(message).to_owned() }
         }
@@ -56,7 +60,10 @@ pub(super) fn show_results(model: &mut Model, screen: ResultsScreen, is_free: bo
     } else {
         let done = screen.results.len();
         let failed = screen.results.iter().filter(|result| !result.succeeded).count();
-        model.notice = Some(Ok(format!("{done} keys done, {failed} failed; press m for each")));
+        model.notice = Some(Ok(format!(
+            "{done} keys done, {failed} failed; press {} for each",
+            key_text(model, &Intent::ToggleMessages)
+        )));
     }
 }
 
@@ -67,7 +74,7 @@ pub(super) fn record_undoable(
     hash: String,
     label: Label,
     disabled: bool,
-) -> &'static str {
+) -> String {
     if let Some(UndoableChange::DisabledSet { keys, disabled: was_disabled }) = &mut model.undoable
         && *was_disabled != disabled
         && let Some(at) = keys.iter().position(|(other, _)| *other == hash)
@@ -76,7 +83,7 @@ pub(super) fn record_undoable(
         if keys.is_empty() {
             model.undoable = None;
         }
-        return " again";
+        return " again".to_owned();
     }
     match &mut model.undoable {
         Some(UndoableChange::DisabledSet { keys, disabled: was_disabled })
@@ -91,5 +98,5 @@ pub(super) fn record_undoable(
             *undoable = Some(UndoableChange::DisabledSet { keys, disabled });
         }
     }
-    UNDO_HINT
+    undo_hint(model)
 }

@@ -5,6 +5,7 @@ use super::{
     quit_when_idle, sign_in, trash,
 };
 use crate::domain::{StoredKey, ThemeChoice};
+use crate::tui::keymap::key_text;
 use crate::tui::state::{
     Effect, Intent, KeyScope, Model, Question, Request, Screen, TextField, scroll_by,
 };
@@ -74,7 +75,7 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         return Vec::new();
     }
     if label.is_none() && intent.needs_selection() {
-        model.notify(Ok(model.dashboard.no_selection_reason().into()));
+        model.notify(Ok(actions::no_selection_reason(model)));
         return Vec::new();
     }
     match intent {
@@ -243,12 +244,13 @@ fn select_key(model: &mut Model, hash: &str) -> bool {
 /// Opens or closes the pane; tells the user if the terminal has no room for it.
 fn toggle_pane(model: &mut Model) {
     if model.dashboard.selected_key().is_none() {
-        return model.notify(Ok(model.dashboard.no_selection_reason().into()));
+        return model.notify(Ok(actions::no_selection_reason(model)));
     }
     let is_shown = model.layout().pane.is_some();
     model.dashboard.is_pane_open = !is_shown;
     if !is_shown && model.layout().pane.is_none() {
-        model.notify(Ok("the pane needs more rows; enter opens the details".into()));
+        let open = key_text(model, &Intent::ToggleDetails);
+        model.notify(Ok(format!("the pane needs more rows; {open} opens the details")));
     }
 }
 

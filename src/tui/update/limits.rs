@@ -1,10 +1,11 @@
 //! Edits of limits: the screen for several keys, the results, and undo.
 
-use super::bulk;
+use super::{bulk, management};
 use crate::domain::{
     AccountKey, ErrorKind, FieldChange, KeyUpdate, KeyUpdateOutcome, Label, ResetInterval,
     StoredKey, UserError,
 };
+use crate::tui::keymap::key_text;
 use crate::tui::state::{
     Effect, Intent, LimitsScreen, Model, PlannedLimit, Question, Request, Screen, Ticket,
     UndoableChange,
@@ -12,13 +13,13 @@ use crate::tui::state::{
 
 /// Remembers how to revert an edit of a limit; edits of several keys are reverted together. Returns the
 /// end of the message.
-pub(super) fn record_undoable(model: &mut Model, restoring: Option<KeyUpdate>) -> &'static str {
-    let Some(restoring) = restoring else { return "" };
+pub(super) fn record_undoable(model: &mut Model, restoring: Option<KeyUpdate>) -> String {
+    let Some(restoring) = restoring else { return String::new() };
     match &mut model.undoable {
         Some(UndoableChange::LimitsEdited(updates)) => updates.push(restoring),
         undoable => *undoable = Some(UndoableChange::LimitsEdited(vec![restoring])),
     }
-    bulk::UNDO_HINT
+    bulk::undo_hint(model)
 }
 
 /// Asks whether to set the earlier limits again.
@@ -76,7 +77,10 @@ pub(super) fn finish_edit(model: &mut Model, update: &KeyUpdate, outcome: KeyUpd
                     "'{label}' was changed at OpenRouter in the meantime: {}",
                     changed_fields.join(", ")
                 ),
-                "nothing was sent; press e to edit it with its current values",
+                format!(
+                    "nothing was sent; press {} to edit it with its current values",
+                    key_text(model, &Intent::EditKey)
+                ),
             ))
         }
         KeyUpdateOutcome::Failed(error) => Err(UserError {
@@ -96,12 +100,8 @@ fn current_label(model: &Model, update: &KeyUpdate) -> Label {
 /// Opens the screen for several keys and fetches their limits.
 pub(super) fn open(model: &mut Model) -> Vec<Effect> {
     let keys: Vec<StoredKey> = model.dashboard.target_keys().into_iter().cloned().collect();
-    if model.account.lacks_management_key {
-        model.notify(Err(UserError::new(
-            ErrorKind::Failed,
-            "to edit limits needs a management key, and none is stored",
-            "press M to store one, or o to change a key on its page",
-        )));
+    if let Some(error) = management::missing_key_error(model, "to edit limits") {
+        model.notify(Err(error));
         return Vec::new();
     }
     model.dashboard.hide_revealed_key();

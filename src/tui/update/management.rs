@@ -1,6 +1,7 @@
 //! Handles the screen that takes a management key.
 
-use crate::domain::{KeyInputError, ManagementKey, UserError};
+use crate::domain::{ErrorKind, KeyInputError, ManagementKey, UserError};
+use crate::tui::keymap::key_text;
 use crate::tui::state::{
     Effect, Intent, ManagementScreen, Model, Request, Screen, StoredManagementKey, TextField,
     Ticket,
@@ -80,4 +81,17 @@ pub(super) fn finish(
             Vec::new()
         }
     }
+}
+
+/// Returns an error if what needs a management key has none, for example `to disable a key`.
+pub(super) fn missing_key_error(model: &Model, what: &str) -> Option<UserError> {
+    let [store, page] =
+        [Intent::OpenManagement, Intent::OpenKeyPage].map(|intent| key_text(model, &intent));
+    model.account.lacks_management_key.then(|| {
+        UserError::new(
+            ErrorKind::Failed,
+            format!("{what} needs a management key, and none is stored"),
+            format!("press {store} to store one, or {page} to change a key on its page"),
+        )
+    })
 }

@@ -32,7 +32,9 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Option<Intent>
     let (message_count, profile_count) = (model.messages.len(), model.profiles.len());
     match (&mut model.overlay, intent) {
         (None, intent) => return Some(intent),
-        (Some(_), Intent::Back) => model.overlay = None,
+        (Some(_), Intent::Back) | (Some(Overlay::Profiles(_)), Intent::OpenProfiles) => {
+            model.overlay = None;
+        }
         (Some(Overlay::Help { page }), Intent::Move(by)) => *page = page.saturating_add_signed(by),
         (Some(Overlay::Palette(palette)), intent) => edit_palette(palette, intent),
         (Some(Overlay::Messages(view)), intent) => {

@@ -1,6 +1,7 @@
 //! Handles the list of profiles and the switch to another one.
 
 use crate::domain::{ErrorKind, UserError};
+use crate::tui::keymap::key_text;
 use crate::tui::state::{Effect, Intent, Model, Overlay, ProfilePicker};
 
 /// Opens the list; with one profile, says how to add another one.
@@ -60,7 +61,10 @@ pub(super) fn switch(model: &mut Model, index: usize) -> Vec<Effect> {
         let error = UserError::new(
             ErrorKind::Failed,
             format!("{work}, so the profile cannot be changed now"),
-            "wait for the end, then press p again",
+            format!(
+                "wait for the end, then press {} again",
+                key_text(model, &Intent::OpenProfiles)
+            ),
         );
         model.notify(Err(error.with_meaning("nothing was interrupted")));
         return Vec::new();

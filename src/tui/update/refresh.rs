@@ -4,7 +4,8 @@ use jiff::SignedDuration;
 
 use super::{account, inventory_change};
 use crate::domain::{AccountKey, StoredKey, UserError};
-use crate::tui::state::{Effect, Model, Request, Ticket};
+use crate::tui::keymap::key_text;
+use crate::tui::state::{Effect, Intent, Model, Request, Ticket};
 
 /// Starts a round that is due. The keys of a shared store are read first, since others change them.
 pub(super) fn start_due(model: &mut Model) -> Vec<Effect> {
@@ -67,8 +68,14 @@ pub(super) fn finish(
         model.account.is_report_stale = error.is_none();
         let keys = model.dashboard.stored_keys().iter();
         let first = keys.filter_map(|key| key.next_reset(now)).min();
+        let retry = format!("press {} to retry", key_text(model, &Intent::Reload));
         let checked = model.refresh.current_round.as_ref().map_or(0, |round| round.checked_count);
         model.refresh.finish_round(now, error, retry_after, first);
+        if let Some(error) =
+            model.refresh.last_error.as_mut().filter(|error| error.advice.is_empty())
+        {
+            error.advice = retry;
+        }
         report_result(model, checked);
         model.dashboard.update_order(now);
         account::update_figures(model);

@@ -249,7 +249,7 @@ pub(super) fn finish_key_update(model: &mut Model, ticket: Ticket, outcome: KeyU
                 Screen::Form(form) if is_shown => form.submitted_update.take(),
                 _ => None,
             };
-            let mut end = "";
+            let mut end = String::new();
             if let Some(account_key) = account_key {
                 let restoring = submitted.and_then(|update| update.restore_limit(&account_key));
                 if restoring.is_some() {

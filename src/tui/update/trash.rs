@@ -2,6 +2,7 @@
 
 use super::bulk;
 use crate::domain::{Label, StoredKey, TRASH_DAYS, TrashedKey, UserError};
+use crate::tui::keymap::key_text;
 use crate::tui::state::{
     Effect, Intent, Model, Request, Screen, Ticket, TrashScreen, UndoableChange,
 };
@@ -18,7 +19,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let page = model.layout().page_size().cast_signed();
     let Screen::Trash(screen) = &mut model.screen else { return Vec::new() };
     match intent {
-        Intent::Back => model.screen = Screen::Dashboard,
+        Intent::Back | Intent::OpenTrash => model.screen = Screen::Dashboard,
         Intent::Move(by) => screen.move_selection(by),
         Intent::MovePage(by) => screen.move_selection(by.saturating_mul(page)),
         Intent::Enter => {
@@ -74,7 +75,8 @@ pub(super) fn finish_remove(
                     Some(UndoableChange::Removed(keys)) => keys.push(trashed),
                     undoable => *undoable = Some(UndoableChange::Removed(vec![trashed])),
                 }
-                format!("{removed}{}, or X within {TRASH_DAYS} days", bulk::UNDO_HINT)
+                let (undo, trash) = (bulk::undo_hint(model), key_text(model, &Intent::OpenTrash));
+                format!("{removed}{undo}, or {trash} within {TRASH_DAYS} days")
             }
             None => removed,
         }

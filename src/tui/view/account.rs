@@ -8,9 +8,9 @@ use super::charts::format_ranking;
 use super::key_charts::completed_days;
 use super::overview::list_rankings;
 use super::text::{format_property, wrap_property};
-use super::warnings::key_text;
 use super::{Theme, text};
 use crate::domain::{KeyState, format_usd, sort_by_key, utc_date};
+use crate::tui::keymap::key_text;
 use crate::tui::state::{Intent, Model};
 
 /// The widest row; longer bars are no clearer.

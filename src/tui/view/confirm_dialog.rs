@@ -1,7 +1,6 @@
 //! The dialogs that confirm a rotation, a leak response, a revocation or an account, and the one with
 //! the results of an action.
 
-use jiff::Timestamp;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
@@ -9,8 +8,9 @@ use super::dialog::Dialog;
 use super::text::{self, to_sentence, truncate};
 use super::{Theme, key_table};
 use crate::domain::{Expiry, FieldChange, StoredKey, format_date, format_relative_time};
+use crate::tui::keymap::key_text;
 use crate::tui::state::{
-    ConfirmDialog, ConfirmKind, ExpectedLosses, Model, ResultsScreen, UNUSED_FOR_CHOICES,
+    ConfirmDialog, ConfirmKind, ExpectedLosses, Intent, Model, ResultsScreen, UNUSED_FOR_CHOICES,
 };
 
 /// The most keys that a dialog lists.
@@ -55,7 +55,7 @@ pub fn dialog<'a>(
                 }
             };
             dialog.add_explanation(consent, theme.dim());
-            add_new_end(&mut dialog, state, model.now, theme);
+            add_new_end(&mut dialog, state, model, theme);
             dialog.add_lines(format_retire_policy(state, theme));
             add_copies(&mut dialog, state, model, "it keeps the old key there");
             add_losses(&mut dialog, state, theme);
@@ -100,7 +100,7 @@ pub fn dialog<'a>(
             );
             dialog.add_explanation(
                 "If that account is yours, confirm it: the key then gets the label for which it \
-                 was created. Otherwise press esc, then x to remove the key.",
+                 was created. Otherwise press esc, then remove the key.",
                 theme.dim(),
             );
             add_confirmation(&mut dialog, state);
@@ -173,7 +173,8 @@ fn format_retire_policy(state: &ConfirmDialog, theme: Theme) -> Vec<Line<'static
 }
 
 /// Adds when the new keys end, and how they get another end.
-fn add_new_end(dialog: &mut Dialog<'_>, state: &ConfirmDialog, now: Timestamp, theme: Theme) {
+fn add_new_end(dialog: &mut Dialog<'_>, state: &ConfirmDialog, model: &Model, theme: Theme) {
+    let (now, edit) = (model.now, key_text(model, &Intent::EditKey));
     let describe = |at| format!("{}, {}", format_date(at), format_relative_time(now, at));
     let ends = |expiry: Option<Expiry>| match expiry {
         None => "never expires".to_owned(),
@@ -185,7 +186,7 @@ fn add_new_end(dialog: &mut Dialog<'_>, state: &ConfirmDialog, now: Timestamp, t
     let subject = match (&state.keys[..], &ending[..]) {
         ([key], []) if state.new_expiry_index.is_none() => {
             if let Ok(expiry) = key.replacement_expiry(now) {
-                let text = format!("The new key {}. Press e for another end.", ends(expiry));
+                let text = format!("The new key {}. Press {edit} for another end.", ends(expiry));
                 dialog.add_explanation(&text, theme.dim());
             }
             return;
@@ -200,15 +201,15 @@ fn add_new_end(dialog: &mut Dialog<'_>, state: &ConfirmDialog, now: Timestamp, t
         FieldChange::Set(expiry) => Some(Some(expiry)),
     };
     if let Some(expiry) = chosen {
-        let text = format!("{subject} {}. Press e for another end.", ends(expiry));
+        let text = format!("{subject} {}. Press {edit} for another end.", ends(expiry));
         return dialog.add_text(&text, theme.strong());
     }
     let first_end = ending.iter().filter_map(|key| key.expires_at().value()).min();
     let first_end = first_end.map_or(String::new(), describe);
     let text = if ending.iter().all(|key| key.replacement_expiry(now).is_err()) {
-        format!("The end of the old key has passed: {first_end}. Press e for another one.")
+        format!("The end of the old key has passed: {first_end}. Press {edit} for another one.")
     } else {
-        format!("{subject} ends when the old one does: {first_end}. Press e for another end.")
+        format!("{subject} ends when the old one does: {first_end}. Press {edit} for another end.")
     };
     dialog.add_text(&text, theme.warning());
 }

@@ -8,9 +8,10 @@ use ratatui::text::{Line, Span};
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
 use crate::domain::{Reported, ResetInterval};
+use crate::tui::keymap::key_text;
 use crate::tui::state::{
-    AuthChoice, EXPIRY_PRESETS, FieldHint, Form, FormChoicesState, FormField, FormKind, Model,
-    Picker,
+    AuthChoice, EXPIRY_PRESETS, FieldHint, Form, FormChoicesState, FormField, FormKind, Intent,
+    Model, Picker,
 };
 
 const RESET_CHOICES: [Option<ResetInterval>; 4] =
@@ -247,8 +248,10 @@ fn format_notes(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> 
                 Line::styled(format!("{method}. ctrl-r: another method."), theme.dim()),
             ];
             if form.choices == FormChoicesState::NoManagementKey {
-                let text =
-                    "A workspace or guardrail needs a management key: esc, then M stores one.";
+                let key = key_text(model, &Intent::OpenManagement);
+                let text = format!(
+                    "A workspace or guardrail needs a management key: esc, then {key} stores one."
+                );
                 lines.push(Line::styled(text, theme.dim()));
             }
             return lines;
@@ -270,7 +273,8 @@ fn format_notes(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> 
                 }
             };
             format!(
-                "{expires}. To get another expiry, leave this form and press R: it replaces the key with a new one.{current_name}"
+                "{expires}. To get another expiry, leave this form and press {}: it replaces the key with a new one.{current_name}",
+                key_text(model, &Intent::Rotate)
             )
         }
     };

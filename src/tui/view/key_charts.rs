@@ -10,7 +10,8 @@ use ratatui::widgets::Widget;
 use super::Theme;
 use super::charts::{self, DayChart, has_bars};
 use crate::domain::{KeySpending, ResetInterval, StoredKey, utc_date};
-use crate::tui::state::Model;
+use crate::tui::keymap::key_text;
+use crate::tui::state::{Intent, Model};
 
 /// The number of days in the charts.
 pub const CHART_DAYS: u16 = 30;
@@ -75,7 +76,8 @@ pub fn format_models(
     } else {
         format!("{COMPLETED_DAYS} days")
     };
-    let rest = if more { " · enter shows all" } else { "" };
+    let open = key_text(model, &Intent::ToggleDetails);
+    let rest = if more { format!(" · {open} shows all") } else { String::new() };
     let heading = format!("By model, {period}{rest}");
     let mut lines = vec![Line::styled(heading, theme.dim())];
     let yesterday = utc_date(model.now).saturating_sub(1.day());
@@ -97,7 +99,7 @@ pub fn format_models(
     } else {
         lines.push(Line::from(vec![
             Span::styled("needs a management key: ", theme.dim()),
-            Span::styled("M", theme.accent()),
+            Span::styled(key_text(model, &Intent::OpenManagement), theme.accent()),
             Span::styled(" adds one", theme.dim()),
         ]));
     }

@@ -5,7 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::{Theme, key_details, text};
-use crate::tui::state::{Model, NewKeyScreen, PassphraseForm};
+use crate::tui::keymap::key_text;
+use crate::tui::state::{Intent, Model, NewKeyScreen, PassphraseForm};
 
 /// Column in which the passphrase fields begin.
 const FIELD_COLUMN: u16 = 14;
@@ -47,12 +48,20 @@ pub fn draw(
         lines.push(if state.store_ticket.is_some() {
             Line::raw("Storing the key.")
         } else {
-            Line::raw(
-                "r retries storing, c copies the key, v shows it. Save it somewhere safe first.",
-            )
+            let key = |intent| key_text(model, &intent);
+            Line::raw(format!(
+                "{} retries storing, {} copies the key, {} shows it. Save it somewhere safe first.",
+                key(Intent::Retry),
+                key(Intent::Copy),
+                key(Intent::ToggleReveal)
+            ))
         });
         if let Some(store) = &model.alternate_store {
-            lines.push(Line::raw(format!("s stores it in {} instead.", store.display_name)));
+            lines.push(Line::raw(format!(
+                "{} stores it in {} instead.",
+                key_text(model, &Intent::StoreInAlternate),
+                store.display_name
+            )));
         }
     }
     if let Some(error) = &state.error {

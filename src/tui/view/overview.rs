@@ -11,7 +11,8 @@ use super::charts::{DayChart, format_ranking, has_bars};
 use super::key_charts::{CHART_DAYS, completed_days};
 use super::{Theme, text};
 use crate::domain::{StoredKey, format_usd_short, sort_by, utc_date};
-use crate::tui::state::{DashboardLayout, Model};
+use crate::tui::keymap::key_text;
+use crate::tui::state::{DashboardLayout, Intent, Model};
 
 /// Figures that are shown together or not at all. Those that come first stay longest when the width
 /// shrinks.
@@ -94,7 +95,7 @@ fn list_figures(model: &Model, theme: Theme, width: usize, is_short: bool) -> Ve
     } else if width >= 140 && model.account.report.is_none() {
         let spans = vec![
             name("credits"),
-            Span::styled("M", theme.accent()),
+            Span::styled(key_text(model, &Intent::OpenManagement), theme.accent()),
             Span::styled(" adds a management key", theme.dim()),
         ];
         figures.push(Figure { rank: 5, spans });

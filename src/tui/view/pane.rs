@@ -9,7 +9,8 @@ use super::charts::DayChart;
 use super::key_table::format_state;
 use super::{Theme, key_charts, key_details, text};
 use crate::domain::StoredKey;
-use crate::tui::state::{DashboardLayout, Model};
+use crate::tui::keymap::key_text;
+use crate::tui::state::{DashboardLayout, Intent, Model};
 
 /// The least width of a chart with its axis.
 const MIN_CHART_WIDTH: u16 = 36;
@@ -87,16 +88,16 @@ fn draw_below(key: &StoredKey, model: &Model, theme: Theme, frame: &mut Frame<'_
         key_charts::format_models(key, model, area.height.into(), area.width.into(), theme)
     };
     if models_at.height >= 2 {
-        draw_lines(format_models(models_at), theme, frame, models_at);
+        draw_lines(format_models(models_at), model, theme, frame, models_at);
     } else {
         let rows = facts.height.saturating_sub(u16::try_from(lines.len()).unwrap_or(u16::MAX));
         match rows {
             0 => {}
-            1 => lines.push(Line::styled("… enter shows the models", theme.dim())),
+            1 => lines.push(format_rest("the models", model, theme)),
             _ => lines.extend(format_models(Rect { height: rows, ..facts })),
         }
     }
-    draw_lines(lines, theme, frame, facts);
+    draw_lines(lines, model, theme, frame, facts);
 }
 
 fn draw_beside(key: &StoredKey, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
@@ -120,9 +121,9 @@ fn draw_beside(key: &StoredKey, model: &Model, theme: Theme, frame: &mut Frame<'
         // Without models there is only a line that says so.
         split_rows(rest, if models.len() > 2 { MODEL_ROWS } else { 3 })
     };
-    draw_lines(models, theme, frame, models_at);
+    draw_lines(models, model, theme, frame, models_at);
     let details = key_details::format_details(key, model, theme, details_at.width.into());
-    draw_lines(details, theme, frame, details_at);
+    draw_lines(details, model, theme, frame, details_at);
 }
 
 fn split_rows(area: Rect, rows: u16) -> (Rect, Rect) {
@@ -132,13 +133,25 @@ fn split_rows(area: Rect, rows: u16) -> (Rect, Rect) {
 }
 
 /// Draws lines; the last row says where the rest is if they do not fit.
-fn draw_lines(mut lines: Vec<Line<'_>>, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+fn draw_lines(
+    mut lines: Vec<Line<'_>>,
+    model: &Model,
+    theme: Theme,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
     let rows = usize::from(area.height);
     if lines.len() > rows {
         lines.truncate(rows.saturating_sub(1));
-        lines.push(Line::styled("… enter shows all", theme.dim()));
+        lines.push(format_rest("all", model, theme));
     }
     for (line, row) in lines.iter().zip(area.rows()) {
         frame.render_widget(line, row);
     }
+}
+
+/// Says where what does not fit is shown.
+fn format_rest(what: &str, model: &Model, theme: Theme) -> Line<'static> {
+    let open = key_text(model, &Intent::ToggleDetails);
+    Line::styled(format!("… {open} shows {what}"), theme.dim())
 }

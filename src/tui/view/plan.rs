@@ -110,7 +110,7 @@ fn format_next_step(plan: &PlanScreen, compared: &PlanComparison) -> String {
         _ => to_sentence(&format!("missing keys are created {}", compared.auth_description)),
     };
     if differs {
-        text.push_str(" Keys that differ are not changed; e edits a key.");
+        text.push_str(" Keys that differ are kept: edit them.");
     }
     text
 }

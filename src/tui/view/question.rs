@@ -6,7 +6,8 @@ use super::Theme;
 use super::dialog::Dialog;
 use super::text::truncate;
 use crate::domain::{Label, StoredKey, TRASH_DAYS};
-use crate::tui::state::{Model, Question};
+use crate::tui::keymap::key_text;
+use crate::tui::state::{Intent, Model, Question};
 
 pub fn dialog(question: &Question, model: &Model, theme: Theme, width: usize) -> Dialog<'static> {
     let (heading, consequence, is_dangerous) = describe(question, model, width);
@@ -54,7 +55,8 @@ fn describe(question: &Question, model: &Model, width: usize) -> (String, String
             (
                 format!("Remove {names} from {}?", removal_place(labels, model)),
                 format!(
-                    "{key} valid at OpenRouter. For {TRASH_DAYS} days {is} in the trash (X), after that {text} cannot be fetched again."
+                    "{key} valid at OpenRouter. For {TRASH_DAYS} days {is} in the trash ({}), after that {text} cannot be fetched again.",
+                    key_text(model, &Intent::OpenTrash)
                 ),
                 false,
             )
@@ -70,17 +72,21 @@ fn describe(question: &Question, model: &Model, width: usize) -> (String, String
         }
         Question::SetKeysDisabled { keys, disabled } => {
             let names = list_labels(keys.iter().map(|(_, label)| label), width);
+            let undo = key_text(model, &Intent::Undo);
             let (verb, meaning) = match (*disabled, keys.len()) {
                 (true, 1) => {
-                    ("Disable", "Programs that use it stop working. u or d enables it again.")
+                    let toggle = key_text(model, &Intent::ToggleDisabled);
+                    let text = "Programs that use it stop working.";
+                    ("Disable", format!("{text} {undo} or {toggle} enables it again."))
                 }
                 (true, _) => {
-                    ("Disable", "Programs that use them stop working. u enables them again.")
+                    let text = "Programs that use them stop working.";
+                    ("Disable", format!("{text} {undo} enables them again."))
                 }
-                (false, 1) => ("Enable", "It can spend again."),
-                (false, _) => ("Enable", "They can spend again."),
+                (false, 1) => ("Enable", "It can spend again.".to_owned()),
+                (false, _) => ("Enable", "They can spend again.".to_owned()),
             };
-            (format!("{verb} {names} at OpenRouter?"), meaning.to_owned(), false)
+            (format!("{verb} {names} at OpenRouter?"), meaning, false)
         }
     }
 }

@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
 use crate::domain::format_relative_time;
-use crate::tui::keymap::dashboard_bindings;
+use crate::tui::keymap::key_text;
 use crate::tui::state::{Attention, DashboardLayout, Intent, KeyList, Model};
 use reason::Reason;
 
@@ -113,12 +113,6 @@ pub fn intent_at(
         Intent::NextAttention => Intent::NextAttention,
         intent => Intent::ActOnKey(key.hash.clone(), Box::new(intent)),
     })
-}
-
-/// Returns the key that triggers an action of the dashboard.
-pub(super) fn key_text(model: &Model, intent: &Intent) -> String {
-    let binding = dashboard_bindings(model).find(|binding| binding.intent() == *intent);
-    binding.map_or_else(String::new, |binding| binding.key_text().into_owned())
 }
 
 /// Draws the most important warnings in one row.
@@ -236,12 +230,13 @@ fn format_pending_attempts(model: &Model, width: usize) -> Option<String> {
         ),
         format!(" may be stored{more}: run keywright recover"),
     ];
+    let dismiss = key_text(model, &Intent::DismissAttempt);
     let lost = [
         format!(
-            " may exist, {since}{more}: revoke it at {}; D dismisses this",
+            " may exist, {since}{more}: revoke it at {}; {dismiss} dismisses this",
             page.trim_start_matches("https://")
         ),
-        format!(" may exist{more}: revoke it, then press D"),
+        format!(" may exist{more}: revoke it, then press {dismiss}"),
     ];
     let ends = if first.waits_for_store { stored } else { lost };
     let end = ends.iter().find(|end| width >= end.width() + 24).or(ends.last())?;
@@ -272,20 +267,20 @@ pub fn draw_empty_state(
         KeyList::Failed(error) => {
             let mut lines = text::format_error(error, theme);
             lines.push(Line::default());
-            lines.push(format_key_hint(theme, "r", "tries again"));
+            lines.push(format_key_hint(model, theme, &Intent::Reload, "tries again"));
             lines
         }
         KeyList::Loaded(keys) if !keys.is_empty() && model.dashboard.filter.text().is_empty() => {
             vec![
                 Line::raw("No keys in this view."),
                 Line::default(),
-                format_key_hint(theme, "a", "shows the next view"),
+                format_key_hint(model, theme, &Intent::NextScope, "shows the next view"),
             ]
         }
         KeyList::Loaded(keys) if !keys.is_empty() => vec![
             Line::raw("No key matches the filter."),
             Line::default(),
-            format_key_hint(theme, "esc", "clears the filter"),
+            format_key_hint(model, theme, &Intent::Back, "clears the filter"),
         ],
         KeyList::Loaded(_) => vec![
             Line::styled("No keys are stored yet.", theme.strong()),
@@ -297,11 +292,12 @@ pub fn draw_empty_state(
             )),
             Line::default(),
             format_key_hint(
+                model,
                 theme,
-                "n",
+                &Intent::NewKey,
                 "creates the first key: fill in a form, then sign in through your browser",
             ),
-            format_key_hint(theme, "?", "lists the keyboard shortcuts"),
+            format_key_hint(model, theme, &Intent::ToggleHelp, "lists the keyboard shortcuts"),
         ],
     };
     let area = text::inset(Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area });
@@ -310,9 +306,14 @@ pub fn draw_empty_state(
     text::draw_paragraph(frame, area, lines);
 }
 
-fn format_key_hint(theme: Theme, key: &'static str, description: &str) -> Line<'static> {
+fn format_key_hint(
+    model: &Model,
+    theme: Theme,
+    intent: &Intent,
+    description: &str,
+) -> Line<'static> {
     Line::from(vec![
-        Span::styled(key, theme.accent()),
+        Span::styled(key_text(model, intent), theme.accent()),
         Span::raw(to_sentence(&format!("  {description}"))),
     ])
 }

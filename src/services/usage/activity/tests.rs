@@ -1,6 +1,9 @@
 //! What is final, what is cached, and days whose boundaries are not certain.
 
+use jiff::Timestamp;
+
 use super::*;
+use crate::domain::{ActivityRow, ModelUse};
 
 fn day(text: &str) -> Date {
     text.parse().unwrap()

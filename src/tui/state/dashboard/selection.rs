@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Dashboard, KeyList};
+use super::Dashboard;
 use crate::domain::StoredKey;
 use crate::tui::state::{DashboardLayout, scroll_by};
 
@@ -10,19 +10,6 @@ use crate::tui::state::{DashboardLayout, scroll_by};
 const DOUBLE_CLICK: SignedDuration = SignedDuration::from_millis(400);
 
 impl Dashboard {
-    /// Returns why no key is selected.
-    pub fn no_selection_reason(&self) -> &'static str {
-        match &self.keys {
-            KeyList::Loading => "the keys are still being read",
-            KeyList::Failed(_) => "the keys could not be read; r tries again",
-            KeyList::Loaded(keys) if keys.is_empty() => "no key is stored yet; n creates one",
-            KeyList::Loaded(_) if !self.filter.text().is_empty() => {
-                "no key matches the filter; esc clears it"
-            }
-            KeyList::Loaded(_) => "this view has no key; a shows the next view",
-        }
-    }
-
     /// Moves the selection by `by` rows.
     pub fn move_selection(&mut self, by: isize) {
         self.select_row(self.selected_row.saturating_add_signed(by));

@@ -83,7 +83,7 @@ impl Form {
                         "the name here and at OpenRouter"
                     }
                     FormKind::Edit { account_key: None, .. } => {
-                        "the name here; limit, workspace and guardrail need a management key: esc, then M"
+                        "the name here; limit, workspace and guardrail need a management key"
                     }
                     FormKind::New | FormKind::Import => {
                         "use one key per tool to see what each tool spends"

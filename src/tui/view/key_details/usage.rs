@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use ratatui::text::{Line, Span};
 
 use crate::domain::{KeyState, RetirementStatus, StoredKey, forecast_spending, format_usd};
+use crate::tui::keymap::key_text;
 use crate::tui::state::{Intent, Model};
 use crate::tui::view::Theme;
 use crate::tui::view::text::{to_sentence, wrap_property};
-use crate::tui::view::warnings::key_text;
 
 pub fn format_history(
     stored_key: &StoredKey,
@@ -22,7 +22,8 @@ pub fn format_history(
         RetirementStatus::InUse(text) => (Some(text), theme.warning()),
         RetirementStatus::Observing(text) => (Some(text), theme.dim()),
         RetirementStatus::Unused(text) | RetirementStatus::Inactive(text) => {
-            (Some(format!("{text}: press x, then r to revoke it")), theme.success())
+            let remove = key_text(model, &Intent::Remove);
+            (Some(format!("{text}: press {remove}, then r to revoke it")), theme.success())
         }
     };
     if let Some(text) = text {

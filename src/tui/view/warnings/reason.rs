@@ -7,6 +7,7 @@ use super::super::Theme;
 use crate::domain::{
     EXPOSED, KeyState, RetirementStatus, SecretLoss, StoredKey, format_relative_time,
 };
+use crate::tui::keymap::key_text;
 use crate::tui::state::{Attention, Intent, Model, spent_share};
 
 /// Why a key needs attention, and the action that helps.
@@ -116,5 +117,5 @@ fn format_unused_replaced_key(stored_key: &StoredKey, model: &Model) -> String {
         | RetirementStatus::InUse(_)
         | RetirementStatus::Observing(_) => "replaced".to_owned(),
     };
-    format!("{status}: press x, then r to revoke it")
+    format!("{status}: press {}, then r to revoke it", key_text(model, &Intent::Remove))
 }
