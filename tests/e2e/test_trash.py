@@ -58,7 +58,7 @@ def a_removal_or_restoration_killed_at_any_step_is_mended_by_doctor(world):
             # The state before: stored as 'ci', or in the trash.
             if command[0] == "trash" and "ci" in labels(world, "list"):
                 equal(world.keywright("rm", "ci", "--yes")[0], 0)
-            inject = f"inject=sendmsg,rename,renameat,renameat2:signal=KILL:when={step}"
+            inject = f"inject=sendto,rename,renameat,renameat2:signal=KILL:when={step}"
             run = world.spawn(
                 ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", inject, KEYWRIGHT, *command], "run.err"
             )

@@ -1,25 +1,22 @@
 //! The calls of the Secret Service specification.
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::io;
 
 use secrecy::{ExposeSecret, SecretString};
-use zbus::connection::{Builder, Connection};
-use zbus::export::ordered_stream::OrderedStreamExt;
-use zbus::zvariant::{DynamicType, OwnedObjectPath, OwnedValue, Type, Value};
 
+use super::bus::{Bus, DBUS, DBUS_NAME};
 use super::session::{DhKeyPair, SESSION_ALGORITHM, Session};
+use super::wire::{Message, Writer};
 use super::{CallError, no_bus_error};
 use crate::storage::secret_store::{EntryId, Error};
 
 const SERVICE_BUS_NAME: &str = "org.freedesktop.secrets";
-/// Name and interface of the bus itself.
-const DBUS_NAME: &str = "org.freedesktop.DBus";
 const SERVICE_PATH: &str = "/org/freedesktop/secrets";
 const DEFAULT_COLLECTION_PATH: &str = "/org/freedesktop/secrets/aliases/default";
 const SERVICE_INTERFACE: &str = "org.freedesktop.Secret.Service";
 const COLLECTION_INTERFACE: &str = "org.freedesktop.Secret.Collection";
-pub(super) const ITEM_INTERFACE: &str = "org.freedesktop.Secret.Item";
+const ITEM_INTERFACE: &str = "org.freedesktop.Secret.Item";
 const PROPERTIES_INTERFACE: &str = "org.freedesktop.DBus.Properties";
 const PROMPT_INTERFACE: &str = "org.freedesktop.Secret.Prompt";
 /// The path that means "no object" in the specification.
@@ -27,85 +24,119 @@ const NO_OBJECT_PATH: &str = "/";
 
 const SERVICE: (&str, &str) = (SERVICE_PATH, SERVICE_INTERFACE);
 
+/// Names and values of an item's attributes.
+type Attributes<'a> = [(&'a str, &'a str)];
+
 /// A D-Bus connection, and its session with the Secret Service once a secret was transferred.
 pub(super) struct Client {
-    pub(super) bus: Connection,
-    session: OnceCell<Session>,
+    bus: Bus,
+    session: Option<Session>,
 }
 
 impl Client {
-    pub(super) async fn connect() -> Result<Self, Error> {
-        let connect = async { Builder::session()?.internal_executor(false).build().await };
-        let bus = connect.await.map_err(|_| no_bus_error())?;
-        Ok(Self { bus, session: OnceCell::new() })
+    pub(super) fn connect() -> Result<Self, Error> {
+        Ok(Self { bus: Bus::connect().map_err(|_| no_bus_error())?, session: None })
     }
 
-    /// Calls a method of the Secret Service. A proxy would subscribe to signals first, and read all
-    /// properties of a collection, among them a list of its items.
-    pub(super) async fn call<R: serde::de::DeserializeOwned + Type>(
-        &self,
-        (path, interface): (&str, &str),
+    /// Calls a method of the Secret Service, whose reply has this signature.
+    fn call(
+        &mut self,
+        object: (&str, &str),
         method: &str,
-        body: &(impl serde::Serialize + DynamicType),
-    ) -> zbus::Result<R> {
-        let reply =
-            self.bus.call_method(Some(SERVICE_BUS_NAME), path, Some(interface), method, body);
-        reply.await?.body().deserialize()
+        args: &Writer,
+        signature: &str,
+    ) -> Result<Message, CallError> {
+        self.bus.call(SERVICE_BUS_NAME, object, method, args, signature)
     }
 
-    pub(super) async fn property(
-        &self,
-        path: &str,
-        interface: &str,
-        name: &str,
-    ) -> zbus::Result<OwnedValue> {
-        self.call((path, PROPERTIES_INTERFACE), "Get", &(interface, name)).await
+    fn property(&mut self, path: &str, interface: &str, name: &str) -> Result<Message, CallError> {
+        let mut args = Writer::new("ss");
+        args.write_str(interface);
+        args.write_str(name);
+        self.call((path, PROPERTIES_INTERFACE), "Get", &args, "v")
     }
 
     /// Returns the encrypted session, which it opens at the first call.
-    async fn session(&self) -> Result<&Session, CallError> {
-        if let Some(session) = self.session.get() {
-            return Ok(session);
-        }
+    fn session(&mut self) -> Result<&Session, CallError> {
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => self.open_session()?,
+        };
+        Ok(self.session.insert(session))
+    }
+
+    fn open_session(&mut self) -> Result<Session, CallError> {
         let no_session = || Error::other("no encrypted session with the keychain");
         let key_pair = DhKeyPair::generate().ok_or_else(no_session)?;
-        let args = (SESSION_ALGORITHM, Value::from(key_pair.public_key()));
-        let (peer_public, path): (OwnedValue, OwnedObjectPath) =
-            self.call(SERVICE, "OpenSession", &args).await?;
-        let peer_public = Vec::<u8>::try_from(peer_public).map_err(zbus::Error::from)?;
-        let key = key_pair.derive_session_key(&peer_public).ok_or_else(no_session)?;
-        Ok(self.session.get_or_init(|| Session::new(path, key)))
+        let mut args = Writer::new("sv");
+        args.write_str(SESSION_ALGORITHM);
+        args.write_signature("ay");
+        args.write_bytes(&key_pair.public_key());
+        let reply = self.call(SERVICE, "OpenSession", &args, "vo")?;
+        let mut reply = reply.body();
+        reply.open_variant("ay")?;
+        let peer_public = reply.read_bytes()?;
+        let path = reply.read_str()?.to_owned();
+        let key = key_pair.derive_session_key(peer_public).ok_or_else(no_session)?;
+        Ok(Session::new(path, key))
     }
 
-    pub(super) async fn get(&self, entry_id: &EntryId) -> Result<SecretString, CallError> {
-        // Neither depends on the other, so they are sent together.
-        let (item, session) = tokio::join!(self.find_item(entry_id), self.session());
-        let item = item?;
+    pub(super) fn get(&mut self, entry_id: &EntryId) -> Result<SecretString, CallError> {
+        let attributes = entry_attributes(entry_id);
+        // Neither depends on the other, so the provider searches while the session is opened.
+        let search = self.send_search(&attributes)?;
+        let session = self.session().map(drop);
+        let item = self.receive_item(search, &attributes)?;
         session?;
-        self.read_secret(&item).await
+        self.read_secret(&item)
     }
 
-    pub(super) async fn read_secret(&self, item: &str) -> Result<SecretString, CallError> {
-        let session = self.session().await?;
-        let (_, iv, value, _): (OwnedObjectPath, Vec<u8>, Vec<u8>, String) =
-            self.call((item, ITEM_INTERFACE), "GetSecret", &session.path).await?;
-        Ok(session.decrypt(&iv, &value)?)
+    pub(super) fn read_secret(&mut self, item: &str) -> Result<SecretString, CallError> {
+        let mut args = Writer::new("o");
+        args.write_str(&self.session()?.path);
+        let reply = self.call((item, ITEM_INTERFACE), "GetSecret", &args, "(oayays)")?;
+        let mut secret = reply.body();
+        secret.read_str()?;
+        let (iv, value) = (secret.read_bytes()?, secret.read_bytes()?);
+        Ok(self.session()?.decrypt(iv, value)?)
     }
 
-    /// Returns the secret as the specification wants it: session, initialisation vector, value, type.
-    pub(super) async fn encrypt(
-        &self,
+    pub(super) fn replace_secret(
+        &mut self,
+        item: &str,
         secret: &SecretString,
-    ) -> Result<(OwnedObjectPath, Vec<u8>, Vec<u8>, &'static str), CallError> {
-        let session = self.session().await?;
+    ) -> Result<(), CallError> {
+        let mut args = Writer::new("(oayays)");
+        self.write_secret(&mut args, secret)?;
+        self.call((item, ITEM_INTERFACE), "SetSecret", &args, "").map(drop)
+    }
+
+    /// Writes the secret as the specification wants it: session, initialisation vector, value, type.
+    fn write_secret(&mut self, args: &mut Writer, secret: &SecretString) -> Result<(), CallError> {
+        let session = self.session()?;
         #[expect(clippy::disallowed_methods, reason = "writes the secret to the keychain")]
         let (iv, value) = session.encrypt(secret.expose_secret())?;
-        Ok((session.path.clone(), iv, value, "application/octet-stream"))
+        args.align(8);
+        args.write_str(&session.path);
+        args.write_bytes(&iv);
+        args.write_bytes(&value);
+        args.write_str("application/octet-stream");
+        Ok(())
     }
 
     /// Returns the one item of the entry.
-    pub(super) async fn find_item(&self, entry_id: &EntryId) -> Result<OwnedObjectPath, CallError> {
-        let mut items = self.find_items(&entry_attributes(entry_id)).await?;
+    pub(super) fn find_item(&mut self, entry_id: &EntryId) -> Result<String, CallError> {
+        let attributes = entry_attributes(entry_id);
+        let search = self.send_search(&attributes)?;
+        self.receive_item(search, &attributes)
+    }
+
+    fn receive_item(
+        &mut self,
+        search: u32,
+        attributes: &Attributes<'_>,
+    ) -> Result<String, CallError> {
+        let mut items = self.receive_items(search, attributes)?;
         match (items.pop(), items.len()) {
             (None, _) => Err(Error::NoEntry.into()),
             (Some(item), 0) => Ok(item),
@@ -115,86 +146,140 @@ impl Client {
 
     /// Returns the items with these attributes. Unlocks them, and the keychain if it shows none, since
     /// some providers report no items while they are locked.
-    pub(super) async fn find_items(
-        &self,
-        attributes: &HashMap<&str, &str>,
-    ) -> Result<Vec<OwnedObjectPath>, CallError> {
-        type Found = (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>);
-        let (mut items, mut locked): Found = self.call(SERVICE, "SearchItems", attributes).await?;
+    pub(super) fn find_items(
+        &mut self,
+        attributes: &Attributes<'_>,
+    ) -> Result<Vec<String>, CallError> {
+        let search = self.send_search(attributes)?;
+        self.receive_items(search, attributes)
+    }
+
+    fn receive_items(
+        &mut self,
+        search: u32,
+        attributes: &Attributes<'_>,
+    ) -> Result<Vec<String>, CallError> {
+        let (mut items, mut locked) = self.receive_found(search)?;
         if items.is_empty() && locked.is_empty() {
-            let (_, was_locked) = self.unlock_collection().await?;
+            let (_, was_locked) = self.unlock_collection()?;
             if was_locked {
-                (items, locked) = self.call(SERVICE, "SearchItems", attributes).await?;
+                let search = self.send_search(attributes)?;
+                (items, locked) = self.receive_found(search)?;
             }
         }
         if !locked.is_empty() {
-            self.unlock(&locked).await?;
+            self.unlock(&locked)?;
             items.append(&mut locked);
         }
         Ok(items)
     }
 
+    fn send_search(&mut self, attributes: &Attributes<'_>) -> io::Result<u32> {
+        let mut args = Writer::new("a{ss}");
+        write_attributes(&mut args, attributes);
+        self.bus.send(SERVICE_BUS_NAME, SERVICE, "SearchItems", &args)
+    }
+
+    /// Waits for the items that are unlocked and those that are locked.
+    fn receive_found(&mut self, search: u32) -> Result<(Vec<String>, Vec<String>), CallError> {
+        let found = self.bus.receive_reply(search, "aoao")?;
+        let mut found = found.body();
+        Ok((found.read_strings()?, found.read_strings()?))
+    }
+
+    /// Returns the attributes of an item.
+    pub(super) fn read_attributes(
+        &mut self,
+        item: &str,
+    ) -> Result<HashMap<String, String>, CallError> {
+        let property = self.property(item, ITEM_INTERFACE, "Attributes")?;
+        let mut property = property.body();
+        property.open_variant("a{ss}")?;
+        let mut entries = property.read_array(8)?;
+        let mut attributes = HashMap::new();
+        while !entries.is_empty() {
+            entries.align(8);
+            attributes.insert(entries.read_str()?.to_owned(), entries.read_str()?.to_owned());
+        }
+        Ok(attributes)
+    }
+
     /// Creates an item. With `replace` it replaces one that has the same name.
-    pub(super) async fn create_item(
-        &self,
+    pub(super) fn create_item(
+        &mut self,
         entry_id: &EntryId,
         secret: &SecretString,
         replace: bool,
-    ) -> Result<OwnedObjectPath, CallError> {
+    ) -> Result<String, CallError> {
         // The title is what keyring managers display.
         let title = format!("Keywright: {}", entry_id.account);
-        let properties = HashMap::from([
-            ("org.freedesktop.Secret.Item.Label", Value::from(title)),
-            ("org.freedesktop.Secret.Item.Attributes", Value::from(entry_attributes(entry_id))),
-        ]);
-        let args = (properties, self.encrypt(secret).await?, replace);
-        let create = async |collection: &str| {
-            self.call((collection, COLLECTION_INTERFACE), "CreateItem", &args).await
+        let mut args = Writer::new("a{sv}(oayays)b");
+        args.write_array(8, |properties| {
+            properties.align(8);
+            properties.write_str("org.freedesktop.Secret.Item.Label");
+            properties.write_signature("s");
+            properties.write_str(&title);
+            properties.align(8);
+            properties.write_str("org.freedesktop.Secret.Item.Attributes");
+            properties.write_signature("a{ss}");
+            write_attributes(properties, &entry_attributes(entry_id));
+        });
+        self.write_secret(&mut args, secret)?;
+        args.write_u32(replace.into());
+        let create = |client: &mut Self, collection: &str| {
+            client.call((collection, COLLECTION_INTERFACE), "CreateItem", &args, "oo")
         };
-        let created: (OwnedObjectPath, OwnedObjectPath) =
-            match create(DEFAULT_COLLECTION_PATH).await {
-                // It is locked, or there is none.
-                Err(zbus::Error::MethodError(..)) => {
-                    let (collection, _) = self.unlock_collection().await?;
-                    create(&collection).await?
-                }
-                created => created?,
-            };
-        let (item, prompt) = created;
-        if item.as_str() != NO_OBJECT_PATH {
+        let created = match create(self, DEFAULT_COLLECTION_PATH) {
+            // It is locked, or there is none.
+            Err(CallError::Rejected { .. }) => {
+                let (collection, _) = self.unlock_collection()?;
+                create(self, &collection)?
+            }
+            created => created?,
+        };
+        let mut created = created.body();
+        let item = created.read_str()?.to_owned();
+        if item != NO_OBJECT_PATH {
             return Ok(item);
         }
-        let item = self.show_prompt(&prompt).await?;
-        Ok(item.try_into().map_err(zbus::Error::from)?)
+        let no_item = || Error::other("the keychain's prompt returned no item").into();
+        self.show_prompt(created.read_str()?)?.ok_or_else(no_item)
     }
 
-    pub(super) async fn delete_item(&self, item: &str) -> Result<(), CallError> {
-        let prompt: OwnedObjectPath = self.call((item, ITEM_INTERFACE), "Delete", &()).await?;
-        if prompt.as_str() != NO_OBJECT_PATH {
-            self.show_prompt(&prompt).await?;
+    pub(super) fn delete_item(&mut self, item: &str) -> Result<(), CallError> {
+        let reply = self.call((item, ITEM_INTERFACE), "Delete", &Writer::new(""), "o")?;
+        let prompt = reply.body().read_str()?.to_owned();
+        if prompt != NO_OBJECT_PATH {
+            self.show_prompt(&prompt)?;
         }
         Ok(())
     }
 
-    pub(super) async fn default_collection(&self) -> Result<OwnedObjectPath, CallError> {
-        let collection: OwnedObjectPath = self.call(SERVICE, "ReadAlias", &"default").await?;
-        if collection.as_str() == NO_OBJECT_PATH {
+    pub(super) fn default_collection(&mut self) -> Result<String, CallError> {
+        let mut args = Writer::new("s");
+        args.write_str("default");
+        let reply = self.call(SERVICE, "ReadAlias", &args, "o")?;
+        let collection = reply.body().read_str()?.to_owned();
+        if collection == NO_OBJECT_PATH {
             return Err(Error::NoDefaultCollection.into());
         }
         Ok(collection)
     }
 
-    pub(super) async fn is_locked(&self, collection: &str) -> zbus::Result<bool> {
-        Ok(self.property(collection, COLLECTION_INTERFACE, "Locked").await?.try_into()?)
+    pub(super) fn is_locked(&mut self, collection: &str) -> Result<bool, CallError> {
+        let property = self.property(collection, COLLECTION_INTERFACE, "Locked")?;
+        let mut property = property.body();
+        property.open_variant("b")?;
+        Ok(property.read_u32()? != 0)
     }
 
     /// Unlocks the default collection. Returns it, and whether it was locked.
-    async fn unlock_collection(&self) -> Result<(OwnedObjectPath, bool), CallError> {
-        let collection = self.default_collection().await?;
-        let was_locked = self.is_locked(&collection).await?;
+    fn unlock_collection(&mut self) -> Result<(String, bool), CallError> {
+        let collection = self.default_collection()?;
+        let was_locked = self.is_locked(&collection)?;
         if was_locked {
-            self.unlock(std::slice::from_ref(&collection)).await?;
-            if self.is_locked(&collection).await? {
+            self.unlock(std::slice::from_ref(&collection))?;
+            if self.is_locked(&collection)? {
                 return Err(Error::Locked.into());
             }
         }
@@ -202,49 +287,64 @@ impl Client {
     }
 
     /// Unlocks a collection or items, with a prompt if the provider needs one.
-    async fn unlock(&self, objects: &[OwnedObjectPath]) -> Result<(), CallError> {
-        let (_, prompt): (Vec<OwnedObjectPath>, OwnedObjectPath) =
-            self.call(SERVICE, "Unlock", &(objects,)).await?;
-        if prompt.as_str() == NO_OBJECT_PATH {
+    fn unlock(&mut self, objects: &[String]) -> Result<(), CallError> {
+        let mut args = Writer::new("ao");
+        args.write_array(4, |paths| objects.iter().for_each(|object| paths.write_str(object)));
+        let reply = self.call(SERVICE, "Unlock", &args, "aoo")?;
+        let mut reply = reply.body();
+        reply.read_strings()?;
+        let prompt = reply.read_str()?.to_owned();
+        if prompt == NO_OBJECT_PATH {
             return Ok(());
         }
-        match self.show_prompt(&prompt).await {
+        match self.show_prompt(&prompt) {
             Ok(_) => Ok(()),
             // The provider cannot show it.
-            Err(CallError::Bus(zbus::Error::MethodError(..))) => Err(Error::Locked.into()),
+            Err(CallError::Rejected { .. }) => Err(Error::Locked.into()),
             Err(error) => Err(error),
         }
     }
 
-    /// Shows a prompt and waits for its result. Fails with [`Error::Locked`] if it is dismissed.
-    async fn show_prompt(&self, prompt: &str) -> Result<OwnedValue, CallError> {
-        let prompt =
-            zbus::Proxy::new(&self.bus, SERVICE_BUS_NAME, prompt, PROMPT_INTERFACE).await?;
-        let mut completed = prompt.receive_signal("Completed").await?;
-        let () = prompt.call("Prompt", &("",)).await?;
-        let Some(signal) = completed.next().await else { return Err(Error::Locked.into()) };
-        let (is_dismissed, result): (bool, OwnedValue) = signal.body().deserialize()?;
-        if is_dismissed { Err(Error::Locked.into()) } else { Ok(result) }
+    /// Shows a prompt and waits for its result: the object it concerned, if that was one. Fails with
+    /// [`Error::Locked`] if it is dismissed.
+    fn show_prompt(&mut self, prompt: &str) -> Result<Option<String>, CallError> {
+        self.bus.subscribe_to_prompt(prompt)?;
+        let mut args = Writer::new("s");
+        // The prompt belongs to no window.
+        args.write_str("");
+        let reply = self.call((prompt, PROMPT_INTERFACE), "Prompt", &args, "")?;
+        let signal = self.bus.receive_prompt_end(prompt, &reply.sender)?;
+        let mut body = signal.body();
+        if body.read_u32()? != 0 {
+            return Err(Error::Locked.into());
+        }
+        let is_object = body.read_signature()? == "o";
+        Ok(if is_object { Some(body.read_str()?.to_owned()) } else { None })
     }
 
     /// Returns the program name of the provider, if `/proc` shows it.
-    pub(super) async fn provider_program(&self) -> Option<String> {
-        let bus_path = "/org/freedesktop/DBus";
+    pub(super) fn provider_program(&mut self) -> Option<String> {
+        let mut args = Writer::new("s");
+        args.write_str(SERVICE_BUS_NAME);
         let method = "GetConnectionUnixProcessID";
-        let reply = self.bus.call_method(
-            Some(DBUS_NAME),
-            bus_path,
-            Some(DBUS_NAME),
-            method,
-            &SERVICE_BUS_NAME,
-        );
-        let pid: u32 = reply.await.ok()?.body().deserialize().ok()?;
+        let reply = self.bus.call(DBUS_NAME, DBUS, method, &args, "u").ok()?;
+        let pid = reply.body().read_u32().ok()?;
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let program = String::from_utf8_lossy(line.split(|byte| *byte == 0).next()?).into_owned();
         Some(program.rsplit('/').next()?.to_owned()).filter(|name| !name.is_empty())
     }
 }
 
-pub(super) fn entry_attributes(entry_id: &EntryId) -> HashMap<&str, &str> {
-    HashMap::from([("service", entry_id.service.as_str()), ("username", entry_id.account.as_str())])
+pub(super) fn entry_attributes(entry_id: &EntryId) -> [(&str, &str); 2] {
+    [("service", &entry_id.service), ("username", &entry_id.account)]
+}
+
+fn write_attributes(args: &mut Writer, attributes: &Attributes<'_>) {
+    args.write_array(8, |entries| {
+        for (name, value) in attributes {
+            entries.align(8);
+            entries.write_str(name);
+            entries.write_str(value);
+        }
+    });
 }

@@ -1,17 +1,19 @@
-//! The Secret Service (Linux, BSD), over one D-Bus connection without a thread of its own: it runs on
-//! the calling thread while a call is made, and nothing of it runs between calls.
+//! The Secret Service (Linux, BSD).
 
+mod bus;
 mod client;
 mod session;
+mod wire;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 
 use crate::storage::secret_store::{EntryId, Error, Provider, ProviderInfo, check_read_back};
-use client::{Client, ITEM_INTERFACE, entry_attributes};
+use client::{Client, entry_attributes};
 use session::random_byte;
 
 pub(in crate::storage::secret_store) const DISPLAY_NAME: &str = "the Secret Service keychain";
@@ -27,18 +29,20 @@ pub(in crate::storage::secret_store) fn can_prompt() -> bool {
     crate::platform::environment::has_display()
 }
 
-/// Why a call failed.
+/// Why a call failed. After the first two the connection is not used again: after the provider was
+/// restarted every call on an old connection fails.
 #[derive(Debug)]
 enum CallError {
-    /// The provider or the bus returned an error. The connection is not used again: after the provider
-    /// was restarted every call on an old connection fails.
-    Bus(zbus::Error),
+    /// The provider or the bus returned an error.
+    Rejected { name: String, message: String },
+    /// The connection failed, or what arrived is no D-Bus message.
+    Bus(io::Error),
     /// The call was answered.
     Store(Error),
 }
 
-impl From<zbus::Error> for CallError {
-    fn from(error: zbus::Error) -> Self {
+impl From<io::Error> for CallError {
+    fn from(error: io::Error) -> Self {
         Self::Bus(error)
     }
 }
@@ -60,7 +64,7 @@ impl Keychain {
         &mut self,
         entry_id: &EntryId,
     ) -> Result<SecretString, Error> {
-        self.call(async |client| client.get(entry_id).await)
+        self.call(&|client| client.get(entry_id))
     }
 
     pub(in crate::storage::secret_store) fn set(
@@ -68,19 +72,15 @@ impl Keychain {
         entry_id: &EntryId,
         secret: &SecretString,
     ) -> Result<(), Error> {
-        self.call(async |client| {
-            match client.find_item(entry_id).await {
-                Ok(item) => {
-                    let secret = client.encrypt(secret).await?;
-                    let item = (item.as_str(), ITEM_INTERFACE);
-                    let () = client.call(item, "SetSecret", &(secret,)).await?;
-                }
+        self.call(&|client| {
+            match client.find_item(entry_id) {
+                Ok(item) => client.replace_secret(&item, secret)?,
                 Err(CallError::Store(Error::NoEntry)) => {
-                    client.create_item(entry_id, secret, true).await?;
+                    client.create_item(entry_id, secret, true)?;
                 }
                 Err(error) => return Err(error),
             }
-            Ok(check_read_back(&client.get(entry_id).await?, secret)?)
+            Ok(check_read_back(&client.get(entry_id)?, secret)?)
         })
     }
 
@@ -91,15 +91,15 @@ impl Keychain {
         entry_id: &EntryId,
         secret: &SecretString,
     ) -> Result<(), Error> {
-        self.call(async |client| {
+        self.call(&|client| {
             for _ in 0..MAX_CREATE_TRIES {
-                let created = client.create_item(entry_id, secret, false).await?;
-                let items = client.find_items(&entry_attributes(entry_id)).await?;
+                let created = client.create_item(entry_id, secret, false)?;
+                let items = client.find_items(&entry_attributes(entry_id))?;
                 if items == [created.clone()] {
-                    return Ok(check_read_back(&client.read_secret(&created).await?, secret)?);
+                    return Ok(check_read_back(&client.read_secret(&created)?, secret)?);
                 }
-                client.delete_item(&created).await?;
-                match client.get(entry_id).await {
+                client.delete_item(&created)?;
+                match client.get(entry_id) {
                     // The response to an earlier call was lost.
                     Ok(existing) if check_read_back(&existing, secret).is_ok() => return Ok(()),
                     Ok(_) => return Err(Error::EntryExists.into()),
@@ -120,20 +120,20 @@ impl Keychain {
         &mut self,
         entry_id: &EntryId,
     ) -> Result<(), Error> {
-        self.call(async |client| client.delete_item(&client.find_item(entry_id).await?).await)
+        self.call(&|client| {
+            let item = client.find_item(entry_id)?;
+            client.delete_item(&item)
+        })
     }
 
     pub(in crate::storage::secret_store) fn list_accounts(
         &mut self,
         service: &str,
     ) -> Result<Vec<String>, Error> {
-        self.call(async |client| {
+        self.call(&|client| {
             let mut accounts = BTreeSet::new();
-            for item in client.find_items(&HashMap::from([("service", service)])).await? {
-                let attributes = client.property(&item, ITEM_INTERFACE, "Attributes").await?;
-                let mut attributes: HashMap<String, String> =
-                    attributes.try_into().map_err(zbus::Error::from)?;
-                accounts.extend(attributes.remove("username"));
+            for item in client.find_items(&[("service", service)])? {
+                accounts.extend(client.read_attributes(&item)?.remove("username"));
             }
             Ok(accounts.into_iter().collect())
         })
@@ -143,50 +143,37 @@ impl Keychain {
     pub(in crate::storage::secret_store) fn provider_info(
         &mut self,
     ) -> Result<ProviderInfo, Error> {
-        self.call(async |client| {
-            let collection = client.default_collection().await?;
-            let locked = client.is_locked(&collection).await?;
+        self.call(&|client| {
+            let collection = client.default_collection()?;
+            let locked = client.is_locked(&collection)?;
             let name = collection.rsplit('/').next().map(str::to_owned);
-            let provider = Provider { program: client.provider_program().await, collection: name };
+            let provider = Provider { program: client.provider_program(), collection: name };
             Ok(ProviderInfo { provider, locked })
         })
     }
 
     /// Makes the call, connecting first if there is no connection. A call that fails on an old
     /// connection is repeated once on a new one. All calls are idempotent.
-    fn call<T>(&mut self, call: impl AsyncFn(&Client) -> Result<T, CallError>) -> Result<T, Error> {
+    fn call<T>(&mut self, call: &dyn Fn(&mut Client) -> Result<T, CallError>) -> Result<T, Error> {
         let started = Instant::now();
         let was_connected = self.client.is_some();
-        let mut outcome = self.call_once(&call);
-        if was_connected && matches!(outcome, Err(CallError::Bus(_))) {
-            outcome = self.call_once(&call);
+        let mut outcome = self.call_once(call);
+        if was_connected && matches!(outcome, Err(CallError::Rejected { .. } | CallError::Bus(_))) {
+            outcome = self.call_once(call);
         }
-        outcome.map_err(|error| match error {
-            CallError::Bus(error) => classify_failure(convert_error(&error), started.elapsed()),
-            CallError::Store(error) => classify_failure(error, started.elapsed()),
-        })
+        outcome.map_err(|error| classify_failure(convert_error(error), started.elapsed()))
     }
 
     fn call_once<T>(
         &mut self,
-        call: &impl AsyncFn(&Client) -> Result<T, CallError>,
+        call: &dyn Fn(&mut Client) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
-        let client = match self.client.take() {
+        let mut client = match self.client.take() {
             Some(client) => client,
-            None => zbus::block_on(Client::connect())?,
+            None => Client::connect()?,
         };
-        let outcome = zbus::block_on(async {
-            let run_connection = async {
-                loop {
-                    client.bus.executor().tick().await;
-                }
-            };
-            tokio::select! {
-                outcome = call(&client) => outcome,
-                outcome = run_connection => outcome,
-            }
-        });
-        if !matches!(outcome, Err(CallError::Bus(_))) {
+        let outcome = call(&mut client);
+        if matches!(outcome, Ok(_) | Err(CallError::Store(_))) {
             self.client = Some(client);
         }
         outcome
@@ -211,9 +198,9 @@ fn no_bus_error() -> Error {
 }
 
 /// Converts an error of a call to the provider.
-fn convert_error(error: &zbus::Error) -> Error {
+fn convert_error(error: CallError) -> Error {
     match error {
-        zbus::Error::MethodError(name, _, _) => match name.as_str() {
+        CallError::Rejected { name, message } => match name.as_str() {
             "org.freedesktop.Secret.Error.IsLocked" => Error::Locked,
             "org.freedesktop.DBus.Error.ServiceUnknown"
             | "org.freedesktop.DBus.Error.NameHasNoOwner" => Error::NoProvider,
@@ -222,9 +209,12 @@ fn convert_error(error: &zbus::Error) -> Error {
             "org.freedesktop.DBus.Error.NoReply"
             | "org.freedesktop.DBus.Error.Timeout"
             | "org.freedesktop.DBus.Error.TimedOut" => Error::TimedOut,
-            _ => Error::other(&error.to_string()),
+            _ => Error::other(&format!("{name}: {message}")),
         },
-        zbus::Error::InputOutput(_) | zbus::Error::Address(_) => no_bus_error(),
-        _ => Error::other(&error.to_string()),
+        CallError::Bus(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Error::other("its response has an unknown format")
+        }
+        CallError::Bus(_) => no_bus_error(),
+        CallError::Store(error) => error,
     }
 }

@@ -9,7 +9,6 @@ use num_bigint::BigUint;
 use secrecy::SecretString;
 use secrecy::zeroize::{Zeroize, Zeroizing};
 use sha2::Sha256;
-use zbus::zvariant::OwnedObjectPath;
 
 use crate::storage::secret_store::Error;
 
@@ -17,12 +16,12 @@ pub(super) const SESSION_ALGORITHM: &str = "dh-ietf1024-sha256-aes128-cbc-pkcs7"
 
 /// A session, in which secrets are encrypted on the bus.
 pub(super) struct Session {
-    pub(super) path: OwnedObjectPath,
+    pub(super) path: String,
     key: Zeroizing<[u8; 16]>,
 }
 
 impl Session {
-    pub(super) const fn new(path: OwnedObjectPath, key: Zeroizing<[u8; 16]>) -> Self {
+    pub(super) const fn new(path: String, key: Zeroizing<[u8; 16]>) -> Self {
         Self { path, key }
     }
 
@@ -148,7 +147,7 @@ mod tests {
     }
 
     fn session(key: [u8; 16]) -> Session {
-        Session::new(OwnedObjectPath::default(), Zeroizing::new(key))
+        Session::new(String::new(), Zeroizing::new(key))
     }
 
     #[test]
