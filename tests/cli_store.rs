@@ -345,6 +345,6 @@ fn what_another_program_removed_or_the_server_rejects_is_not_unchanged() {
     assert_eq!(code, 1, "{out} {err}");
     assert!(out.contains("!  b      failed: rejected by the server: "), "{out}");
     let (code, out, _) = run(&["rm", "b", "--yes"]);
-    assert!(code == 0 && out.contains("b; OpenRouter does not accept it any more"), "{out}");
+    assert!(code == 0 && out.contains("b; it is not accepted by OpenRouter any more"), "{out}");
     assert!(!out.contains("stays valid"), "{out}");
 }

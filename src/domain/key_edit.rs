@@ -1,8 +1,8 @@
 //! An edit of a key: what is requested, what differs from the present values, and the outcome.
 
 use super::{
-    AccountKey, Cents, FieldChange, GuardrailRef, KeyPatch, Label, Reported, ResetInterval,
-    StoredKey, UserError, ValidationError, Workspace, format_usd,
+    AccountKey, Cents, FieldChange, GuardrailRef, KeyInfo, KeyPatch, Label, Reported,
+    ResetInterval, StoredKey, UserError, ValidationError, Workspace, format_usd,
 };
 
 /// A key as the account has it before an edit.
@@ -55,11 +55,14 @@ pub struct FieldDifference {
     pub from: String,
     /// The new value.
     pub to: String,
+    /// What the new value does at once, if that is easily missed.
+    pub consequence: Option<String>,
 }
 
 impl std::fmt::Display for FieldDifference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {} → {}", self.title, self.from, self.to)
+        write!(f, "{}: {} → {}", self.title, self.from, self.to)?;
+        self.consequence.iter().try_for_each(|consequence| write!(f, "; {consequence}"))
     }
 }
 
@@ -164,6 +167,7 @@ impl KeyEdit {
                 title: "name",
                 from: key.label.to_string(),
                 to: label.to_string(),
+                consequence: None,
             });
         }
         let (mut account_patch, mut guardrail) = (None, None);
@@ -193,7 +197,7 @@ impl KeyEdit {
             let differs = from != to;
             if differs {
                 let (from, to) = (from.to_owned(), to.to_owned());
-                differences.push(FieldDifference { field, title, from, to });
+                differences.push(FieldDifference { field, title, from, to, consequence: None });
             }
             differs
         };
@@ -253,6 +257,12 @@ impl KeyEdit {
             differs("workspace_id", "workspace", current.workspace_name(), workspace.short_name());
             patch.workspace_id = Some(workspace.id.clone());
         }
+        let changed = differences.iter_mut().rfind(|difference| {
+            matches!(difference.field, "limit" | "limit_reset" | "include_byok_in_limit")
+        });
+        if let Some(changed) = changed {
+            changed.consequence = describe_block(info, &patch);
+        }
         Ok(patch)
     }
 
@@ -278,94 +288,34 @@ impl KeyEdit {
             title: "guardrail",
             from: name(&from),
             to: name(&to),
+            consequence: None,
         });
         Some(GuardrailChange { from, to })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::KeyInfo;
-
-    fn current(limit: Option<f64>, reset: Option<ResetInterval>) -> EditableKey {
-        EditableKey {
-            account_key: AccountKey {
-                name: Some("CI at work".into()),
-                workspace_id: Some("1F".into()),
-                info: KeyInfo {
-                    limit: limit.into(),
-                    limit_reset: reset.into(),
-                    ..KeyInfo::default()
-                },
-                ..AccountKey::default()
-            },
-            guardrail: None,
-            workspaces: vec![workspace("1f", "home")],
-        }
-    }
-
-    fn workspace(id: &str, slug: &str) -> Workspace {
-        Workspace { id: id.into(), slug: slug.into(), ..Workspace::default() }
-    }
-
-    fn stored_key() -> StoredKey {
-        StoredKey::sample("ci", jiff::Timestamp::UNIX_EPOCH)
-    }
-
-    fn diff(edit: &KeyEdit, current: &EditableKey) -> Result<Vec<String>, String> {
-        let (_, differences) = edit
-            .to_update(&stored_key(), Some(current))
-            .map_err(|ValidationError(message)| message)?;
-        Ok(differences.iter().map(ToString::to_string).collect())
-    }
-
-    #[test]
-    fn each_field_is_described_and_an_equal_value_is_no_change() {
-        let research = GuardrailRef { id: "g".into(), name: "research".into() };
-        let edit = KeyEdit {
-            label: None,
-            rename_remote: true,
-            limit: FieldChange::from_option("20".parse().ok()),
-            limit_reset: FieldChange::Set(ResetInterval::Weekly),
-            include_byok_in_limit: Some(true),
-            workspace: Some(workspace("2f", "lab")),
-            guardrail: FieldChange::Set(research.clone()),
-        };
-        let mut key = current(Some(10.0), Some(ResetInterval::Monthly));
-        let lines = [
-            "name at OpenRouter: CI at work → ci",
-            "limit: $10.00 → $20.00",
-            "reset: monthly → weekly",
-            "own providers: do not count → count",
-            "workspace: home → lab",
-            "guardrail: none → research",
-        ];
-        assert_eq!(diff(&edit, &key), Ok(lines.map(String::from).to_vec()));
-        key.guardrail = Some(GuardrailRef { name: "renamed".into(), ..research });
-        key.account_key.name = Some("ci".into());
-        let edit = KeyEdit {
-            limit: FieldChange::from_option("10".parse().ok()),
-            limit_reset: FieldChange::Set(ResetInterval::Monthly),
-            include_byok_in_limit: Some(false),
-            workspace: Some(workspace("1f", "home")),
-            ..edit
-        };
-        assert_eq!(diff(&edit, &key), Ok(Vec::new()));
-        let (update, _) = edit.to_update(&stored_key(), Some(&key)).unwrap();
-        assert!(update.account_patch.is_none() && update.guardrail.is_none());
-    }
-
-    #[test]
-    fn a_reset_goes_with_its_limit() {
-        let edit = KeyEdit { limit: FieldChange::Clear, ..KeyEdit::default() };
-        let key = current(Some(10.0), Some(ResetInterval::Daily));
-        let lines = ["limit: $10.00 → none", "reset: daily → never"];
-        assert_eq!(diff(&edit, &key), Ok(lines.map(String::from).to_vec()));
-        let reset =
-            KeyEdit { limit_reset: FieldChange::Set(ResetInterval::Daily), ..KeyEdit::default() };
-        let error = "a reset needs a limit: set a limit, or the reset to never".to_owned();
-        assert_eq!(diff(&reset, &current(None, None)), Err(error.clone()));
-        assert_eq!(diff(&KeyEdit { limit: FieldChange::Clear, ..reset }, &key), Err(error));
-    }
+/// Returns that the key is blocked once `patch` is made, because as much was spent as it may spend.
+fn describe_block(info: &KeyInfo, patch: &KeyPatch) -> Option<String> {
+    let limit = match patch.limit {
+        FieldChange::Keep => info.limit.value()?,
+        FieldChange::Clear => return None,
+        FieldChange::Set(limit) => limit.to_dollars(),
+    };
+    let reset = match patch.limit_reset {
+        FieldChange::Keep => info.limit_reset.value(),
+        FieldChange::Clear => None,
+        FieldChange::Set(reset) => Some(reset),
+    };
+    let counts_byok = patch.include_byok_in_limit.or(info.include_byok_in_limit) == Some(true);
+    let (usage, byok) = match reset {
+        Some(ResetInterval::Daily) => (info.usage_daily, info.byok_usage_daily),
+        Some(ResetInterval::Weekly) => (info.usage_weekly, info.byok_usage_weekly),
+        Some(ResetInterval::Monthly) => (info.usage_monthly, info.byok_usage_monthly),
+        None => (info.usage, info.byok_usage),
+    };
+    let spent = usage? + byok.filter(|_| counts_byok).unwrap_or(0.0);
+    (spent >= limit).then(|| format!("{} is spent, so the key is blocked", format_usd(spent)))
 }
+
+#[cfg(test)]
+mod tests;

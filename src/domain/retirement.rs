@@ -77,10 +77,10 @@ pub fn retirement_status(
     }
     let required = format_duration(required);
     // The usage rose by the only check since the replacement, perhaps before it.
-    RetirementStatus::Observing(if unused.is_zero() {
+    RetirementStatus::Observing(if unused < SignedDuration::from_mins(1) {
         format!("not known yet: it must be unused for {required}")
     } else {
-        format!("unused for {} of {required}", format_duration(unused))
+        format!("unused so far: {} of {required}", format_duration(unused))
     })
 }
 
@@ -154,6 +154,15 @@ mod tests {
             retirement_status(&stored_key, &constant(&[70, 100]), at(101)),
             RetirementStatus::Observing(_)
         ));
+        assert_eq!(
+            retirement_status(&stored_key, &constant(&[0, 20]), at(20)),
+            RetirementStatus::Observing("unused so far: 20 minutes of 1 hour".into())
+        );
+        let soon = at(0) + SignedDuration::from_secs(1);
+        assert_eq!(
+            retirement_status(&stored_key, &[(at(0), 2.0), (soon, 2.0)], soon),
+            RetirementStatus::Observing("not known yet: it must be unused for 1 hour".into())
+        );
         // Nothing was recorded for three hours, so the usage in that time is unknown.
         assert!(matches!(
             retirement_status(&stored_key, &constant(&[0, 60]), at(240)),

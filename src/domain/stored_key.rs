@@ -283,6 +283,17 @@ impl StoredKey {
         if self.is_shared() { "from the shared store" } else { "here" }
     }
 
+    /// Returns what a key is at OpenRouter after its removal here: `stays valid at OpenRouter`.
+    pub fn validity_when_removed(&self) -> &'static str {
+        if self.disabled == Some(true) {
+            "stays disabled at OpenRouter"
+        } else if self.rejected_at.is_some() {
+            "is not accepted by OpenRouter any more"
+        } else {
+            "stays valid at OpenRouter"
+        }
+    }
+
     /// Returns whether a shared store has earlier versions of the key, or had them.
     pub fn has_history(&self) -> bool {
         self.shared.as_ref().is_some_and(|record| record.version > 1)

@@ -54,31 +54,44 @@ pub fn format_date(at: Timestamp) -> String {
 /// where the next smaller one would be rounded up to it. Days begin at two, because the error of a
 /// shorter span in days could be nearly half of it.
 const UNITS: [(&str, u64, u64); 4] =
-    [("second", 1, 0), ("minute", 60, 60), ("hour", 3_600, 3_570), ("day", 86_400, 171_000)];
+    [("second", 1, 0), ("minute", 60, 60), ("hour", 3_600, 3_570), ("day", 86_400, TWO_DAYS)];
+const TWO_DAYS: u64 = 2 * 86_400;
 
-/// Returns a number of seconds in its largest unit, rounded to the nearest. All texts about a span have this
-/// number, also the columns and the commands.
+/// Returns a number of seconds in its largest unit, rounded to the nearest.
 fn in_largest_unit(seconds: u64) -> (u64, &'static str) {
     let unit = UNITS.iter().rev().find(|(.., first)| seconds >= *first);
     let (name, size, _) = *unit.unwrap_or(&UNITS[0]);
     ((seconds + size / 2) / size, name)
 }
 
+/// Returns the time between two instants in its largest unit. All texts about two instants have this number,
+/// also the columns and the commands. Days are those of the calendar in UTC, so that a key that was requested
+/// for 30 days ends in 30 days at every hour.
+fn count_between(from: Timestamp, to: Timestamp) -> (u64, &'static str) {
+    match in_largest_unit((to.as_second() - from.as_second()).unsigned_abs()) {
+        (_, "day") => {
+            let days = (utc_date(to) - utc_date(from)).get_days();
+            (u64::from(days.unsigned_abs()), "day")
+        }
+        other => other,
+    }
+}
+
 /// Formats the time from `from` to `to` in one unit: `in 30 days`, `in 5 hours`,
 /// `2 minutes ago`, `now`.
 pub fn format_relative_time(from: Timestamp, to: Timestamp) -> String {
-    let seconds = to.as_second() - from.as_second();
-    match seconds {
+    let span = format_count(count_between(from, to));
+    match to.as_second() - from.as_second() {
         -59..60 => String::from("now"),
-        60.. => format!("in {}", format_duration(SignedDuration::from_secs(seconds))),
-        _ => format!("{} ago", format_duration(SignedDuration::from_secs(-seconds))),
+        60.. => format!("in {span}"),
+        _ => format!("{span} ago"),
     }
 }
 
 /// Formats the time between two instants for a narrow column: `43m`, `5h`, `3d`, `2y`. It has the number
 /// of [`format_relative_time`], except for years.
 pub fn format_short_span(from: Timestamp, to: Timestamp) -> String {
-    match in_largest_unit((to.as_second() - from.as_second()).unsigned_abs()) {
+    match count_between(from, to) {
         (_, "second") => String::from("<1m"),
         (days @ 1_000.., "day") => format!("{}y", (days + 182) / 365),
         (count, unit) => format!("{count}{}", &unit[..1]),
@@ -106,7 +119,10 @@ fn is_within_an_hour(at: Timestamp, now: Timestamp) -> bool {
 
 /// Formats as `1 hour`, `20 minutes`, `2 days`.
 pub fn format_duration(span: SignedDuration) -> String {
-    let (count, unit) = in_largest_unit(span.as_secs().max(0).unsigned_abs());
+    format_count(in_largest_unit(span.as_secs().max(0).unsigned_abs()))
+}
+
+fn format_count((count, unit): (u64, &str)) -> String {
     if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
 }
 
@@ -118,6 +134,12 @@ pub fn seconds_until_relative_time_changes(from: Timestamp, to: Timestamp) -> i6
         return 60 + seconds;
     }
     let (count, name) = in_largest_unit(size);
+    if name == "day" {
+        // The text changes at midnight, or when the span becomes one of hours.
+        let midnight = 86_400 - from.as_second().rem_euclid(86_400).unsigned_abs();
+        let change = if seconds > 0 { midnight.min(size - TWO_DAYS + 1) } else { midnight };
+        return i64::try_from(change).unwrap_or(i64::MAX);
+    }
     let at = UNITS.iter().position(|(unit, ..)| *unit == name).unwrap_or(0);
     let (_, unit, first_of_unit) = UNITS[at];
     let change = if seconds > 0 {
@@ -178,7 +200,7 @@ mod tests {
     #[test]
     fn relative_times_have_the_same_number_in_every_form() {
         let now = Timestamp::UNIX_EPOCH;
-        for seconds in [60, 119, 3_599, 3_600, 86_400, 172_799, 172_800, 259_199, 86_299_999] {
+        for seconds in [60, 119, 3_599, 3_600, 86_400, 172_799, 172_800, 86_313_600] {
             let at = now + SignedDuration::from_secs(seconds);
             let (long, short) = (format_relative_time(now, at), format_short_span(now, at));
             let number = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
@@ -199,15 +221,27 @@ mod tests {
             (3_569, "in 59 minutes"),
             (3_570, "in 1 hour"),
             (170_999, "in 47 hours"),
-            (171_000, "in 2 days"),
-            // A second before three days it is not two days.
-            (3 * 86_400 - 1, "in 3 days"),
-            (3 * 86_400, "in 3 days"),
-            (14 * 86_400 - 30, "in 14 days"),
+            (172_799, "in 48 hours"),
+            (172_800, "in 2 days"),
         ] {
             assert_eq!(format_relative_time(now, now + SignedDuration::from_secs(seconds)), text);
         }
-        assert_eq!(format_short_span(now, now + SignedDuration::from_secs(3 * 86_400 - 1)), "3d");
+    }
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        let to = "2026-12-28T23:59:59Z".parse().unwrap();
+        for (from, text) in [
+            ("2026-11-28T00:00:00Z", "in 30 days"),
+            ("2026-11-28T23:59:59Z", "in 30 days"),
+            ("2026-12-26T23:59:59Z", "in 2 days"),
+            ("2026-12-27T00:00:00Z", "in 48 hours"),
+            ("2026-12-31T00:00:00Z", "3 days ago"),
+        ] {
+            let from = from.parse().unwrap();
+            assert_eq!(format_relative_time(from, to), text);
+            assert!(text.contains("hours") || text.contains(&format_short_span(from, to)[..1]));
+        }
     }
 
     #[test]

@@ -211,6 +211,18 @@ fn a_refresh_that_ends_leaves_the_error_of_another_action_on_screen() {
 }
 
 #[test]
+fn the_footer_has_the_same_actions_for_one_marked_key_and_for_several() {
+    let mut model = loaded_model((80, 24));
+    for _ in 0..3 {
+        want(&mut model, &[Intent::ToggleMark]);
+        let footer = footer(&model);
+        for action in ["e edit", "d disable", "R rotate", "x remove"] {
+            assert!(footer.contains(action), "{action} in {footer}");
+        }
+    }
+}
+
+#[test]
 fn the_footer_of_an_edit_says_that_the_changes_are_shown_first() {
     let mut model = loaded_model((80, 24));
     want(&mut model, &[Intent::EditKey]);

@@ -88,6 +88,21 @@ fn marks_are_never_ignored_silently() {
 }
 
 #[test]
+fn marked_keys_have_the_order_of_the_table() {
+    let mut model = model_with_keys(&["a", "b", "c"]);
+    send_intent(&mut model, Intent::ReverseSort);
+    mark_all(&mut model, 3);
+    let targets: Vec<_> =
+        model.dashboard.target_keys().iter().map(|key| key.label.as_str()).collect();
+    assert_eq!(targets, ["c", "b", "a"]);
+    // A key that the filter hides stays marked.
+    model.dashboard.rows.retain(|index| *index == 1);
+    let targets: Vec<_> =
+        model.dashboard.target_keys().iter().map(|key| key.label.as_str()).collect();
+    assert_eq!(targets, ["b", "a", "c"]);
+}
+
+#[test]
 fn a_label_becomes_the_name_of_a_variable() {
     for (label, name) in [("ci", "CI"), ("my tool-2", "MY_TOOL_2"), ("é", "_")] {
         let label: Label = label.parse().unwrap();

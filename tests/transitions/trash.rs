@@ -30,6 +30,18 @@ fn undo_restores_the_removed_key_at_once() {
 }
 
 #[test]
+fn a_removed_key_that_is_disabled_is_said_to_stay_disabled() {
+    let mut disabled = key("a");
+    (disabled.disabled, disabled.rejected_at) = (Some(true), Some(now()));
+    let mut model = model_with_keys(&["b"]);
+    model.dashboard.upsert_key(disabled, now());
+    send_intent(&mut model, Intent::MoveToBottom);
+    remove(&mut model, &["a"]);
+    let Some(Ok(text)) = &model.notice else { panic!("{:?}", model.notice) };
+    assert!(text.contains("stays disabled at OpenRouter"), "{text}");
+}
+
+#[test]
 fn undo_restores_all_keys_of_one_removal_and_not_those_of_an_earlier_one() {
     let mut model = model_with_keys(&["a", "b", "c"]);
     remove(&mut model, &["a"]);

@@ -79,12 +79,9 @@ impl RmArgs {
             } else {
                 "this machine"
             };
-            let validity = match key.rejected_at {
-                Some(_) => "OpenRouter does not accept the key any more.",
-                None => "The key stays valid at OpenRouter.",
-            };
+            let validity = key.validity_when_removed();
             format!(
-                "Remove '{label}' ({masked}) from {place}? {validity} It can be restored for {TRASH_DAYS} days; after that its text cannot be fetched again.{history_loss}"
+                "Remove '{label}' ({masked}) from {place}? The key {validity}. It can be restored for {TRASH_DAYS} days; after that its text cannot be fetched again.{history_loss}"
             )
         }
     }
@@ -93,11 +90,11 @@ impl RmArgs {
 /// Removes a key from this machine, and returns what was done.
 fn remove_key(services: &ServiceContext, key: &StoredKey) -> Result<String, UserError> {
     let trashed = keys::remove_key(services, key)?;
-    let validity = match key.rejected_at {
-        Some(_) => "OpenRouter does not accept it any more".into(),
-        None => format!("it stays valid at OpenRouter until you delete it at {}", key.page_url()),
+    let end = match (key.rejected_at, key.disabled) {
+        (Some(_), None | Some(false)) => String::new(),
+        _ => format!(" until you delete it at {}", key.page_url()),
     };
-    let removed = format!("removed {}; {validity}\n", key.label);
+    let removed = format!("removed {}; it {}{end}\n", key.label, key.validity_when_removed());
     Ok(match trashed {
         Some(trashed) => format!(
             "{removed}until {} it can be restored{}: {}\n",

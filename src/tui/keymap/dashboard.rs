@@ -81,7 +81,7 @@ pub(super) const DASHBOARD: &[Action] = actions! {
     Keys "copy" [char_key('c')] "c" "copy" => Intent::Copy,
         with_long_description("copy, or several as .env"),
         enabled_if(|model| is_selection_stored(model) && !has_several_targets(model));
-    Keys "copy" [char_key('c')] "c" "copy as .env" => Intent::Copy, for_marked(),
+    Keys "copy" [char_key('c')] "c" "copy as .env" => Intent::Copy,
         with_long_description("copy, or several as .env"),
         enabled_if(|model| has_stored_target(model) && has_several_targets(model));
     Keys "details" [bare_key(KeyCode::Enter), char_key('l'), bare_key(KeyCode::Right)] "enter" "open" => Intent::ToggleDetails,

@@ -18,6 +18,7 @@ use super::ticket::Ticket;
 use crate::domain::{
     AccountNames, ApiKey, CheckResult, KeySpending, Label, ProfileCopies, StoredKey,
     UnresolvedAttempt, UsageSample, UserError, seconds_until_relative_time_changes, sort_by,
+    sort_by_key,
 };
 pub use account::KeyScope;
 pub use attention::Attention;
@@ -189,7 +190,16 @@ impl Dashboard {
         if self.marked_hashes.is_empty() {
             return self.selected_key().into_iter().collect();
         }
-        self.all_keys().iter().filter(|key| self.marked_hashes.contains(&key.hash)).collect()
+        let keys = self.all_keys();
+        // In the order of the rows; marked keys that the filter hides come last.
+        let mut position = vec![usize::MAX; keys.len()];
+        for (row, index) in self.rows.iter().enumerate() {
+            position[*index] = row;
+        }
+        let is_marked = |index: &usize| self.marked_hashes.contains(&keys[*index].hash);
+        let mut marked: Vec<usize> = (0..keys.len()).filter(is_marked).collect();
+        sort_by_key(&mut marked, |index| position[*index]);
+        marked.into_iter().map(|index| &keys[index]).collect()
     }
 
     /// Returns the key with that hash.

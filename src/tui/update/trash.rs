@@ -63,12 +63,9 @@ pub(super) fn finish_remove(
     let message = result.map(|trashed| {
         let listed = model.dashboard.stored_keys().iter().find(|key| key.label == *label);
         let place = listed.map_or("here", StoredKey::removal_place);
-        let validity = match listed.and_then(|key| key.rejected_at) {
-            Some(_) => "; OpenRouter does not accept it any more",
-            None => " and stays valid at OpenRouter",
-        };
+        let validity = listed.map_or("stays valid at OpenRouter", StoredKey::validity_when_removed);
         model.dashboard.remove_key(label, model.now);
-        let removed = format!("'{label}' was removed {place}{validity}");
+        let removed = format!("'{label}' was removed {place} and {validity}");
         match trashed {
             Some(trashed) => {
                 match &mut model.undoable {

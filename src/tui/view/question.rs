@@ -48,14 +48,20 @@ fn describe(question: &Question, model: &Model, width: usize) -> (String, String
         ),
         Question::RemoveKeys(labels) => {
             let names = list_labels(labels.iter(), width);
-            let (key, is, text) = match labels.len() {
-                1 => ("The key stays", "it is", "its text"),
-                _ => ("The keys stay", "they are", "their texts"),
+            let (is, text) = match labels.len() {
+                1 => ("it is", "its text"),
+                _ => ("they are", "their texts"),
+            };
+            let is_removed = |key: &&StoredKey| labels.contains(&key.label);
+            let mut keys = model.dashboard.stored_keys().iter().filter(is_removed);
+            let validity = match keys.next().map(StoredKey::validity_when_removed) {
+                Some(validity) if labels.len() == 1 => format!("The key {validity}"),
+                _ => "Nothing is changed at OpenRouter".to_owned(),
             };
             (
                 format!("Remove {names} from {}?", removal_place(labels, model)),
                 format!(
-                    "{key} valid at OpenRouter. For {TRASH_DAYS} days {is} in the trash ({}), after that {text} cannot be fetched again.",
+                    "{validity}. For {TRASH_DAYS} days {is} in the trash ({}), after that {text} cannot be fetched again.",
                     key_text(model, &Intent::OpenTrash)
                 ),
                 false,
