@@ -91,10 +91,14 @@ impl DailySpending {
         &self,
         last: Date,
         count: u16,
-    ) -> impl DoubleEndedIterator<Item = (Date, Option<f64>)> + '_ {
-        (0..i64::from(count)).rev().map(move |ago| {
-            let date = last.saturating_sub(ago.days());
-            (date, self.get(date))
+    ) -> impl Iterator<Item = (Date, Option<f64>)> + '_ {
+        let first = last.saturating_sub((i64::from(count) - 1).days());
+        let known = self.days.partition_point(|(date, _)| *date < first);
+        let mut known = self.days[known..].iter().peekable();
+        let dates = std::iter::successors(Some(first), |date| date.tomorrow().ok());
+        dates.take(count.into()).map(move |date| {
+            let known = known.next_if(|(of, _)| *of == date);
+            (date, known.map(|(_, amount)| from_nanodollars(*amount)))
         })
     }
 

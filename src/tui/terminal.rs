@@ -3,6 +3,7 @@
 mod backend;
 
 use std::io::{self, Write};
+use std::num::NonZeroU16;
 use std::panic;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,7 @@ use crossterm::terminal::{
 };
 use crossterm::{execute, queue};
 use ratatui::backend::IntoCrossterm;
+use ratatui::buffer::{Buffer, CellDiffOption};
 use ratatui::layout::{Position, Rect, Size};
 use ratatui::{Frame, TerminalOptions, Viewport};
 use secrecy::zeroize::Zeroize;
@@ -125,7 +127,11 @@ impl Terminal {
         if area != self.area {
             self.resize(area)?;
         }
-        self.inner.draw(render).map(|_| ())
+        let draw = |frame: &mut Frame<'_>| {
+            render(frame);
+            mark_narrow(frame.buffer_mut());
+        };
+        self.inner.draw(draw).map(|_| ())
     }
 
     /// Writes an address over its text in the last frame: as a link (OSC 8), and without moving the
@@ -249,6 +255,17 @@ impl Write for TerminalWriter {
         self.0.as_mut_slice().zeroize();
         self.0.clear();
         result
+    }
+}
+
+/// Marks lines and blocks, which fill a good part of the screen, as one cell wide. ratatui measures every
+/// other character of several bytes for each frame.
+fn mark_narrow(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        // U+2500 to U+259F.
+        if let [0xE2, 0x94 | 0x95, _] | [0xE2, 0x96, 0x80..=0x9F] = cell.symbol().as_bytes() {
+            cell.set_diff_option(CellDiffOption::ForcedWidth(NonZeroU16::MIN));
+        }
     }
 }
 

@@ -47,7 +47,6 @@ pub use theme::Theme;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use ratatui::widgets::{Block, Borders};
 
 use crate::tui::state::{Intent, KeyList, Model, Overlay, Region, Screen, ScreenLayout};
 
@@ -141,7 +140,7 @@ pub fn draw_and_measure(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> D
     let (body, rule) = (Rect::from(screen.body), Rect::from(screen.rule));
     header::draw(model, theme, frame, screen.header.into());
     for line in [Rect { y: 1, ..rule }, rule] {
-        frame.render_widget(Block::new().borders(Borders::TOP).border_style(theme.rule()), line);
+        text::draw_rule(theme, frame, line);
     }
     if let Some(Overlay::Help { page }) = &model.overlay {
         help::draw(model, *page, theme, frame, body);

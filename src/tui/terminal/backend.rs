@@ -12,9 +12,7 @@ use crossterm::terminal::{Clear, ClearType as CrosstermClearType};
 use ratatui::backend::{Backend, ClearType, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
-use ratatui::style::{Color, Modifier};
 use secrecy::zeroize::Zeroize;
-use unicode_width::UnicodeWidthStr;
 
 use order::{ChangedCell, order_by_pen};
 use pen::Pen;
@@ -27,6 +25,8 @@ pub(super) struct FrameBackend<W> {
     shown: Vec<ShownCell>,
     /// The number of cells in a row.
     columns: usize,
+    /// Whether a wide character may be on screen.
+    has_wide: bool,
 }
 
 /// The longest gap between two changed cells that is written rather than skipped; a longer one takes
@@ -55,7 +55,8 @@ struct ShownCell {
 impl<W: Write> FrameBackend<W> {
     /// Creates a backend for a terminal whose cursor is hidden.
     pub(super) fn new(out: W, size: Size) -> Self {
-        let mut backend = Self { out, is_cursor_visible: false, shown: Vec::new(), columns: 0 };
+        let mut backend =
+            Self { out, is_cursor_visible: false, shown: Vec::new(), columns: 0, has_wide: false };
         backend.resize(size);
         backend
     }
@@ -74,8 +75,10 @@ impl<W: Write> FrameBackend<W> {
             cell.ascii.zeroize();
             *cell = ShownCell::BLANK;
         }
+        self.has_wide = false;
     }
 
+    #[inline]
     fn index_of(&self, x: u16, y: u16) -> Option<usize> {
         let x = usize::from(x);
         (x < self.columns).then(|| usize::from(y) * self.columns + x)
@@ -144,7 +147,7 @@ impl<W: Write> FrameBackend<W> {
         for cell in cells {
             let is_erased = cell.y == y
                 && cell.is_blank()
-                && cell.pen.looks_like(Pen::default(), true)
+                && cell.pen.looks_like(Pen::PLAIN, true)
                 && (end..cell.x).all(|x| self.is_shown_blank(x, y));
             if !is_erased {
                 break;
@@ -181,9 +184,9 @@ impl<W: Write> FrameBackend<W> {
 
     /// Returns how many cells from (`x`, `y`) on must be cleared, because a character of this width
     /// would leave half of a wide character; 0 if it leaves none.
-    fn count_halves(&self, (x, y): (u16, u16), width: usize) -> usize {
+    fn count_halves(&self, (x, y): (u16, u16), width: u16) -> usize {
         let shown = |x: u16| self.index_of(x, y).and_then(|index| self.shown.get(index));
-        let last = x.saturating_add(u16::try_from(width).unwrap_or(1).saturating_sub(1));
+        let last = x.saturating_add(width.saturating_sub(1));
         let is_halved = shown(last).is_some_and(|cell| cell.is_wide);
         if is_halved { usize::from(last - x) + 2 } else { 0 }
     }
@@ -191,8 +194,8 @@ impl<W: Write> FrameBackend<W> {
     /// Overwrites the half that a character would leave of a wide one. Terminals show that half in
     /// the style of that character, and ratatui writes a blank only where its own style changes.
     fn clear_halves(&mut self, (x, y): (u16, u16), count: usize, pen: &mut Pen) -> io::Result<()> {
-        if *pen != Pen::default() {
-            pen.change_to(Pen::default(), &mut self.out)?;
+        if *pen != Pen::PLAIN {
+            pen.change_to(Pen::PLAIN, &mut self.out)?;
         }
         self.out.write_all(&b"   "[..count.min(3)])?;
         // A relative move would miscount after the last column.
@@ -203,6 +206,7 @@ impl<W: Write> FrameBackend<W> {
         Ok(())
     }
 
+    #[inline]
     fn remember(&mut self, (x, y): (u16, u16), cell: ShownCell) {
         let index = self.index_of(x, y);
         if let Some(shown) = index.and_then(|index| self.shown.get_mut(index)) {
@@ -220,14 +224,10 @@ impl<W> Drop for FrameBackend<W> {
 }
 
 impl ShownCell {
-    const BLANK: Self = Self {
-        ascii: Some(b' '),
-        pen: Pen { fg: Color::Reset, bg: Color::Reset, modifiers: Modifier::empty() },
-        is_wide: false,
-    };
+    const BLANK: Self = Self { ascii: Some(b' '), pen: Pen::PLAIN, is_wide: false };
 
     fn is_plain_blank(&self) -> bool {
-        self.ascii == Some(b' ') && self.pen.looks_like(Pen::default(), true)
+        self.ascii == Some(b' ') && self.pen.looks_like(Pen::PLAIN, true)
     }
 }
 
@@ -238,30 +238,31 @@ impl<W: Write> Backend for FrameBackend<W> {
     where
         I: Iterator<Item = (u16, u16, &'a Cell)>,
     {
-        let mut cells: Vec<_> = content
-            .map(|(x, y, cell)| ChangedCell::new(x, y, cell, cell.symbol().width()))
-            .collect();
+        let mut cells: Vec<_> = content.map(|(x, y, cell)| ChangedCell::new(x, y, cell)).collect();
         // Beside a wide character, what is written first matters.
-        let is_simple = cells.iter().all(|cell| cell.width == 1 && !self.touches_wide(cell));
+        let is_narrow = cells.iter().all(|cell| cell.width == 1);
+        let is_simple =
+            is_narrow && !(self.has_wide && cells.iter().any(|cell| self.touches_wide(cell)));
+        self.has_wide |= !is_narrow;
         if is_simple {
             cells = order_by_pen(cells);
         }
-        let mut pen = Pen::default();
+        let mut pen = Pen::PLAIN;
         // The position at which the terminal writes next, if it is known.
         let mut place: Option<(u16, u16)> = None;
         let mut rest = &cells[..];
         while let [changed, after @ ..] = rest {
-            let &ChangedCell { x, y, cell, width, pen: next } = changed;
+            let &ChangedCell { x, y, symbol, width, pen: next } = changed;
             self.move_to((x, y), place, pen)?;
             let halves = if is_simple { 0 } else { self.count_halves((x, y), width) };
-            if halves > 0 && !next.looks_like(Pen::default(), true) {
+            if halves > 0 && !next.looks_like(Pen::PLAIN, true) {
                 self.clear_halves((x, y), halves, &mut pen)?;
             }
             if !pen.looks_like(next, changed.is_blank()) {
                 pen.change_to(next, &mut self.out)?;
             }
             // A terminal may erase in another background than its own one.
-            if is_simple && pen.looks_like(Pen::default(), true) {
+            if is_simple && changed.is_blank() && pen.looks_like(Pen::PLAIN, true) {
                 let erased = self.erase(rest)?;
                 if erased > 0 {
                     rest = &rest[erased..];
@@ -269,10 +270,9 @@ impl<W: Write> Backend for FrameBackend<W> {
                     continue;
                 }
             }
-            let symbol = cell.symbol();
             self.out.write_all(symbol.as_bytes())?;
-            let ascii = <[u8; 1]>::try_from(symbol.as_bytes()).ok().map(|[byte]| byte);
-            self.remember((x, y), ShownCell { ascii, pen: next, is_wide: width > 1 });
+            let shown = ShownCell { ascii: changed.ascii(), pen: next, is_wide: width > 1 };
+            self.remember((x, y), shown);
             // Terminals do not agree about the width of some characters. What such a character may cover is
             // not written again.
             if width != 1 {
@@ -281,7 +281,7 @@ impl<W: Write> Backend for FrameBackend<W> {
             place = (width == 1).then_some((x + 1, y));
             rest = after;
         }
-        if pen == Pen::default() { Ok(()) } else { self.out.write_all(b"\x1b[0m") }
+        if pen == Pen::PLAIN { Ok(()) } else { self.out.write_all(b"\x1b[0m") }
     }
 
     fn hide_cursor(&mut self) -> io::Result<()> {

@@ -8,7 +8,7 @@ use super::Theme;
 use crate::domain::KeyState;
 
 /// A bar from the bottom to the top, in eighths.
-pub const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+pub const LEVELS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
 /// The lowest line of a cell, in a row of bars or of days.
 const EMPTY: &str = symbols::bar::ONE_EIGHTH;
@@ -74,7 +74,7 @@ pub fn format_days(days: &[Option<f64>], width: usize) -> String {
         _ => LEVELS[0],
     };
     days.iter()
-        .map(|spent| spent.map_or('·', level))
+        .map(|spent| spent.map_or("·", level))
         .flat_map(|level| std::iter::repeat_n(level, cells))
         .collect()
 }

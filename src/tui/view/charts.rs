@@ -5,13 +5,14 @@ use jiff::civil::Date;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Alignment, Rect};
 use ratatui::style::Modifier;
+use ratatui::symbols;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 use unicode_width::UnicodeWidthStr;
 
 use super::Theme;
 use super::bars::{LEVELS, format_track};
-use super::text::truncate;
+use super::text::{fill, truncate};
 use crate::domain::format_usd_short;
 
 /// A chart of spending by day.
@@ -92,23 +93,22 @@ impl DayChart<'_> {
             return;
         }
         let plot = Rect { x: area.x + axis, width: area.width - axis, height: rows, ..area };
-        for row in 0..rows {
-            // If two labels are in one row, zero is shown, because it is needed to read the axis.
-            let label = labels.iter().find(|(at, _)| *at == row);
-            let tick = if label.is_some() { "┤" } else { "│" };
-            let label = label.map_or("", |(_, label)| label);
-            let line = Line::from(vec![
-                Span::styled(format!("{label:>0$}", usize::from(axis) - 2), theme.dim()),
-                Span::styled(format!(" {tick}"), theme.rule()),
-            ]);
-            line.render(Rect { y: area.y + row, height: 1, width: axis, ..area }, buffer);
+        let line = Rect { x: plot.x - 1, width: 1, ..plot };
+        fill(symbols::line::VERTICAL, theme.rule(), line, buffer);
+        // If two labels are in one row, zero is shown, because it is needed to read the axis.
+        for (row, label) in labels.iter().rev() {
+            let tick = Span::styled(format!(" {}", symbols::line::VERTICAL_LEFT), theme.rule());
+            let label = Span::styled(format!("{label:>0$}", usize::from(axis) - 2), theme.dim());
+            let row = Rect { y: area.y + row, height: 1, width: axis, ..area };
+            Line::from(vec![label, tick]).render(row, buffer);
         }
         let bars = place_bars(u16::try_from(self.days.len()).unwrap_or(u16::MAX), plot.width);
         let used = bars.last().map_or(0, |(x, width)| x + width);
         if let Some(row) = limit_row {
             // The bars are drawn over the line, which is visible in the gaps between them.
             for x in (1..used).step_by(2) {
-                buffer.set_string(plot.x + x, plot.y + row, "╌", theme.warning());
+                let cell = Rect { x: plot.x + x, y: plot.y + row, width: 1, height: 1 };
+                fill("╌", theme.warning(), cell, buffer);
             }
         }
         let days = &self.days[self.days.len() - bars.len()..];
@@ -148,18 +148,18 @@ fn place_bars(days: u16, width: u16) -> Vec<(u16, u16)> {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to the steps")]
 fn draw_bar(share: f64, area: Rect, theme: Theme, buffer: &mut Buffer) {
     let steps = share.clamp(0.0, 1.0) * f64::from(area.height * STEPS_PER_CELL);
-    let mut left = if steps > 0.0 { (steps.round() as u16).max(1) } else { 0 };
-    for y in (area.top()..area.bottom()).rev() {
-        let symbol = match left {
-            0 => return,
-            left => LEVELS[usize::from(left.min(STEPS_PER_CELL)) - 1],
-        };
-        for x in area.left()..area.right() {
-            if let Some(cell) = buffer.cell_mut((x, y)) {
-                cell.set_char(symbol).set_style(theme.bar().remove_modifier(Modifier::BOLD));
-            }
-        }
-        left = left.saturating_sub(STEPS_PER_CELL);
+    let steps = if steps > 0.0 { (steps.round() as u16).max(1) } else { 0 };
+    let style = theme.bar().remove_modifier(Modifier::BOLD);
+    let (full, rest) = (steps / STEPS_PER_CELL, steps % STEPS_PER_CELL);
+    fill(
+        symbols::block::FULL,
+        style,
+        Rect { y: area.bottom() - full, height: full, ..area },
+        buffer,
+    );
+    if rest > 0 {
+        let top = Rect { y: area.bottom() - full - 1, height: 1, ..area };
+        fill(LEVELS[usize::from(rest - 1)], style, top, buffer);
     }
 }
 

@@ -3,7 +3,7 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Borders, Clear, Paragraph, Wrap};
+use ratatui::widgets::{Clear, Paragraph, Wrap};
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 use unicode_width::UnicodeWidthStr;
@@ -61,7 +61,7 @@ pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Re
 fn raise_rule(theme: Theme, frame: &mut Frame<'_>, line: Rect) {
     let rule = Rect { y: line.y.saturating_sub(1), height: 1, ..line };
     frame.render_widget(Clear, rule);
-    frame.render_widget(Block::new().borders(Borders::TOP).border_style(theme.rule()), rule);
+    text::draw_rule(theme, frame, rule);
 }
 
 /// Draws the revealed key over the whole width of the line `above`, so that the mouse can select it at

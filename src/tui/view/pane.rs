@@ -145,9 +145,7 @@ fn draw_lines(
         lines.truncate(rows.saturating_sub(1));
         lines.push(format_rest("all", model, theme));
     }
-    for (line, row) in lines.iter().zip(area.rows()) {
-        frame.render_widget(line, row);
-    }
+    text::draw_lines(&lines, frame, area);
 }
 
 /// Says where what does not fit is shown.

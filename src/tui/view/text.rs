@@ -6,6 +6,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use ratatui::symbols;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Scrollbar, ScrollbarOrientation, ScrollbarState, Widget, Wrap};
 
@@ -23,10 +24,12 @@ const ROWS_BELOW: u16 = 8;
 /// Draws lines, wrapped at words. Where they do not fit, the last row ends in an ellipsis.
 pub fn draw_paragraph(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>) {
     let width = usize::from(area.width);
-    let fits = lines.len() <= usize::from(area.height) && lines.iter().all(|l| l.width() <= width);
+    if lines.len() <= usize::from(area.height) && lines.iter().all(|l| l.width() <= width) {
+        return draw_lines(&lines, frame, area);
+    }
     let paragraph = Paragraph::new(lines).wrap(Wrap { trim: false });
     frame.render_widget(&paragraph, area);
-    if fits || area.is_empty() {
+    if area.is_empty() {
         return;
     }
     let all = Rect::new(0, 0, area.width, area.height + ROWS_BELOW);
@@ -36,6 +39,27 @@ pub fn draw_paragraph(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>) {
     if below.positions().any(|at| page.cell(at).is_some_and(|cell| cell.symbol() != " ")) {
         end_with_ellipsis(frame.buffer_mut(), Rect { y: area.bottom() - 1, height: 1, ..area });
     }
+}
+
+/// Draws each line in a row of its own.
+pub fn draw_lines(lines: &[Line<'_>], frame: &mut Frame<'_>, area: Rect) {
+    for (line, row) in lines.iter().zip(area.rows()) {
+        frame.render_widget(line, row);
+    }
+}
+
+/// Fills an area with a symbol that takes one cell.
+pub fn fill(symbol: &'static str, style: Style, area: Rect, buffer: &mut Buffer) {
+    for position in area.intersection(buffer.area).positions() {
+        if let Some(cell) = buffer.cell_mut(position) {
+            cell.set_symbol(symbol).set_style(style);
+        }
+    }
+}
+
+/// Draws a horizontal rule.
+pub fn draw_rule(theme: Theme, frame: &mut Frame<'_>, row: Rect) {
+    fill(symbols::line::HORIZONTAL, theme.rule(), row, frame.buffer_mut());
 }
 
 /// Rows of the longest page.
@@ -115,11 +139,13 @@ pub fn inset(area: Rect) -> Rect {
 
 /// Draws a rule with a heading in it and returns the area below.
 pub fn draw_heading(heading: Line<'_>, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> Rect {
-    let mut line = Line::from(Span::styled("── ", theme.rule()));
+    let row = Rect { height: 1.min(area.height), ..area };
+    draw_rule(theme, frame, row);
+    let mut line = Line::from(" ");
     line.extend(heading);
-    let rest = usize::from(area.width).saturating_sub(line.width() + 1);
-    line.push_span(Span::styled(format!(" {}", "─".repeat(rest)), theme.rule()));
-    frame.render_widget(line, Rect { height: 1.min(area.height), ..area });
+    line.push_span(" ");
+    let inset = 2.min(area.width);
+    frame.render_widget(line, Rect { x: area.x + inset, width: area.width - inset, ..row });
     Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }
 }
 

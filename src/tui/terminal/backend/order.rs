@@ -1,7 +1,7 @@
 //! The order in which the cells of a frame are written. A style that often alternates with others is
 //! written in a pass of its own, because moves are shorter than changes of style.
 
-use ratatui::buffer::Cell;
+use ratatui::buffer::{Cell, CellWidth};
 
 use super::pen::Pen;
 
@@ -10,19 +10,26 @@ use super::pen::Pen;
 pub(super) struct ChangedCell<'a> {
     pub(super) x: u16,
     pub(super) y: u16,
-    pub(super) cell: &'a Cell,
-    pub(super) width: usize,
+    pub(super) symbol: &'a str,
+    pub(super) width: u16,
     /// The style in which it is written; a blank cell takes that of its neighbours.
     pub(super) pen: Pen,
 }
 
 impl<'a> ChangedCell<'a> {
-    pub(super) fn new(x: u16, y: u16, cell: &'a Cell, width: usize) -> Self {
-        Self { x, y, cell, width, pen: Pen::of(cell) }
+    pub(super) fn new(x: u16, y: u16, cell: &'a Cell) -> Self {
+        Self { x, y, symbol: cell.symbol(), width: cell.cell_width(), pen: Pen::of(cell) }
     }
 
+    /// Returns the symbol if it is one byte.
+    #[inline]
+    pub(super) const fn ascii(&self) -> Option<u8> {
+        if let [byte] = self.symbol.as_bytes() { Some(*byte) } else { None }
+    }
+
+    #[inline]
     pub(super) fn is_blank(&self) -> bool {
-        self.cell.symbol() == " "
+        self.ascii() == Some(b' ')
     }
 
     /// Takes the style of a neighbour in the same row, if the cell looks the same in it.
@@ -48,12 +55,12 @@ impl UsedPen {
     /// pass of the other cells.
     fn needs_own_pass(&self) -> bool {
         const MOVE_LENGTH: usize = 5;
-        if self.pen == Pen::default() || self.run_count < 2 {
+        if self.pen == Pen::PLAIN || self.run_count < 2 {
             return false;
         }
-        let mut change = Vec::new();
+        let (mut pen, mut change) = (Pen::PLAIN, Vec::new());
         // A vector takes everything.
-        let _ = Pen::default().change_to(self.pen, &mut change);
+        let _ = pen.change_to(self.pen, &mut change);
         self.run_count * change.len().saturating_sub(MOVE_LENGTH) > change.len()
     }
 }
@@ -98,7 +105,7 @@ fn join_blank_cells(cells: &mut [ChangedCell<'_>]) {
     let mut next = None;
     for (cell, joined) in cells.iter_mut().zip(joined).rev() {
         if !joined && !next.is_some_and(|next| cell.join(next)) {
-            cell.join((cell.y, Pen::default()));
+            cell.join((cell.y, Pen::PLAIN));
         }
         next = Some((cell.y, cell.pen));
     }

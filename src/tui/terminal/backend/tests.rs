@@ -2,7 +2,7 @@
 
 use ratatui::Terminal;
 use ratatui::layout::Rect;
-use ratatui::style::{Style, Stylize};
+use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
 use ratatui::{TerminalOptions, Viewport};
 
@@ -34,7 +34,22 @@ fn a_frame_without_changes_writes_nothing() {
 fn a_change_of_style_is_one_sequence_and_the_frame_ends_without_style() {
     let spans = vec![Span::styled("a", Style::new().bold().red()), "b".blue(), "c".into()];
     let written = write_frames(&[vec![Line::from(spans)]]);
-    assert_eq!(written[0], "\x1b[1;1H\x1b[1;38;5;1ma\x1b[0;38;5;4mb\x1b[0mc");
+    assert_eq!(written[0], "\x1b[1;1H\x1b[1;31ma\x1b[0;34mb\x1b[0mc");
+}
+
+#[test]
+fn a_colour_is_written_in_the_shortest_form_that_its_kind_has() {
+    for (foreground, background, codes) in [
+        (Color::Black, Color::White, "30;107"),
+        (Color::Gray, Color::DarkGray, "37;100"),
+        (Color::LightCyan, Color::Reset, "96"),
+        (Color::Indexed(0), Color::Indexed(255), "38;5;0;48;5;255"),
+        (Color::Rgb(0, 1, 255), Color::Rgb(255, 0, 16), "38;2;0;1;255;48;2;255;0;16"),
+    ] {
+        let style = Style::new().fg(foreground).bg(background);
+        let written = write_frames(&[vec![Line::from(Span::styled("a", style))]]);
+        assert_eq!(written[0], format!("\x1b[1;1H\x1b[{codes}ma\x1b[0m"));
+    }
 }
 
 #[test]
@@ -42,23 +57,24 @@ fn a_short_gap_is_written_again_where_it_looks_the_same() {
     let before = vec![Line::from("abcd efghij"), Line::from(vec!["a".red(), "b".blue()])];
     let after = vec![Line::from("AbcD EfghiJ"), Line::from(vec!["A".red(), "b".blue()])];
     let written = write_frames(&[before, after]);
-    assert_eq!(written[1], "\x1b[1;1HAbcD E\x1b[4CJ\r\n\x1b[38;5;1mA\x1b[0m");
+    assert_eq!(written[1], "\x1b[1;1HAbcD E\x1b[4CJ\r\n\x1b[31mA\x1b[0m");
 }
 
 #[test]
 fn a_blank_keeps_the_colour_of_the_text_but_not_another_background() {
     let spans = vec!["a".red(), " ".into(), "b".red(), " ".on_blue(), "c".red()];
     let written = write_frames(&[vec![Line::from(spans)]]);
-    assert_eq!(written[0], "\x1b[1;1H\x1b[38;5;1ma b\x1b[39;48;5;4m \x1b[38;5;1;49mc\x1b[0m");
+    assert_eq!(written[0], "\x1b[1;1H\x1b[31ma b\x1b[39;44m \x1b[31;49mc\x1b[0m");
 }
 
 #[test]
 fn a_style_that_alternates_with_others_is_written_at_last_and_by_itself() {
-    let row = || Line::from(vec!["q".red(), " quit  ".into(), "n".red(), " new".into()]);
+    let key = |text| Span::styled(text, Style::new().fg(Color::Indexed(74)));
+    let row = || Line::from(vec![key("q"), " quit  ".into(), key("n"), " new".into()]);
     let written = write_frames(&[vec![row(), row()]]);
     assert_eq!(
         written[0],
-        "\x1b[1;3Hquit\x1b[4Cnew\r\n  quit\x1b[4Cnew\x1b[1;1H\x1b[38;5;1mq\x1b[7Cn\r\nq\x1b[7Cn\x1b[0m"
+        "\x1b[1;3Hquit\x1b[4Cnew\r\n  quit\x1b[4Cnew\x1b[1;1H\x1b[38;5;74mq\x1b[7Cn\r\nq\x1b[7Cn\x1b[0m"
     );
 }
 
