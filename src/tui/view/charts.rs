@@ -25,6 +25,9 @@ pub struct DayChart<'a> {
     pub limit: Option<f64>,
 }
 
+/// A dash of the line that is the limit. One byte, because a step in the list repaints it.
+pub const LIMIT: &str = "-";
+
 /// The steps of a bar in one cell.
 const STEPS_PER_CELL: u16 = 8;
 /// The columns of the amounts and of the axis.
@@ -108,7 +111,7 @@ impl DayChart<'_> {
             // The bars are drawn over the line, which is visible in the gaps between them.
             for x in (1..used).step_by(2) {
                 let cell = Rect { x: plot.x + x, y: plot.y + row, width: 1, height: 1 };
-                fill("╌", theme.warning(), cell, buffer);
+                fill(LIMIT, theme.warning(), cell, buffer);
             }
         }
         let days = &self.days[self.days.len() - bars.len()..];
@@ -268,9 +271,9 @@ mod tests {
             rows.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>())
                 .collect::<Vec<_>>()
         };
-        assert_eq!(draw(Some(2.0))[2], "   $2 ┤ ╌ ██╌ ╌ ██  ");
-        assert!(!draw(Some(0.5)).concat().contains('╌'));
-        assert!(!draw(Some(100.0)).concat().contains('╌'));
+        assert_eq!(draw(Some(2.0))[2], "   $2 ┤ - ██- - ██  ");
+        assert!(!draw(Some(0.5)).concat().contains('-'));
+        assert!(!draw(Some(100.0)).concat().contains('-'));
         assert!(chart(Some(2.0)).shows_limit(5) && !chart(Some(0.5)).shows_limit(5));
     }
 

@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
 use super::Theme;
-use super::charts::{self, DayChart, has_bars};
+use super::charts::{self, DayChart, LIMIT, has_bars};
 use crate::domain::{KeySpending, ResetInterval, StoredKey, utc_date};
 use crate::tui::keymap::key_text;
 use crate::tui::state::{Intent, Model};
@@ -43,7 +43,7 @@ pub fn draw_chart(key: &StoredKey, model: &Model, theme: Theme, area: Rect, buff
     let chart = DayChart { days: &days, last, limit: per_day };
     let mut title = vec![Span::styled("USD by day", theme.dim())];
     if chart.shows_limit(plot.height) {
-        title.push(Span::styled("  ╌╌", theme.warning()));
+        title.push(Span::styled(format!("  {LIMIT} {LIMIT}"), theme.warning()));
         title.push(Span::styled(format!(" {limit_name}"), theme.dim()));
     }
     Line::from(title).render(Rect { height: 1.min(area.height), ..area }, buffer);

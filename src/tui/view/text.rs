@@ -50,8 +50,13 @@ pub fn draw_lines(lines: &[Line<'_>], frame: &mut Frame<'_>, area: Rect) {
 
 /// Fills an area with a symbol that takes one cell.
 pub fn fill(symbol: &'static str, style: Style, area: Rect, buffer: &mut Buffer) {
-    for position in area.intersection(buffer.area).positions() {
-        if let Some(cell) = buffer.cell_mut(position) {
+    let area = area.intersection(buffer.area);
+    if area.is_empty() {
+        return;
+    }
+    for y in area.top()..area.bottom() {
+        let first = buffer.index_of(area.x, y);
+        for cell in &mut buffer.content[first..first + usize::from(area.width)] {
             cell.set_symbol(symbol).set_style(style);
         }
     }
@@ -137,15 +142,22 @@ pub fn inset(area: Rect) -> Rect {
     area.inner(ratatui::layout::Margin { horizontal: 1, vertical: 0 })
 }
 
+/// Returns the first `columns` columns and the rest.
+fn split_columns(area: Rect, columns: u16) -> (Rect, Rect) {
+    let width = columns.min(area.width);
+    let rest = Rect { x: area.x + width, width: area.width - width, ..area };
+    (Rect { width, ..area }, rest)
+}
+
 /// Draws a rule with a heading in it and returns the area below.
 pub fn draw_heading(heading: Line<'_>, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> Rect {
     let row = Rect { height: 1.min(area.height), ..area };
-    draw_rule(theme, frame, row);
-    let mut line = Line::from(" ");
-    line.extend(heading);
-    line.push_span(" ");
-    let inset = 2.min(area.width);
-    frame.render_widget(line, Rect { x: area.x + inset, width: area.width - inset, ..row });
+    let (start, rest) = split_columns(row, 2);
+    let width = u16::try_from(heading.width()).unwrap_or(u16::MAX).saturating_add(2);
+    let (place, end) = split_columns(rest, width);
+    draw_rule(theme, frame, start);
+    draw_rule(theme, frame, end);
+    frame.render_widget(heading, inset(place));
     Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }
 }
 
