@@ -36,7 +36,6 @@ use crate::domain::UserError;
 use crate::services::config::{Config, DashboardNames, Field};
 use crate::services::provision::ServiceContext;
 use crate::services::shared_inventory;
-use crate::storage::inventory;
 pub use commands::list::refresh_all_keys;
 use commands::{
     account, apply, completions, config, copy, disable, doctor, edit, env, get, guardrail, helper,
@@ -207,8 +206,7 @@ pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Res
     }
     if read.is_err()
         && matches!(command, Command::List(_))
-        && inventory::list_keys(&services.location, &services.server)
-            .is_ok_and(|keys| keys.is_empty())
+        && services.list_keys().is_ok_and(|keys| keys.is_empty())
     {
         // An empty list would look as if there were no keys.
         return read;

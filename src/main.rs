@@ -143,9 +143,7 @@ fn run(cli: &Cli) -> Result<(), UserError> {
 fn unlock_stores(services: &mut ServiceContext) -> Result<(), UserError> {
     services.unlock()?;
     let is_used = |store: &SecretStore| {
-        let keys = inventory::filter_keys(&services.location, &services.server, |key| {
-            key.is_in_store(&store.kind())
-        });
+        let keys = services.filter_keys(|key| key.is_in_store(&store.kind()));
         keys.is_ok_and(|keys| !keys.is_empty()) && store.unlock().is_ok()
     };
     services.other_stores =
@@ -170,8 +168,7 @@ fn dashboard_profiles(profiles: cli::DashboardProfiles) -> tui::Profiles {
 
 fn start_sandbox(port: u16, keys: usize) -> Result<Sandbox, UserError> {
     Sandbox::start(&sandbox::Options { port, key_count: keys }).map_err(|error| {
-        UserError::new(
-            ErrorKind::Failed,
+        UserError::failed(
             format!("the sandbox could not listen on loopback: {}", io_error_text(&error)),
             "choose another port with --port, or leave --port out to use any free port",
         )
@@ -283,7 +280,7 @@ fn init_logging(config: &Config) -> Result<(), UserError> {
             // The command does not need the log.
             let message = format!("there is no log, because it cannot be written: {reason}");
             let advice = "choose another directory with --data-dir, or unset KEYWRIGHT_LOG";
-            cli::report_error(&UserError::new(ErrorKind::Failed, message, advice), false);
+            cli::report_error(&UserError::failed(message, advice), false);
             return Ok(());
         }
     };

@@ -23,7 +23,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::domain::{ErrorKind, ThemeChoice, UserError, io_error_text};
+use crate::domain::{ThemeChoice, UserError, io_error_text};
 use crate::services::provision::ServiceContext;
 use crate::tui::state::{Model, Msg};
 use crate::tui::view::{Drawn, Theme};
@@ -319,7 +319,7 @@ async fn sleep_until(deadline: Option<Timestamp>, now: Timestamp, last_message_a
 /// Returns the terminal's size, or an error if the dashboard cannot run on it.
 fn check_terminal() -> Result<(u16, u16), UserError> {
     let error = |message: &str, advice: &str| {
-        UserError::new(ErrorKind::Failed, message, advice).with_meaning("nothing was done")
+        UserError::failed(message, advice).with_meaning("nothing was done")
     };
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(error(
@@ -348,8 +348,7 @@ fn check_terminal() -> Result<(u16, u16), UserError> {
 }
 
 fn terminal_error(error: &io::Error) -> UserError {
-    UserError::new(
-        ErrorKind::Failed,
+    UserError::failed(
         format!("the terminal cannot be used: {}", io_error_text(&error)),
         "use another terminal, or the commands: keywright --help",
     )

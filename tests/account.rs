@@ -317,15 +317,12 @@ fn management_key_is_checked_and_stored_separately() {
     assert!(read().is_none());
     let entries = world.entries();
     set(&world.management).unwrap();
-    let (key, source) = read().unwrap();
+    let key = read().unwrap();
     assert_eq!(key.expose_secret(), world.management.expose_secret());
-    assert_eq!(source, management_key::ManagementKeySource::SecretStore);
     assert_eq!(world.entries(), entries, "it is not among the keys");
-    let given = ServiceContext { management_key: Some(dead), ..world.services.clone() };
-    assert_eq!(
-        block_on(management_key::load_management_key(&given)).unwrap().unwrap().1,
-        management_key::ManagementKeySource::Environment
-    );
+    let given = ServiceContext { management_key: Some(dead.clone()), ..world.services.clone() };
+    let used = block_on(management_key::load_management_key(&given)).unwrap().unwrap();
+    assert_eq!(used.expose_secret(), dead.expose_secret(), "that of the environment is used");
     assert!(block_on(management_key::remove_management_key(&world.services)).unwrap());
     assert!(!block_on(management_key::remove_management_key(&world.services)).unwrap());
 }

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::repeated_options::complete_commands;
 use crate::domain::{
-    ErrorKind, Label, StoreKind, StoredKey, TrashedKey, UserError, format_command, io_error_text,
-    sanitize, sort_by,
+    ErrorKind, Label, StoreKind, StoredKey, TrashedKey, UserError, io_error_text, sanitize, sort_by,
 };
 use crate::services::keys::{find_change_by_others, read_shared_trash};
 use crate::services::provision::ServiceContext;
@@ -53,8 +52,7 @@ pub(super) fn print_json(document: &impl serde::Serialize) -> Result<(), UserErr
 
 /// Returns the error for output that could not be written.
 pub fn stdout_error(error: &io::Error) -> UserError {
-    UserError::new(
-        ErrorKind::Failed,
+    UserError::failed(
         format!("standard output cannot be written: {}", io_error_text(error)),
         "free some disk space, or redirect the output to another file",
     )
@@ -79,7 +77,7 @@ pub(super) fn print_stored_key(
 /// Prints the command that passes a key to a program, unless the key ends with this process.
 pub(super) fn print_next_command(stored_key: &StoredKey) {
     if !stored_key.is_in_store(&StoreKind::Memory) {
-        let run = format_command(&["run"], &[stored_key.label.as_str()]);
+        let run = stored_key.label.command("run");
         print_status(&format!("pass the key to a program: {run} -- COMMAND"));
     }
 }
@@ -121,7 +119,7 @@ pub(super) fn add_done_keys(
 fn read_shared_key(services: &ServiceContext, label: &str) -> Result<(), UserError> {
     let Err(error) = shared_inventory::read_key(services, label) else { return Ok(()) };
     let error = error.to_user_error();
-    match inventory::find_key(&services.location, &services.server, label) {
+    match services.find_key(label) {
         Ok(Some(_)) => {
             print_warning(&error.with_meaning("what this machine knew about the key is used"));
             Ok(())
@@ -133,7 +131,7 @@ fn read_shared_key(services: &ServiceContext, label: &str) -> Result<(), UserErr
 /// Returns the key stored under `label`, or an error that names similar labels.
 pub(super) fn find_key(services: &ServiceContext, label: &str) -> Result<StoredKey, UserError> {
     let failed = |error: json_store::Error| error.to_user_error();
-    let find = || inventory::find_key(&services.location, &services.server, label).map_err(failed);
+    let find = || services.find_key(label).map_err(failed);
     let known = find_stored_key(services, label);
     read_shared_key(services, label)?;
     if let Some(key) = find()? {
@@ -168,7 +166,7 @@ pub(super) fn has_stored_key(services: &ServiceContext, label: &str) -> bool {
 
 /// Returns the key stored under `label`; `None` also where the inventory cannot be read.
 pub(super) fn find_stored_key(services: &ServiceContext, label: &str) -> Option<StoredKey> {
-    inventory::find_key(&services.location, &services.server, label).ok().flatten()
+    services.find_key(label).ok().flatten()
 }
 
 /// How many similar labels an error names.
@@ -193,12 +191,12 @@ pub(super) fn unknown_label_error(
     if let Err(error) = read_shared_trash(services) {
         tracing::warn!(%error, "the trash of the shared store could not be read");
     }
-    let trash = inventory::list_trash(&services.location, &services.server).unwrap_or_default();
+    let trash = services.list_trash().unwrap_or_default();
     let now = jiff::Timestamp::now();
     let is_restorable =
         |removed: &&TrashedKey| removed.key.label.is_same(label) && !removed.is_expired(now);
     if let Some(trashed) = trash.iter().find(is_restorable) {
-        let restore = format_command(&["trash", "restore"], &[trashed.key.label.as_str()]);
+        let restore = trashed.key.label.command("trash restore");
         return UserError::new(
             ErrorKind::NotFound,
             format!("no key '{shown}' is stored"),

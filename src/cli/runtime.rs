@@ -2,7 +2,7 @@
 
 use std::pin::{Pin, pin};
 
-use crate::domain::{ErrorKind, UserError};
+use crate::domain::UserError;
 
 /// Runs `work` to its end on this thread. Does not wait for a keychain call that hangs.
 pub(super) fn run_async<T>(work: impl Future<Output = T>) -> Result<T, UserError> {
@@ -23,10 +23,6 @@ fn run_on_runtime(work: Pin<&mut dyn Future<Output = ()>>) -> Result<(), UserErr
 }
 
 fn runtime_error(reason: &str) -> UserError {
-    UserError::new(
-        ErrorKind::Failed,
-        format!("the asynchronous runtime failed: {reason}"),
-        "run the command again",
-    )
-    .with_meaning("nothing was sent and nothing was changed")
+    UserError::failed(format!("the asynchronous runtime failed: {reason}"), "run the command again")
+        .with_meaning("nothing was sent and nothing was changed")
 }

@@ -10,7 +10,6 @@ use super::output::{eprint, is_quiet, print_warning};
 use crate::domain::UserError;
 use crate::services::provision::ServiceContext;
 use crate::services::shared_inventory;
-use crate::storage::inventory;
 use crate::storage::secret_store::bao;
 
 /// Progress is shown for a reading that takes longer than this.
@@ -83,7 +82,7 @@ pub(super) fn read_shared_keys(services: &ServiceContext) -> Result<(), UserErro
     for error in read.unreadable {
         print_warning(&error.to_user_error());
     }
-    let keys = inventory::list_keys(&services.location, &services.server);
+    let keys = services.list_keys();
     let problems = keys.map(|keys| shared_inventory::find_problems(services, &keys));
     problems.unwrap_or_default().iter().for_each(print_warning);
     Ok(())

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{format_date, format_relative_time};
 use super::{
-    Cents, ErrorKind, KeyState, StoredKey, Thresholds, UsageSample, UserError, ValidationError,
-    format_command, format_usd,
+    Cents, KeyState, StoredKey, Thresholds, UsageSample, UserError, ValidationError, format_usd,
 };
 
 /// What a key is that [`StoredKey::is_exposed`].
@@ -17,9 +16,8 @@ pub const EXPOSED: &str = "leaked and not disabled";
 impl StoredKey {
     /// Returns the error about a key that [`Self::is_exposed`].
     pub fn exposed_error(&self) -> UserError {
-        let disable = format_command(&["disable"], &[self.label.as_str()]);
-        UserError::new(
-            ErrorKind::Failed,
+        let disable = self.label.command("disable");
+        UserError::failed(
             format!("'{}' is {EXPOSED}", self.label),
             format!("disable it now: {disable}; or delete it at {}", self.page_url()),
         )

@@ -8,9 +8,9 @@ use unicode_normalization::char::is_combining_mark;
 use unicode_normalization::{IsNormalized, is_nfc_quick};
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::ValidationError;
 use super::normal_form::{to_nfc, to_nfd};
 use super::text::is_hidden_char;
+use super::{ValidationError, format_command};
 
 /// OpenRouter accepts names of at most 100 UTF-16 units; an emoji has two or more.
 const MAX_UTF16_UNITS: usize = 100;
@@ -26,6 +26,11 @@ const MAX_MARKS: usize = 4;
 pub struct Label(String);
 
 impl Label {
+    /// Returns the `keywright` command `words`, such as `rm --revoke`, for the key with this label.
+    pub fn command(&self, words: &str) -> String {
+        format_command(&words.split(' ').collect::<Vec<_>>(), &[self.as_str()])
+    }
+
     /// Returns the label for a key whose name cannot be shown.
     pub fn placeholder() -> Self {
         Self(String::from("(no name)"))

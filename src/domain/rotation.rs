@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use super::{ApiKey, ErrorKind, Label, NotCarried, StoredKey, UserError, format_command};
+use super::{ApiKey, Label, NotCarried, StoredKey, UserError, format_command};
 
 /// When a replaced key may be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Rotated {
         }
         let advice = self.loss_advice(lost.iter().copied());
         let message = format!("the new key of '{}' does not have: {list}", self.new.label);
-        Some(UserError::new(ErrorKind::Failed, message, advice).with_meaning(self.meaning()))
+        Some(UserError::failed(message, advice).with_meaning(self.meaning()))
     }
 
     /// Returns the error about what could not be compared, with a management key.
@@ -69,7 +69,7 @@ impl Rotated {
                 self.new.page_url()
             ),
         };
-        Some(UserError::new(ErrorKind::Failed, message, advice).with_meaning(self.meaning()))
+        Some(UserError::failed(message, advice).with_meaning(self.meaning()))
     }
 
     /// Returns what an error after the rotation means for the two keys.
@@ -167,7 +167,7 @@ impl LeakResponse {
             }
             Some(RotationOutcome::Failed(error)) => failed("was not replaced", error),
             None => {
-                let revoke = format_command(&["rm", "--revoke"], &[label.as_str()]);
+                let revoke = label.command("rm --revoke");
                 (
                     true,
                     format!(

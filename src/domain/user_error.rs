@@ -48,6 +48,11 @@ impl UserError {
         Self { kind, message: message.into(), meaning: String::new(), advice: advice.into() }
     }
 
+    /// Returns an error of the kind [`ErrorKind::Failed`] with an empty `meaning`.
+    pub fn failed(message: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Failed, message, advice)
+    }
+
     /// Sets what the error means for the key and the money.
     #[must_use]
     pub fn with_meaning(mut self, meaning: impl Into<String>) -> Self {

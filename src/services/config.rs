@@ -159,8 +159,7 @@ pub fn default_data_dir() -> Result<PathBuf, UserError> {
     let strategy = etcetera::choose_base_strategy().ok();
     let dir = strategy.map(|strategy| strategy.data_dir()).filter(|dir| dir.is_absolute());
     let dir = dir.ok_or_else(|| {
-        UserError::new(
-            ErrorKind::Failed,
+        UserError::failed(
             "no home directory found for the inventory",
             "set HOME to an absolute path, or choose a directory with --data-dir",
         )

@@ -140,7 +140,7 @@ pub async fn run_checks(
         keys::check_stored_keys(services, inventory, options.fix, reachable, report).await;
     }
     let management = if keychain_works || is_shared || services.management_key.is_some() {
-        management_key::load_management_key(services).await.ok().flatten().map(|(key, _)| key)
+        management_key::load_management_key(services).await.ok().flatten()
     } else {
         None
     };

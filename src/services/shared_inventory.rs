@@ -28,8 +28,8 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::domain::{
-    ApiKey, ErrorKind, KeyLocation, Label, SecretLoss, SharedRecord, StoredKey, UserError,
-    format_command, is_key_hash, join_pairs, set_identity, sort_by_key,
+    ApiKey, KeyLocation, Label, SecretLoss, SharedRecord, StoredKey, UserError, format_command,
+    is_key_hash, join_pairs, set_identity, sort_by_key,
 };
 use crate::services::provision::{ServiceContext, described_version, write_record};
 use crate::storage::inventory;
@@ -91,7 +91,7 @@ impl SharedStore {
         let other = services.other_stores.iter().find(|store| store.as_bao().is_some())?;
         let kind = other.kind();
         let is_used = |key: &StoredKey| key.is_in_store(&kind);
-        let keys = inventory::filter_keys(&services.location, &services.server, is_used).ok()?;
+        let keys = services.filter_keys(is_used).ok()?;
         let services = services.for_key(keys.first()?);
         let store = services.secret_store.as_bao()?.clone();
         Some(Self { services, store })
@@ -222,7 +222,7 @@ pub fn read_all(
 /// key of another store is not read. Blocks.
 pub fn read_key(services: &ServiceContext, label: &str) -> Result<(), Error> {
     let Some(shared) = SharedStore::find(services) else { return Ok(()) };
-    let listed = inventory::find_key(&services.location, &services.server, label)?;
+    let listed = services.find_key(label)?;
     let kind = shared.services.secret_store.kind();
     if listed.as_ref().is_some_and(|key| !key.is_in_store(&kind)) {
         return Ok(());
@@ -248,8 +248,7 @@ pub fn read_key(services: &ServiceContext, label: &str) -> Result<(), Error> {
 /// Returns the warning about a key of the shared store whose label is that of another key here.
 pub fn hidden_key_error(label: &Label) -> UserError {
     let rename = format_command(&["rename"], &[label.as_str(), "NEW"]);
-    UserError::new(
-        ErrorKind::Failed,
+    UserError::failed(
         format!(
             "the shared store has a key '{label}', and another store has one with this label too"
         ),

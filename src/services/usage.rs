@@ -15,13 +15,13 @@ use tokio::sync::watch;
 
 use crate::api::openrouter::Client;
 use crate::domain::{
-    AccountKey, DailySpending, ErrorKind, KeySpending, ManagementKey, ModelUse, StoredKey,
-    UserError, sum_by_model, utc_date,
+    AccountKey, DailySpending, KeySpending, ManagementKey, ModelUse, StoredKey, UserError,
+    sum_by_model, utc_date,
 };
 use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;
 use crate::storage::json_store::Error;
-use crate::storage::{activity_cache, inventory, usage_history};
+use crate::storage::{activity_cache, usage_history};
 
 /// The days that the activity of the account covers, the present one included.
 pub const ACTIVITY_DAYS: i64 = 30;
@@ -139,7 +139,7 @@ pub async fn report_usage(
     cancel: watch::Receiver<bool>,
 ) -> Result<UsageReport, UserError> {
     let (management, note) = match management_key::load_management_key(services).await {
-        Ok(Some((management, _))) => (Some(management), None),
+        Ok(Some(management)) => (Some(management), None),
         Ok(None) => (None, None),
         Err(error) => (None, Some(error.to_user_error())),
     };
@@ -162,11 +162,8 @@ fn report_samples(
 ) -> Result<UsageReport, Error> {
     let today = utc_date(now);
     let from = first_day(today, query.days);
-    let stored_keys = if query.keys.is_empty() {
-        inventory::list_keys(&services.location, &services.server)?
-    } else {
-        query.keys.clone()
-    };
+    let stored_keys =
+        if query.keys.is_empty() { services.list_keys()? } else { query.keys.clone() };
     let mut samples = usage_history::read_samples(&services.location)?;
     let keys = stored_keys.into_iter().map(|key| KeyUsage {
         days: DailySpending::from_samples(
@@ -198,7 +195,7 @@ fn unreadable_note(rows: usize) -> Option<UserError> {
     let message = format!("{rows} {noun} of the activity could not be read");
     let advice =
         "run the command again later; if that does not help, a newer Keywright may read them";
-    let error = UserError::new(ErrorKind::Failed, message, advice);
+    let error = UserError::failed(message, advice);
     (rows > 0).then(|| error.with_meaning("more was spent than the figures say"))
 }
 
@@ -222,8 +219,7 @@ async fn list_keys(
         Ok(list) => {
             is_complete = list.unlisted_workspaces.is_none() && list.skipped_rows == 0;
             if let Some(error) = list.unlisted_workspaces {
-                notes.push(UserError::new(
-                    ErrorKind::Failed,
+                notes.push(UserError::failed(
                     format!("the workspaces could not be listed: {error}"),
                     "only the keys of the default workspace are included",
                 ));

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Attention, Condition, StoredKey, UserError, WatchThresholds, find_attention};
 use crate::services::provision::ServiceContext;
 use crate::storage::json_store::{Error, SchemaVersion};
-use crate::storage::{inventory, usage_history};
+use crate::storage::usage_history;
 
 const FILE_NAME: &str = "watch.json";
 
@@ -56,7 +56,7 @@ pub fn find_changes(
     now: Timestamp,
 ) -> Result<WatchReport, UserError> {
     let failed = |error: Error| error.to_user_error();
-    let keys = inventory::list_keys(&services.location, &services.server).map_err(failed)?;
+    let keys = services.list_keys().map_err(failed)?;
     // Without samples only idle keys are not found.
     let samples = usage_history::read_samples(&services.location).unwrap_or_default();
     let attention: Vec<(StoredKey, Vec<Attention>)> = keys

@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::domain::{ErrorKind, UserError, io_error_text, quote_shell_word};
+use crate::domain::{UserError, io_error_text, quote_shell_word};
 use atomic_file::{check_dir, replace_file_with, retry_while_locked, try_lock_file};
 pub use atomic_file::{create_private_dir, open_private_file};
 use document::read_document;
@@ -125,7 +125,7 @@ impl Error {
 
     /// Converts to an error for the user.
     pub fn to_user_error(&self) -> UserError {
-        UserError::new(ErrorKind::Failed, self.to_string(), self.advice())
+        UserError::failed(self.to_string(), self.advice())
             .with_meaning("nothing was overwritten; stored keys are not affected")
     }
 }

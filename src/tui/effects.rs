@@ -20,8 +20,7 @@ use url::Url;
 
 use super::{Clock, LoopEvent, SandboxControls};
 use crate::domain::{
-    ApiKey, AuthorizationResponse, ErrorKind, ManagementKey, ProfileName, StoredKey, UserError,
-    format_usd,
+    ApiKey, AuthorizationResponse, ManagementKey, ProfileName, StoredKey, UserError, format_usd,
 };
 use crate::platform::blocking_call;
 use crate::platform::browser::{self, BrowserAvailability};
@@ -228,9 +227,10 @@ impl EffectRunner {
     ) {
         let Some(controls) = self.sandbox_controls else { return };
         self.spawn_blocking(move |services| {
-            Some(Msg::SandboxActionFinished(action(&controls, &services.server).map_err(|why| {
-                UserError::new(ErrorKind::Failed, why, "nothing was changed in the sandbox")
-            })))
+            Some(Msg::SandboxActionFinished(
+                action(&controls, &services.server)
+                    .map_err(|why| UserError::failed(why, "nothing was changed in the sandbox")),
+            ))
         });
     }
 
@@ -243,7 +243,7 @@ impl EffectRunner {
                 let notice = opened.map(|()| "opened the page in the browser".into());
                 let notice = notice.map_err(|why| {
                     let advice = format!("open the page yourself: {address}");
-                    UserError::new(ErrorKind::Failed, why, advice)
+                    UserError::failed(why, advice)
                 });
                 send_message(&results, Msg::Notice(notice));
             };
@@ -319,9 +319,7 @@ impl EffectRunner {
                     runtime.spawn(clear_clipboard_later(clipboard, copy_number, results.clone()));
                     Ok(format!("copied {tmux}"))
                 }
-                Err(error) => {
-                    Err(UserError::new(ErrorKind::Failed, error.to_string(), error.advice()))
-                }
+                Err(error) => Err(UserError::failed(error.to_string(), error.advice())),
             };
             send_message(&results, Msg::Notice(noticed));
         });

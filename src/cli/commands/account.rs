@@ -14,7 +14,6 @@ use crate::domain::{
 };
 use crate::services::provision::ServiceContext;
 use crate::services::usage::{AccountSummary, SummaryScope, count_by_state, fetch_summary};
-use crate::storage::inventory;
 
 /// Arguments of `account`.
 #[derive(Args, Debug)]
@@ -31,7 +30,7 @@ impl AccountArgs {
         let summary = if let Some(summary) = summary {
             summary
         } else {
-            let keys = inventory::list_keys(&services.location, &services.server)?;
+            let keys = services.list_keys()?;
             let error = no_management_key_error("the account");
             print_status(&format!(
                 "{}; these are the keys stored here; {}",

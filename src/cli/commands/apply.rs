@@ -31,7 +31,6 @@ use crate::services::diagnostic::Diagnostic;
 use crate::services::keys::{self, management_key};
 use crate::services::plan::{self, Difference, KeyDiff, NamesError};
 use crate::services::provision::{AuthMethod, ServiceContext};
-use crate::storage::inventory;
 use report::{describe_end, report_results};
 use results::format_rows;
 use unusable::mark_unusable_keys;
@@ -90,8 +89,7 @@ impl ApplyArgs {
         let mut rows = compare_with_stored_keys(&plan, services)?;
         let mut unfinished = Vec::new();
         if self.dry_run {
-            let stored_keys = inventory::list_keys(&services.location, &services.server)
-                .map_err(|error| error.to_user_error())?;
+            let stored_keys = services.list_keys()?;
             print_unfinished_keys(&stored_keys);
             mark_unusable_keys(&mut rows, services);
         } else {
@@ -137,9 +135,7 @@ impl ApplyArgs {
         let mut is_confirmed = self.yes;
         loop {
             let has_missing = rows.iter().any(|row| matches!(row, PlanRow::Create(_)));
-            if has_missing
-                || keys::is_interrupted(services).map_err(|error| error.to_user_error())?
-            {
+            if has_missing || keys::is_interrupted(services)? {
                 let applied = run_async(self.apply_plan(plan, is_confirmed, unfinished, services))?;
                 rows = applied.map_err(|error| match created.len() {
                     0 => error,
@@ -213,7 +209,7 @@ impl ApplyArgs {
         let plan =
             plan::parse(&bytes, &services.key_defaults, Timestamp::now()).map_err(invalid)?;
         if !plan.names.is_empty() {
-            services.unlock().map_err(|error| error.to_user_error())?;
+            services.unlock()?;
         }
         run_async(plan::resolve_names(plan, services))?.map_err(|error| match error {
             NamesError::Invalid(diagnostics) => invalid(diagnostics),
@@ -241,14 +237,12 @@ impl ApplyArgs {
                 "another apply is under way {place}: waiting until it ends (press ctrl-c to stop)",
             ));
         });
-        let lock = lock.await.map_err(|error| error.to_user_error())?;
-        let recovered =
-            keys::recover_attempts(services).await.map_err(|error| error.to_user_error())?;
+        let lock = lock.await?;
+        let recovered = keys::recover_attempts(services).await?;
         print_settled(&recovered.settled.deleted, &recovered.settled.foreign, services);
         print_finished(&recovered.finished);
         *unfinished = recovered.errors;
-        let (rotated, errors) =
-            keys::finish_rotations(services).await.map_err(|error| error.to_user_error())?;
+        let (rotated, errors) = keys::finish_rotations(services).await?;
         for Rotated { new, .. } in rotated {
             print_status(&format!("rotated {}: an interrupted run is finished", new.label));
         }
@@ -271,11 +265,8 @@ impl ApplyArgs {
         if requests.is_empty() {
             return Ok(rows);
         }
-        let management = management_key::load_management_key(services)
-            .await
-            .map_err(|error| error.to_user_error())?;
-        let (auth_method, description) =
-            self.choose_auth_method(services, management.map(|(key, _)| key)).await?;
+        let management = management_key::load_management_key(services).await?;
+        let (auth_method, description) = self.choose_auth_method(services, management).await?;
         let count = requests.len();
         let keys = if count == 1 { "1 key".into() } else { format!("{count} keys") };
         if !is_confirmed {
@@ -362,9 +353,8 @@ fn compare_with_stored_keys(
     plan: &[KeyRequest],
     services: &ServiceContext,
 ) -> Result<Vec<PlanRow>, UserError> {
-    let stored = inventory::list_keys(&services.location, &services.server)
-        .map_err(|error| error.to_user_error())?;
-    let pending = keys::list_pending_attempts(services).map_err(|error| error.to_user_error())?;
+    let stored = services.list_keys()?;
+    let pending = keys::list_pending_attempts(services)?;
     Ok(plan::compare(plan.to_vec(), stored, pending)
         .into_iter()
         .map(|(request, diff)| match diff {

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::cli::output::{print, print_json};
 use crate::cli::table::{Column, format_table, terminal_width};
 use crate::cli::{GlobalArgs, LoadedSettings};
-use crate::domain::{ErrorKind, UserError};
+use crate::domain::UserError;
 use crate::services::config::{self, DEFAULT_SERVER, DashboardNames, Field, LastView, Origin};
 use crate::storage::json_store::StoreLocation;
 
@@ -39,8 +39,7 @@ impl ConfigCommand {
         match self {
             Self::Path => match &loaded.path {
                 Some(path) => print(&format!("{}\n", path.display())),
-                None => Err(UserError::new(
-                    ErrorKind::Failed,
+                None => Err(UserError::failed(
                     "no home directory found for the configuration",
                     "set HOME, or name the file with --config",
                 )),

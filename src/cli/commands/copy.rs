@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::cli::other_account::warn_about_other_accounts;
 use crate::cli::output::{find_key, print, print_result};
 use crate::cli::signals::add_signal_handler;
-use crate::domain::{ApiKey, ErrorKind, UserError, io_error_text};
+use crate::domain::{ApiKey, UserError, io_error_text};
 use crate::platform::child_process::remove_secret_variables;
 use crate::platform::clipboard::{self, CLEAR_AFTER, CopyDestination, CopyMethod};
 use crate::services::keys;
@@ -153,7 +153,7 @@ impl HoldClipboardArgs {
 }
 
 fn copy_error(reason: &str, advice: &str) -> UserError {
-    UserError::new(ErrorKind::Failed, format!("nothing was copied: {reason}"), advice)
+    UserError::failed(format!("nothing was copied: {reason}"), advice)
 }
 
 /// Writes the key's OSC 52 sequence to the terminal itself, since standard output may be a pipe.

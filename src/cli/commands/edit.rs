@@ -10,8 +10,8 @@ use crate::cli::output::{
 use crate::cli::shared_store::check_may_write;
 use crate::cli::{json, run_async};
 use crate::domain::{
-    Cents, ErrorKind, FieldChange, FieldDifference, KeyEdit, KeyUpdateOutcome, ManagementKey,
-    ResetInterval, StoredKey, UserError, ValidationError, Workspace, format_command,
+    Cents, FieldChange, FieldDifference, KeyEdit, KeyUpdateOutcome, ManagementKey, ResetInterval,
+    StoredKey, UserError, ValidationError, Workspace,
 };
 use crate::services::keys::{self, find_by_name, management_key};
 use crate::services::provision::ServiceContext;
@@ -113,16 +113,12 @@ impl EditArgs {
                 self.print_done(stored_key.as_ref().unwrap_or(&key), &differences)?;
                 warning.map_or(Ok(()), Err)
             }
-            KeyUpdateOutcome::Conflict { changed_fields, .. } => Err(UserError::new(
-                ErrorKind::Failed,
+            KeyUpdateOutcome::Conflict { changed_fields, .. } => Err(UserError::failed(
                 format!(
                     "the key was changed at OpenRouter in the meantime: {}",
                     changed_fields.join(", ")
                 ),
-                format!(
-                    "look at it: {}, then edit it again",
-                    format_command(&["show"], &[key.label.as_str()])
-                ),
+                format!("look at it: {}, then edit it again", key.label.command("show")),
             )
             .with_meaning("nothing was sent")),
             KeyUpdateOutcome::Failed(error) => Err(error),

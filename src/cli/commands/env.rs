@@ -9,7 +9,7 @@ use secrecy::zeroize::Zeroizing;
 use super::get::load_secret;
 use crate::cli::env_mapping::{DEFAULT_VARIABLE, parse_mappings};
 use crate::cli::output::{has_stored_key, print, print_error};
-use crate::domain::{ErrorKind, UserError, quote_posix};
+use crate::domain::{UserError, quote_posix};
 use crate::services::provision::ServiceContext;
 
 pub(in crate::cli) const LONG_ABOUT: &str = "\
@@ -61,8 +61,7 @@ impl EnvArgs {
 }
 
 fn dotenv_error(label: &str) -> UserError {
-    UserError::new(
-        ErrorKind::Failed,
+    UserError::failed(
         format!("the key '{label}' cannot be written to a dotenv file"),
         "pass the key without a file: keywright run LABEL -- COMMAND",
     )

@@ -14,7 +14,6 @@ use crate::domain::{Guardrail, Reported, ServerValue, UserError, Workspace, sort
 use crate::platform::browser::{BrowserAvailability, detect_availability};
 use crate::services::keys::{self, Error, find_by_name, management_key};
 use crate::services::provision::ServiceContext;
-use crate::storage::inventory;
 
 /// A subcommand of `guardrail`.
 #[derive(Subcommand, Debug)]
@@ -117,7 +116,7 @@ fn load_guardrails(services: &ServiceContext) -> Result<Guardrails, UserError> {
         Ok::<_, Error>((all, workspaces, assigned))
     })?;
     let (all, workspaces, assigned) = loaded?;
-    let stored = inventory::list_keys(&services.location, &services.server)?;
+    let stored = services.list_keys()?;
     let label = |hash: String| {
         let key = stored.iter().find(|key| key.hash == hash);
         key.map_or(hash, |key| key.label.to_string())

@@ -18,7 +18,6 @@ use crate::cli::output::{print, print_status, usage_error};
 use crate::domain::{Label, StoreKind, UserError, command_arguments, format_command, sanitize};
 use crate::services::config::{Config, DEFAULT_SERVER, Field, Origin, parse_server};
 use crate::services::provision::ServiceContext;
-use crate::storage::inventory;
 
 macro_rules! tools {
     ($($name:literal),* $(,)?) => {
@@ -88,7 +87,7 @@ impl HelperArgs {
 
     fn resolve_label(&self, services: &ServiceContext) -> String {
         let first = || {
-            let keys = inventory::list_keys(&services.location, &services.server).ok()?;
+            let keys = services.list_keys().ok()?;
             let label = keys.first()?.label.to_string();
             if keys.len() > 1 {
                 print_status(&format!(

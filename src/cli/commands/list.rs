@@ -24,7 +24,6 @@ use crate::domain::{
 };
 use crate::services::keys::{self, RefreshReport};
 use crate::services::provision::ServiceContext;
-use crate::storage::inventory;
 
 /// The longest `Retry-After` that is waited for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
@@ -42,8 +41,7 @@ pub struct ListArgs {
 
 impl ListArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
-        let list_keys =
-            || inventory::list_keys(&services.location, &services.server).map_err(UserError::from);
+        let list_keys = || services.list_keys().map_err(UserError::from);
         let mut keys = list_keys()?;
         let mut refreshed = Ok(());
         if self.refresh && !keys.is_empty() {
@@ -85,14 +83,14 @@ impl ListArgs {
 
 /// Checks every key at OpenRouter and records the results in the inventory.
 pub fn refresh_all_keys(services: &ServiceContext) -> Result<(), UserError> {
-    let keys = inventory::list_keys(&services.location, &services.server)?;
+    let keys = services.list_keys()?;
     run_async(refresh_keys(services, &keys))?.1
 }
 
 /// Does what [`refresh_all_keys`] does. A key that could not be checked is an error even if others
 /// were.
 pub(super) fn refresh_every_key(services: &ServiceContext) -> Result<(), UserError> {
-    let keys = inventory::list_keys(&services.location, &services.server)?;
+    let keys = services.list_keys()?;
     let (results, result) = run_async(refresh_keys(services, &keys))?;
     result?;
     match keys.iter().filter(|key| !results.contains_key(&key.hash)).count() {

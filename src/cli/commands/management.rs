@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use crate::cli::output::{print, print_result, print_status};
 use crate::cli::{prompts, run_async};
 use crate::domain::{ErrorKind, KeyInputError, ManagementKey, UserError};
-use crate::services::keys::management_key::{self, ManagementKeySource};
+use crate::services::keys::management_key;
 use crate::services::provision::ServiceContext;
 
 /// A subcommand of `management`.
@@ -48,16 +48,16 @@ fn set_management_key(services: &ServiceContext) -> Result<(), UserError> {
 
 fn print_management_key(services: &ServiceContext) -> Result<(), UserError> {
     let known = run_async(management_key::load_management_key(services))??;
-    let Some((key, source)) = known else {
+    let Some(key) = known else {
         return Err(UserError::new(
             ErrorKind::NotFound,
             "no management key is stored",
             "store one: keywright management set",
         ));
     };
-    let source = match source {
-        ManagementKeySource::Environment => "the environment".into(),
-        ManagementKeySource::SecretStore => services.local_store().display_name(),
+    let source = match &services.management_key {
+        Some(_) => "the environment".into(),
+        None => services.local_store().display_name(),
     };
     print(&format!("{}  from {source}\n", key.masked()))
 }

@@ -17,7 +17,7 @@ use crate::cli::{json, run_async};
 use crate::domain::{
     ApiKey, Cents, ConfiguredName, ErrorKind, Expiry, KeyDefaults, KeyRequest, Label,
     ManagementKey, PartialPolicy, ProvisioningOutcome, ResetInterval, StoreKind, StoredKey,
-    UserError, format_command,
+    UserError,
 };
 use crate::services::keys::{self, NameResolver, WorkspaceText, management_key};
 use crate::services::provision::{self, ServiceContext};
@@ -124,7 +124,7 @@ impl NewArgs {
         if known.is_some() {
             print_status("no browser is available: authorising with the management key");
         }
-        Ok(known.map(|(key, _)| key))
+        Ok(known)
     }
 
     /// Finds the workspace and the guardrail by name, before anything is created.
@@ -223,7 +223,7 @@ impl NewArgs {
         for name in stored_key.differing_fields() {
             print_status(&format!(
                 "{name} was not granted as requested; compare: {}",
-                format_command(&["show"], &[stored_key.label.as_str()])
+                stored_key.label.command("show")
             ));
         }
         if self.json {

@@ -60,7 +60,7 @@ impl PanicArgs {
         let _ = services.unlock();
         // An unreadable management key must not stop the remaining steps.
         let management = match run_async(management_key::load_management_key(services))? {
-            Ok(known) => known.map(|(key, _)| key),
+            Ok(known) => known,
             Err(error) => {
                 print_error(&format!("the management key cannot be read: {error}"));
                 None

@@ -18,7 +18,6 @@ use crate::domain::{
 };
 use crate::services::keys::{self, AttemptKey, RecoveryReport, management_key};
 use crate::services::provision::{self, ServiceContext};
-use crate::storage::inventory;
 
 /// Arguments of `recover`.
 #[derive(Args, Debug)]
@@ -57,7 +56,7 @@ impl RecoverArgs {
             report.deleted.push(revoked.label);
         }
         let is_exposed = |key: &StoredKey| key.is_exposed(Timestamp::now());
-        let exposed = inventory::filter_keys(&services.location, &services.server, is_exposed)?;
+        let exposed = services.filter_keys(is_exposed)?;
         for key in &exposed {
             print_warning(&key.exposed_error());
         }
@@ -189,10 +188,10 @@ fn ensure_ended(
     ensure_resolved(report)?;
     if !exposed.is_empty() {
         let message = "not every leaked key is disabled";
-        return Err(UserError::new(ErrorKind::Failed, message, "follow the advice given above"));
+        return Err(UserError::failed(message, "follow the advice given above"));
     }
     let waits = |key: &StoredKey| key.move_to.is_some();
-    let waiting = inventory::filter_keys(&services.location, &services.server, waits)?;
+    let waiting = services.filter_keys(waits)?;
     ensure_moved(&waiting)?;
     let first = report.errors.first();
     ensure_finished(services).map_err(|error| UserError {
@@ -224,14 +223,9 @@ fn ensure_moved(waiting: &[StoredKey]) -> Result<(), UserError> {
 fn ensure_finished(services: &ServiceContext) -> Result<(), UserError> {
     let to_user_error = |error: crate::storage::json_store::Error| error.to_user_error();
     let unnamed = keys::list_pending_names(services).map_err(to_user_error)?.len();
-    let unguarded =
-        inventory::filter_keys(&services.location, &services.server, StoredKey::awaits_guardrail)
-            .map_err(to_user_error)?
-            .len();
+    let unguarded = services.filter_keys(StoredKey::awaits_guardrail).map_err(to_user_error)?.len();
     let replacing =
-        inventory::filter_keys(&services.location, &services.server, |key| key.replaces.is_some())
-            .map_err(to_user_error)?
-            .len();
+        services.filter_keys(|key| key.replaces.is_some()).map_err(to_user_error)?.len();
     let left = [
         (unnamed, "renamed at the server"),
         (unguarded, "put under its guardrail"),
@@ -242,7 +236,7 @@ fn ensure_finished(services: &ServiceContext) -> Result<(), UserError> {
         return Ok(());
     }
     let message = format!("not every key could be {}", left.join(" and "));
-    Err(UserError::new(ErrorKind::Failed, message, "follow the advice given above for each key")
+    Err(UserError::failed(message, "follow the advice given above for each key")
         .with_meaning("the keys are stored and work"))
 }
 

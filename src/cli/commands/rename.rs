@@ -34,7 +34,7 @@ impl RenameArgs {
             confirm(&format!("Rename '{}' to '{new}'?{history_loss}", key.label))?;
         }
         let management = run_async(management_key::load_management_key(services))??;
-        let mut management = management.map(|(key, _)| key);
+        let mut management = management;
         // Without a terminal to ask on, both labels are changed.
         if management.is_some() && io::stdin().is_terminal() {
             management = management.filter(|_| confirm("Rename it at OpenRouter too?").is_ok());

@@ -10,7 +10,7 @@ use crate::cli::output::{
 use crate::cli::repeated_options::complete_commands;
 use crate::cli::run_async;
 use crate::cli::shared_store::{check_may_write, describe_history_loss};
-use crate::domain::{ManagementKey, StoredKey, TRASH_DAYS, UserError, format_command, format_date};
+use crate::domain::{ManagementKey, StoredKey, TRASH_DAYS, UserError, format_date};
 use crate::services::keys::{self, RevokeOutcome, management_key};
 use crate::services::provision::ServiceContext;
 
@@ -100,7 +100,7 @@ fn remove_key(services: &ServiceContext, key: &StoredKey) -> Result<String, User
             "{removed}until {} it can be restored{}: {}\n",
             format_date(trashed.deleted_at()),
             if key.is_shared() { " by everyone who uses the store" } else { "" },
-            complete_commands(&format_command(&["trash", "restore"], &[key.label.as_str()]))
+            complete_commands(&key.label.command("trash restore"))
         ),
         None => removed,
     })

@@ -7,7 +7,7 @@ use crate::cli::json::key_to_json;
 use crate::cli::output::{confirm, find_key, print_result};
 use crate::cli::run_async;
 use crate::cli::shared_store::check_may_write;
-use crate::domain::{Rotated, UserError, format_command};
+use crate::domain::{Rotated, UserError};
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
 
@@ -57,7 +57,7 @@ impl RollbackArgs {
                 "the replaced key {} is kept as '{}' and stays valid; when nothing uses it any more: {}",
                 old.masked,
                 old.label,
-                format_command(&["rm", "--revoke"], &[old.label.as_str()])
+                old.label.command("rm --revoke")
             ),
             None => format!(
                 "the replaced key {} stays valid and its text was deleted from the store; delete it at {}",

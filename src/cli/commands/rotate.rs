@@ -54,18 +54,15 @@ impl RotateArgs {
         let expiry = self.parse_expiry()?;
         let stored_key = find_key(services, &self.label)?;
         check_may_write(services, [stored_key.label.as_str()])?;
-        services.unlock().map_err(|error| error.to_user_error())?;
-        let management = run_async(management_key::load_management_key(services))?
-            .map_err(|error| error.to_user_error())?
-            .map(|(key, _)| key);
+        services.unlock()?;
+        let management = run_async(management_key::load_management_key(services))??;
         let print_rotated = |rotated: &Rotated, warning| {
             // With a management key an unknown part means that a request failed.
             let unread = rotated.unread_error().filter(|_| management.is_some());
             self.print_rotated(rotated, unread, warning, services)
         };
         let other_account = &self.sign_in.other_account;
-        let unconfirmed = keys::find_unconfirmed_replacement(services, &stored_key)
-            .map_err(|error| error.to_user_error())?;
+        let unconfirmed = keys::find_unconfirmed_replacement(services, &stored_key)?;
         if let Some(new) = unconfirmed {
             let rotated = other_account.confirm_account(services, &new, !self.yes);
             let rotated = rotated.map_err(|error| label_not_moved_error(&new, error, AGAIN))?;

@@ -11,9 +11,7 @@ use super::list::format_state;
 use crate::cli::json::{count_states, to_iso8601};
 use crate::cli::output::print;
 use crate::cli::repeated_options::complete_commands;
-use crate::domain::{
-    EXPOSED, KeyState, StoredKey, UserError, format_command, format_relative_time, sort_by_key,
-};
+use crate::domain::{EXPOSED, KeyState, StoredKey, UserError, format_relative_time, sort_by_key};
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
@@ -33,19 +31,16 @@ impl StatusArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let now = Timestamp::now();
         let mut summary = Summary::default();
-        let attempts =
-            keys::list_unfinished_attempts(services).map_err(|error| error.to_user_error())?;
+        let attempts = keys::list_unfinished_attempts(services)?;
         summary.attempts = attempts.len();
         if self.short {
             // A prompt waits for this, so the other fields of a large inventory are not read.
             inventory::for_each_state(&services.location, &services.server, |key| {
                 summary.add(key, now);
-            })
-            .map_err(|error| error.to_user_error())?;
+            })?;
             return print(&format!("{summary}\n"));
         }
-        let mut keys = inventory::list_keys(&services.location, &services.server)
-            .map_err(|error| error.to_user_error())?;
+        let mut keys = services.list_keys()?;
         for key in &keys {
             summary.add(key, now);
         }
@@ -69,7 +64,7 @@ impl StatusArgs {
         for (key, concern) in concerned {
             let _ = match concern {
                 Concern::Leaked => {
-                    let disable = format_command(&["disable"], &[key.label.as_str()]);
+                    let disable = key.label.command("disable");
                     let disable = complete_commands(&disable);
                     write!(text, "\n{}: {EXPOSED}; {disable}", key.label)
                 }

@@ -9,7 +9,7 @@ use crate::cli::passphrase::{prompt_new_passphrase, read_passphrase_file};
 use crate::cli::prompts::has_terminal;
 use crate::cli::run_async;
 use crate::cli::shared_store::check_may_write;
-use crate::domain::{ErrorKind, KeyLocation, StoreKind, StoredKey, UserError, quote_shell_word};
+use crate::domain::{KeyLocation, StoreKind, StoredKey, UserError, quote_shell_word};
 use crate::services::config::Config;
 use crate::services::keys::{self, MigratedEntry, Migration};
 use crate::services::provision::ServiceContext;
@@ -67,7 +67,7 @@ impl MoveArgs {
         let chosen = find_keys(services, &self.labels)?;
         let all;
         let moving = if chosen.is_empty() {
-            all = inventory::list_keys(&services.location, &services.server)?;
+            all = services.list_keys()?;
             &all
         } else {
             &chosen
@@ -120,8 +120,7 @@ impl MoveArgs {
         })?;
         written?;
         if failed > 0 {
-            return Err(UserError::new(
-                ErrorKind::Failed,
+            return Err(UserError::failed(
                 format!("{failed} of {} were not moved", moved + failed),
                 "fix the errors above, then run the same command to continue",
             )

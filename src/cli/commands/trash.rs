@@ -15,7 +15,6 @@ use crate::domain::{
 };
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
-use crate::storage::inventory;
 
 /// A subcommand of `trash`.
 #[derive(Subcommand, Debug)]
@@ -166,7 +165,7 @@ fn empty_trash(
     // name.
     let deleted = keys::empty_trash(services)?;
     if deleted.is_empty() {
-        let others = inventory::list_trash(&services.location, &services.server);
+        let others = services.list_trash();
         return match others?.len() {
             0 => print("the trash is empty\n"),
             _ => print("nothing to delete: what is in the trash was removed by others\n"),

@@ -119,8 +119,7 @@ async fn find_in_account(
     labels: &[String],
 ) -> Result<Option<Vec<StoredKey>>, UserError> {
     let failed = |error: keys::Error| error.to_user_error();
-    let Some((management, _)) =
-        management_key::load_management_key(services).await.map_err(failed)?
+    let Some(management) = management_key::load_management_key(services).await.map_err(failed)?
     else {
         return Ok(None);
     };
@@ -268,8 +267,7 @@ fn quote_csv(field: &str) -> Cow<'_, str> {
 
 /// Returns the error of a command that needs the management key.
 pub(super) fn no_management_key_error(what: &str) -> UserError {
-    UserError::new(
-        ErrorKind::Failed,
+    UserError::failed(
         format!("{what} needs a management key"),
         "store one: keywright management set",
     )

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::list::refresh_every_key;
 use crate::cli::json::to_iso8601;
 use crate::cli::output::{print, print_error, print_warning};
-use crate::domain::{ErrorKind, LowThreshold, UserError, WatchThresholds, io_error_text};
+use crate::domain::{LowThreshold, UserError, WatchThresholds, io_error_text};
 use crate::platform::child_process::remove_secret_variables;
 use crate::services::config::parse_duration;
 use crate::services::provision::ServiceContext;
@@ -110,8 +110,7 @@ impl WatchArgs {
             }
         }
         if self.once && undelivered > 0 {
-            return Err(UserError::new(
-                ErrorKind::Failed,
+            return Err(UserError::failed(
                 format!(
                     "the command of --exec failed for {undelivered} of {} reports",
                     report.changes.len()
@@ -150,7 +149,7 @@ impl WatchArgs {
 }
 
 fn attention_error(message: &str) -> UserError {
-    UserError::new(ErrorKind::Failed, message, "show them: keywright status")
+    UserError::failed(message, "show them: keywright status")
 }
 
 /// What is reported about one key.

@@ -126,7 +126,7 @@ pub(super) fn check_inventory(
     report: &mut dyn FnMut(DoctorProgress),
 ) -> Option<Vec<StoredKey>> {
     const RESULT: &str = "it is rebuilt from the keychain";
-    let read = || inventory::list_keys(&services.location, &services.server);
+    let read = || services.list_keys();
     let (check, keys) = match read_document("inventory", RESULT, fix, report, &read) {
         Ok(keys) => {
             let message = format!("{} for {}", pluralize(keys.len(), "key"), services.server);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{
     DoctorProgress, HealthCheck, KEYCHAIN_CHECK, STORED_KEYS_CHECK, pluralize, stray_entries,
 };
-use crate::domain::{ErrorKind, Label, StoreKind, StoredKey, UserError, sanitize};
+use crate::domain::{Label, StoreKind, StoredKey, UserError, sanitize};
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store;
@@ -264,8 +264,7 @@ async fn restore_inventory(
                     .await
                     .map_err(UserError::from)
             }
-            Ok(_) | Err(_) => Err(UserError::new(
-                ErrorKind::Failed,
+            Ok(_) | Err(_) => Err(UserError::failed(
                 "this is not a valid label",
                 "another program wrote this entry; it was not changed",
             )),

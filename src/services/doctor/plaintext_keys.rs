@@ -13,7 +13,6 @@ use crate::domain::{CheckResult, ManagementKey, format_command, io_error_text, m
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
 use crate::services::secret_scan::{self, Finding, ScanLimits, ScanReport, ScanRoots};
-use crate::storage::inventory;
 
 const CHECK_NAME: &str = "plaintext keys";
 
@@ -88,7 +87,7 @@ async fn collect_owners(
             }
         }
     }
-    let stored = inventory::list_keys(&services.location, &services.server).unwrap_or_default();
+    let stored = services.list_keys().unwrap_or_default();
     owners.extend(stored.into_iter().map(|key| (key.hash, Owner::Stored(key.label.to_string()))));
     owners.extend(management.map(|key| (key.hash(), Owner::Management)));
     owners
@@ -139,7 +138,7 @@ fn describe_finding(
         _ if live == Some(false) => "delete it there".into(),
         Some(Owner::Stored(label)) => format!(
             "replace the key: {}, then delete it there and let the program get the key with keywright get or keywright run",
-            format_command(&["rotate"], &[label.as_str()])
+            format_command(&["rotate"], &[label])
         ),
         Some(Owner::Account(_)) | None => {
             "if it is yours, run keywright import LABEL to store it and keywright rotate LABEL to replace it, then delete it there".into()

@@ -7,7 +7,6 @@ use super::{DoctorProgress, HealthCheck, KEYCHAIN_CHECK};
 use crate::domain::{StoreKind, StoredKey, format_duration, sanitize};
 use crate::services::provision::{self, ServiceContext};
 use crate::services::shared_inventory;
-use crate::storage::inventory;
 use crate::storage::secret_store::bao::{BaoStore, Error, TokenInfo};
 use crate::storage::secret_store::{self, SecretStore};
 
@@ -154,7 +153,7 @@ fn check_entries(services: &ServiceContext) -> Vec<HealthCheck> {
             "someone removed or renamed them, and they are not listed here any more: see keywright list",
         ));
     }
-    let keys = inventory::list_keys(&services.location, &services.server).unwrap_or_default();
+    let keys = services.list_keys().unwrap_or_default();
     let unreadable = read.unreadable.iter().map(secret_store::Error::to_user_error);
     let hidden = read.hidden.iter().map(shared_inventory::hidden_key_error);
     let problems = shared_inventory::find_problems(services, &keys).into_iter();

@@ -159,7 +159,7 @@ pub async fn join_account_keys(
             }
         }
     })?;
-    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let stored_keys = services.list_keys()?;
     let client = services.build_client().map_err(Error::from_read_request)?;
     let mut joined = join_by_hash(stored_keys, account_keys);
     for row in &mut joined {
@@ -180,13 +180,13 @@ pub async fn join_account_keys(
 /// Records the guardrail of each stored key as the account reports it, with one request for all keys;
 /// without a management key nothing. On an error the last known guardrails stay.
 pub async fn refresh_guardrails(services: &ServiceContext) -> Result<(), Error> {
-    let Some((management, _)) = management_key::load_management_key(services).await? else {
+    let Some(management) = management_key::load_management_key(services).await? else {
         return Ok(());
     };
     let assigned = account_resources::list_assigned_guardrails(services, &management).await?;
     let client = services.build_client().map_err(Error::from_read_request)?;
     let mut changed = HashMap::new();
-    for key in inventory::list_keys(&services.location, &services.server)? {
+    for key in services.list_keys()? {
         let guardrail = assigned.get(&key.hash).cloned();
         if guardrail == key.guardrail {
             continue;

@@ -177,7 +177,7 @@ async fn find_authorizing_key(services: &ServiceContext) -> Option<(StoredKey, A
     let lookup = services.clone();
     let found = run_blocking(move || {
         let now = Timestamp::now();
-        let stored_keys = inventory::list_keys(&lookup.location, &lookup.server).ok()?;
+        let stored_keys = lookup.list_keys().ok()?;
         let stored_key = stored_keys.into_iter().find(|key| key.can_authorize(now))?;
         let key = super::load_key(&lookup, &stored_key.label).ok()?;
         Some((stored_key, key))

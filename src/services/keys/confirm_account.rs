@@ -3,7 +3,6 @@
 use super::{Error, move_label, rename_key};
 use crate::domain::{OtherAccount, Rotated, StoredKey};
 use crate::services::provision::ServiceContext;
-use crate::storage::inventory;
 
 /// Records that the account of `key` is the user's. Then the key gets its label: that of the key
 /// which it replaces, or the planned one if that is still free.
@@ -14,9 +13,9 @@ pub async fn confirm_account(services: &ServiceContext, key: &StoredKey) -> Resu
         intended_label = other.intended_label;
         key.other_account = Some(OtherAccount { confirmed: true, intended_label: None });
     };
-    let confirmed =
-        inventory::update_key(&services.location, &services.server, &key.hash, confirm)?
-            .ok_or_else(|| Error::NotInInventory(key.label.clone()))?;
+    let confirmed = services
+        .update_key(&key.hash, confirm)?
+        .ok_or_else(|| Error::NotInInventory(key.label.clone()))?;
     match intended_label {
         Some(label) => {
             let renamed = rename_key(services, &confirmed, &label, None).await?;
@@ -35,5 +34,5 @@ pub fn find_unconfirmed_replacement(
         new.is_of_unconfirmed_account()
             && new.replaces.as_ref().is_some_and(|replaces| replaces.hash == key.hash)
     };
-    Ok(inventory::filter_keys(&services.location, &services.server, replaces_key)?.pop())
+    Ok(services.filter_keys(replaces_key)?.pop())
 }

@@ -6,7 +6,6 @@ use crate::domain::{ApiKey, ErrorKind, StoredKey, TrashedKey, UserError, format_
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::ServiceContext;
 use crate::services::shared_inventory;
-use crate::storage::inventory;
 use crate::storage::json_store;
 use crate::storage::secret_store;
 
@@ -74,7 +73,7 @@ fn find_change(
     services: &ServiceContext,
     key: &StoredKey,
 ) -> Result<Option<UserError>, json_store::Error> {
-    let find = |label: &str| inventory::find_key(&services.location, &services.server, label);
+    let find = |label: &str| services.find_key(label);
     let label = key.label.as_str();
     if find(label)?.is_some_and(|listed| listed.hash == key.hash) {
         return Ok(None);
@@ -85,8 +84,8 @@ fn find_change(
         tracing::warn!(%error, "the present keys of the shared store could not be read");
     }
     let is_same = |listed: &StoredKey| listed.hash == key.hash;
-    let now = inventory::filter_keys(&services.location, &services.server, is_same)?.pop();
-    let trash = inventory::list_trash(&services.location, &services.server)?;
+    let now = services.filter_keys(is_same)?.pop();
+    let trash = services.list_trash()?;
     let removed = trash.iter().find(|removed| removed.is_key(&key.server, &key.hash));
     let who = if key.is_shared() { "someone else" } else { "another program" };
     let show = |label: &str| format!("look at it: {}", format_command(&["show"], &[label]));
@@ -116,10 +115,9 @@ fn find_change(
                 None => nothing.into(),
             },
             match removed {
-                Some(removed) => format!(
-                    "restore it: {}",
-                    format_command(&["trash", "restore"], &[removed.key.label.as_str()])
-                ),
+                Some(removed) => {
+                    format!("restore it: {}", removed.key.label.command("trash restore"))
+                }
                 None => format!("create a new key: {}", format_command(&["new"], &[label])),
             },
         ),

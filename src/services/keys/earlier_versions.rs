@@ -9,8 +9,7 @@ use super::rotate::{find_free_label, read_shared_keys};
 use super::{Error, store_secret, to_api_key};
 use crate::api::openrouter;
 use crate::domain::{
-    ApiKey, ErrorKind, KeyInfo, Label, Reported, Retirement, StoredKey, UserError, format_command,
-    match_key, sort_by_key,
+    ApiKey, KeyInfo, Label, Reported, Retirement, StoredKey, UserError, match_key, sort_by_key,
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::{ServiceContext, retry_request};
@@ -42,17 +41,14 @@ impl EarlierVersions {
         let (meaning, advice) = match self.kept.first() {
             Some(key) => (
                 format!("its keys that still work are kept as {}", kept.join(", ")),
-                format!(
-                    "when nothing uses it any more: {}",
-                    format_command(&["rm", "--revoke"], &[key.label.as_str()])
-                ),
+                format!("when nothing uses it any more: {}", key.label.command("rm --revoke")),
             ),
             None => (
                 "none of its keys that still work is lost".into(),
                 "see what is stored: keywright list".into(),
             ),
         };
-        Some(UserError::new(ErrorKind::Failed, message, advice).with_meaning(meaning))
+        Some(UserError::failed(message, advice).with_meaning(meaning))
     }
 }
 
@@ -72,8 +68,8 @@ pub async fn keep_earlier_keys(
         read_shared_keys(services).await?;
     }
     for earlier_key in keys {
-        let stored_keys = inventory::list_keys(&services.location, &services.server)?;
-        let trash = inventory::list_trash(&services.location, &services.server)?;
+        let stored_keys = services.list_keys()?;
+        let trash = services.list_trash()?;
         let hash = earlier_key.hash();
         if stored_keys.iter().any(|key| key.hash == hash)
             || trash.iter().any(|trashed| trashed.key.hash == hash)

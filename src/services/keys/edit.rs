@@ -56,7 +56,7 @@ pub async fn apply_key_update(services: &ServiceContext, update: KeyUpdate) -> K
 async fn apply(services: &ServiceContext, update: KeyUpdate) -> Result<KeyUpdateOutcome, Error> {
     let KeyUpdate { key, account_patch, guardrail, new_label } = update;
     check_current(services, &key).await?;
-    let management = load_management_key(services).await?.map(|(key, _)| key);
+    let management = load_management_key(services).await?;
     let required =
         || management.as_ref().ok_or_else(|| Error::NoManagementKey { page_url: key.page_url() });
     if let Some(change) = &guardrail
@@ -163,7 +163,7 @@ pub fn record_guardrail(
         stored_key.requested.guardrail.clone_from(&guardrail);
         stored_key.guardrail = guardrail;
     };
-    inventory::update_key(&services.location, &services.server, hash, record)?;
+    services.update_key(hash, record)?;
     Ok(())
 }
 

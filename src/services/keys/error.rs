@@ -213,7 +213,7 @@ impl Error {
                 format!(
                     "{}, then remove the rest: {}",
                     error.advice(),
-                    format_command(&["rm"], &[label.as_str()])
+                    label.command("rm")
                 ),
             ),
             Self::NotListed { error, .. } => (
@@ -249,7 +249,7 @@ impl Error {
                 UNCHANGED,
                 format!(
                     "choose another label, or remove that key first: {}",
-                    format_command(&["rm"], &[label.as_str()])
+                    label.command("rm")
                 ),
             ),
             Self::LabelInSecretStore(_) => {
@@ -283,8 +283,8 @@ impl Error {
                 "an interrupted keywright rm or another program removed the secret",
                 format!(
                     "replace it with a new key: {}; or remove it from the inventory: {}",
-                    format_command(&["rotate"], &[label.as_str()]),
-                    format_command(&["rm"], &[label.as_str()])
+                    label.command("rotate"),
+                    label.command("rm")
                 ),
             ),
             Self::KeyChanged(_) => (
@@ -312,7 +312,7 @@ impl Error {
                 "nothing was changed, and both keys are where they were",
                 format!(
                     "another program wrote that entry; print it: {}",
-                    format_command(&["get"], &[label.as_str()])
+                    label.command("get")
                 ),
             ),
             Self::AlreadyReplaced(label) => (
@@ -320,7 +320,7 @@ impl Error {
                 UNCHANGED,
                 format!(
                     "when nothing uses it any more: {}",
-                    format_command(&["rm", "--revoke"], &[label.as_str()])
+                    label.command("rm --revoke")
                 ),
             ),
             Self::PolicyNotRepeatable(..) => (

@@ -8,7 +8,6 @@ use crate::domain::{
     StoredKey,
 };
 use crate::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
-use crate::storage::inventory;
 
 /// Disables all `leaked` keys, then replaces each with a new key under the same policy, unless it
 /// was replaced before. Without a management key, the results say where the account's owner can
@@ -63,8 +62,7 @@ pub async fn respond_to_leak(
 /// Records that a leaked key was not disabled, so that it is shown until it is.
 fn mark_leaked(services: &ServiceContext, key: &StoredKey) {
     let mark = |key: &mut StoredKey| key.leaked = true;
-    if let Err(error) = inventory::update_key(&services.location, &services.server, &key.hash, mark)
-    {
+    if let Err(error) = services.update_key(&key.hash, mark) {
         tracing::warn!(%error, "that a key leaked could not be recorded");
     }
 }

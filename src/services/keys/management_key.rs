@@ -17,27 +17,18 @@ pub(super) type AccountAccess = Result<ManagementKey, String>;
 /// Returns the management key in use.
 pub(super) async fn load_access(services: &ServiceContext) -> AccountAccess {
     match load_management_key(services).await {
-        Ok(Some((key, _))) => Ok(key),
+        Ok(Some(key)) => Ok(key),
         Ok(None) => Err(NO_MANAGEMENT_KEY.into()),
         Err(error) => Err(format!("the management key cannot be read: {error}")),
     }
 }
 
-/// The source of a management key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ManagementKeySource {
-    /// `OPENROUTER_MANAGEMENT_KEY`, or the sandbox's own.
-    Environment,
-    /// The secret store.
-    SecretStore,
-}
-
-/// Returns the management key in use and its source.
+/// Returns the management key in use: that of the context, else the stored one.
 pub async fn load_management_key(
     services: &ServiceContext,
-) -> Result<Option<(ManagementKey, ManagementKeySource)>, Error> {
+) -> Result<Option<ManagementKey>, Error> {
     if let Some(key) = &services.management_key {
-        return Ok(Some((key.clone(), ManagementKeySource::Environment)));
+        return Ok(Some(key.clone()));
     }
     let entry_id = management_entry_id(services);
     match services
@@ -46,10 +37,7 @@ pub async fn load_management_key(
         .await
     {
         #[expect(clippy::disallowed_methods, reason = "the secret store returns plain secrets")]
-        Ok(secret) => Ok(Some((
-            ManagementKey::from(secret.expose_secret().to_owned()),
-            ManagementKeySource::SecretStore,
-        ))),
+        Ok(secret) => Ok(Some(ManagementKey::from(secret.expose_secret().to_owned()))),
         Err(secret_store::Error::NoEntry) => Ok(None),
         // A machine whose keys are in a shared store may have no store of its own.
         Err(error) if !services.secret_store.kind().is_local() && error.is_absence() => Ok(None),
@@ -64,7 +52,7 @@ pub async fn require_management_key(
     page: &str,
 ) -> Result<ManagementKey, Error> {
     match load_management_key(services).await? {
-        Some((key, _)) => Ok(key),
+        Some(key) => Ok(key),
         None => Err(Error::NoManagementKey { page_url: page.into() }),
     }
 }

@@ -4,8 +4,8 @@ use super::Error;
 use super::current_key::find_change_by_others;
 use crate::domain::{ErrorKind, Label, StoreKind, StoredKey, UserError};
 use crate::services::provision::ServiceContext;
+use crate::storage::keychain_providers;
 use crate::storage::secret_store::{self, Provider};
-use crate::storage::{inventory, keychain_providers};
 
 /// Returns the error for a label without a key in the secret store: it is in another store, someone
 /// else changed it in a shared one, another keychain answers, or the entry was removed. Blocks.
@@ -14,7 +14,7 @@ pub fn missing_error(services: &ServiceContext, label: &Label) -> Error {
         label: label.clone(),
         store_name: services.secret_store.display_name(),
     };
-    let Ok(stored_keys) = inventory::list_keys(&services.location, &services.server) else {
+    let Ok(stored_keys) = services.list_keys() else {
         return removed();
     };
     let kind = services.secret_store.kind();

@@ -7,8 +7,8 @@ use super::edit::apply_guardrail;
 use super::management_key::load_management_key;
 use super::resource_error::ResourceError;
 use crate::domain::{
-    ErrorKind, GuardrailRef, KeyRequest, Label, ManagementKey, ProvisioningEvent,
-    ProvisioningOutcome, StoredKey, UserError, format_command,
+    GuardrailRef, KeyRequest, Label, ManagementKey, ProvisioningEvent, ProvisioningOutcome,
+    StoredKey, UserError, format_command,
 };
 use crate::services::provision::{self, AuthMethod, ProvisioningControls, ServiceContext};
 use crate::services::shared_inventory;
@@ -22,7 +22,7 @@ pub struct NameResolver<'a> {
 impl<'a> NameResolver<'a> {
     /// Reads the management key, if there is one.
     pub async fn load(services: &'a ServiceContext) -> Result<Self, Error> {
-        let management = load_management_key(services).await?.map(|(key, _)| key);
+        let management = load_management_key(services).await?;
         Ok(Self { services, management })
     }
 
@@ -96,9 +96,7 @@ pub async fn assign_requested_guardrail(
                 _ => "is not",
             };
             Some(
-                UserError::new(
-                    ErrorKind::Failed,
-                    error.to_string(),
+                UserError::failed(error.to_string(),
                     match &error {
                         // `edit` needs a management key as well.
                         Error::NoManagementKey { .. } => {
@@ -110,7 +108,7 @@ pub async fn assign_requested_guardrail(
                                 &["edit", "--guardrail", &guardrail.name],
                                 &[label.as_str()]
                             ),
-                            format_command(&["edit", "--guardrail", "none"], &[label.as_str()])
+                            label.command("edit --guardrail none")
                         ),
                     },
                 )

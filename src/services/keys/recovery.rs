@@ -66,7 +66,7 @@ pub async fn recover_attempts(services: &ServiceContext) -> Result<RecoveredAtte
         return Ok(recovered);
     }
     match management_key::load_management_key(services).await {
-        Ok(Some((management, _))) => {
+        Ok(Some(management)) => {
             let mut settled = provision::settle_attempts(services, &management).await?;
             recovered.finished.extend(settled.renamed.drain(..).map(FinishedStep::Renamed));
             recovered.errors.append(&mut settled.errors);
@@ -123,7 +123,7 @@ async fn assign_pending_guardrails(
 
 /// Returns whether the account has guardrails and not this one.
 async fn is_guardrail_deleted(services: &ServiceContext, guardrail: &GuardrailRef) -> bool {
-    let (Ok(Some((management, _))), Ok(client)) =
+    let (Ok(Some(management)), Ok(client)) =
         (management_key::load_management_key(services).await, services.build_client())
     else {
         return false;
@@ -191,7 +191,7 @@ pub async fn recover_and_reconcile(
         return Ok(report);
     }
     let management = match management_key::load_management_key(services).await {
-        Ok(Some((management, _))) => management,
+        Ok(Some(management)) => management,
         Ok(None) => return Ok(report),
         Err(error) => {
             // The same error may have been reported already.
@@ -208,7 +208,7 @@ pub async fn recover_and_reconcile(
             return Ok(report);
         }
     };
-    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let stored_keys = services.list_keys()?;
     let is_same_account = is_account_of_stored_keys(services, &management, &stored_keys).await;
     let attempts = journal::list_all_attempts(&services.location)?;
     let mut remaining = Vec::new();
@@ -281,11 +281,11 @@ pub async fn find_attempt_key(services: &ServiceContext, id: &str) -> Result<Att
     if let Some(key) = attempt.received_key {
         return Ok(AttemptKey::Known(key.hash));
     }
-    let Some((management, _)) = management_key::load_management_key(services).await? else {
+    let Some(management) = management_key::load_management_key(services).await? else {
         return Ok(AttemptKey::Possible(Vec::new()));
     };
     let account = list_keys_of_workspaces(services, &management).await?;
-    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let stored_keys = services.list_keys()?;
     let found = account.keys.into_iter().filter(|key| is_from_attempt(key, &attempt, &stored_keys));
     let mut hashes: Vec<String> = found.map(|key| key.hash).collect();
     Ok(match hashes.pop() {

@@ -54,7 +54,7 @@ fn load_key_here(services: &ServiceContext, label: &Label) -> Result<ApiKey, Err
 /// Returns the key stored under `label`, to authorise the creation of another one. Blocks. A key of
 /// an unconfirmed account authorises none: the new one would belong to that account.
 pub fn load_authorizing_key(services: &ServiceContext, label: &Label) -> Result<ApiKey, Error> {
-    match inventory::find_key(&services.location, &services.server, label.as_str())? {
+    match services.find_key(label.as_str())? {
         Some(key) if key.is_of_unconfirmed_account() => {
             Err(Error::Refused(key.other_account_error()))
         }
@@ -97,9 +97,8 @@ struct StoresByLabel {
 
 impl StoresByLabel {
     fn new(services: &ServiceContext) -> Self {
-        let stored_keys = inventory::filter_keys(&services.location, &services.server, |key| {
-            !key.is_in_store(&services.secret_store.kind())
-        });
+        let stored_keys =
+            services.filter_keys(|key| !key.is_in_store(&services.secret_store.kind()));
         let others = stored_keys.unwrap_or_default().into_iter();
         let others = others.map(|key| (key.label.clone(), services.for_key(&key))).collect();
         Self { default: services.clone(), others, failed: Vec::new() }
@@ -179,11 +178,8 @@ async fn check_key(
 /// mask keys differently.
 async fn has_other_key_with_mask(services: &ServiceContext, masked: String) -> bool {
     let services = services.clone();
-    let found = run_blocking(move || {
-        inventory::filter_keys(&services.location, &services.server, |stored_key| {
-            stored_key.masked == masked
-        })
-    });
+    let found =
+        run_blocking(move || services.filter_keys(|stored_key| stored_key.masked == masked));
     matches!(found.await, Some(Ok(found)) if !found.is_empty())
 }
 
@@ -340,8 +336,7 @@ impl<F: Fn(&str, &CheckResult, Timestamp), N: Fn() -> Timestamp> RefreshRun<F, N
         if hashes.is_empty() || lock_mutex(&self.stop_reason).is_some() {
             return Vec::new();
         }
-        let Ok(Some((management, _))) = management_key::load_management_key(&self.services).await
-        else {
+        let Ok(Some(management)) = management_key::load_management_key(&self.services).await else {
             return Vec::new();
         };
         let mut rejected_keys = Vec::new();

@@ -6,9 +6,7 @@ use super::current_key::check_current;
 use super::error::is_not_found;
 use super::{Error, retry_request, to_api_key};
 use crate::api::openrouter::{self, Client};
-use crate::domain::{
-    AccountKey, CheckResult, ErrorKind, KeyPatch, ManagementKey, StoredKey, UserError,
-};
+use crate::domain::{AccountKey, CheckResult, KeyPatch, ManagementKey, StoredKey, UserError};
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
@@ -127,10 +125,10 @@ fn record_change(
     record: impl FnOnce(&mut StoredKey),
     meaning: &str,
 ) -> Option<UserError> {
-    let error = inventory::update_key(&services.location, &services.server, hash, record).err()?;
+    let error = services.update_key(hash, record).err()?;
     let message = format!("the inventory could not be written: {error}");
     let advice = format!("{}, then run keywright list --refresh", error.advice());
-    Some(UserError::new(ErrorKind::Failed, message, advice).with_meaning(meaning))
+    Some(UserError::failed(message, advice).with_meaning(meaning))
 }
 
 /// Sends an idempotent update. If the response does not show the result, fetches the key.
@@ -176,7 +174,7 @@ pub(super) async fn rename_at_server(
     let client = services.build_client().map_err(failed)?;
     // Another process may have renamed it again. A replaced key keeps its name.
     let same = |key: &StoredKey| key.hash == stored_key.hash && key.retirement.is_none();
-    let current = inventory::filter_keys(&services.location, &services.server, same)?.pop();
+    let current = services.filter_keys(same)?.pop();
     let label = current.map_or_else(|| stored_key.label.clone(), |key| key.label);
     let patch = KeyPatch { name: Some(label), ..KeyPatch::default() };
     let patched = retry_request(services, async || {
@@ -243,7 +241,7 @@ pub async fn revoke_and_remove(
     let removed = run_blocking(move || {
         let _storing_lock = provision::lock_storing_blocking(&services)?;
         // Another program may have renamed the key since, and given its label to another one.
-        let keys = inventory::list_keys(&services.location, &services.server)?;
+        let keys = services.list_keys()?;
         match keys.into_iter().find(|key| key.hash == hash) {
             Some(listed) => {
                 remove_copy(&services, &listed, reserve)?;

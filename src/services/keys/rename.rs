@@ -30,7 +30,7 @@ pub async fn rename_key(
 ) -> Result<RenamedKey, Error> {
     check_current(services, old).await?;
     let services = &services.for_key(old);
-    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let stored_keys = services.list_keys()?;
     if !stored_keys
         .iter()
         .any(|stored_key| stored_key.hash == old.hash && stored_key.label == old.label)

@@ -48,7 +48,7 @@ pub async fn rollback_key(
     read_shared_keys(services).await?;
     let reserve = services.location.reserve_space()?;
     let _storing_lock = provision::lock_storing(services).await?;
-    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let stored_keys = services.list_keys()?;
     if let Some(new) = stored_keys
         .iter()
         .find(|new| new.replaces.as_ref().is_some_and(|replaces| replaces.hash == key.hash))
@@ -242,13 +242,13 @@ async fn check_key(
 fn no_versions_error(key: &StoredKey) -> Error {
     let store = key.location.store_name();
     let message = format!("'{}' is in the {store} store, which keeps no versions", key.label);
-    let to_bao = format_command(&["store", "move", "--to", "bao"], &[key.label.as_str()]);
+    let to_bao = key.label.command("store move --to bao");
     refused(ErrorKind::InvalidInput, message, format!("move it to a shared store: {to_bao}"))
 }
 
 fn rotation_error(key: &StoredKey, new: &StoredKey) -> Error {
     let message = format!("'{}' is being replaced by '{}'", key.label, new.label);
-    let rotate = format_command(&["rotate"], &[key.label.as_str()]);
+    let rotate = key.label.command("rotate");
     refused(ErrorKind::Failed, message, format!("finish that rotation first: {rotate}"))
 }
 
@@ -263,5 +263,5 @@ fn refused(kind: ErrorKind, message: String, advice: String) -> Error {
 }
 
 fn show_history(key: &StoredKey) -> String {
-    format_command(&["show", "--history"], &[key.label.as_str()])
+    key.label.command("show --history")
 }

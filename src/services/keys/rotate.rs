@@ -35,7 +35,7 @@ use super::{
 use crate::domain::{
     ErrorKind, Expiry, FieldChange, KeyRequest, PendingReplacement, ProvisioningEvent,
     ProvisioningOutcome, RetirePolicy, Retirement, Rotated, RotationOutcome, StoredKey, UserError,
-    format_command, is_key_hash,
+    is_key_hash,
 };
 use crate::services::provision::{
     self, AuthMethod, ProvisioningControls, Replacement, ServiceContext,
@@ -133,7 +133,7 @@ async fn finish_with_access(
                     "the server's response is stored, but the key in it was not recognised",
                     format!(
                         "the old key still has its label; look at the response: {}",
-                        format_command(&["get"], &[stored_key.label.as_str()])
+                        stored_key.label.command("get")
                     ),
                 ),
                 new: stored_key,
@@ -163,7 +163,7 @@ async fn plan_rotation(
 ) -> Result<RotationPlan, Error> {
     // Someone else may be replacing it; then that rotation is continued.
     read_shared_key(services, &numbered_label(&stored_key.label, "new", 1)).await?;
-    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let stored_keys = services.list_keys()?;
     let stored_key = stored_keys
         .iter()
         .find(|new_key| new_key.hash == stored_key.hash)
@@ -202,7 +202,7 @@ async fn plan_rotation(
                 key.record_guardrail(guardrail);
             }
         };
-        inventory::update_key(&services.location, &services.server, &stored_key.hash, record)?;
+        services.update_key(&stored_key.hash, record)?;
     }
     let (request, is_planned) = match new_policy {
         NewPolicy::Planned(planned) => (planned.clone(), true),
@@ -253,14 +253,14 @@ async fn move_label_with_access(
     // One process at a time. Only a valid hash may become part of the file name.
     let name = if is_key_hash(new) { &new[..16] } else { "odd" };
     let _rotation_lock = services.location.try_lock(&format!("rotation-{name}.lock"))?;
-    let mut stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let mut stored_keys = services.list_keys()?;
     if stored_keys.iter().any(|key| key.hash == new && key.move_to.is_some()) {
         // The label must not move to a key that others cannot read.
         let (_, errors) = provision::move_waiting_keys(services).await?;
         if let Some(error) = errors.into_iter().next() {
             return Err(Error::Refused(error));
         }
-        stored_keys = inventory::list_keys(&services.location, &services.server)?;
+        stored_keys = services.list_keys()?;
     }
     let by_hash = |hash: &str| stored_keys.iter().find(|new_key| new_key.hash == hash).cloned();
     let Some(new_key) = by_hash(new) else {
@@ -296,7 +296,7 @@ async fn move_label_with_access(
         key.replaces = None;
     };
     let Some(old) = old else {
-        let freed = inventory::update_key(&services.location, &services.server, new, record)?;
+        let freed = services.update_key(new, record)?;
         return Ok(Rotated { new: freed.unwrap_or(new_key), old: None, not_carried });
     };
     let label = &old.label;
@@ -304,7 +304,7 @@ async fn move_label_with_access(
     // No other process may take a label before the inventory is written.
     let storing_lock = provision::lock_storing(services).await?;
     // Another rotation or a rename may have ended since the inventory was read.
-    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let stored_keys = services.list_keys()?;
     let current = stored_keys.iter().find(|key| key.hash == old.hash);
     current.map_or(Ok(()), ensure_not_replaced)?;
     if current.is_none_or(|current| current.label != *label) {

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use super::management_key::AccountAccess;
 use super::{Error, retry_request};
 use crate::domain::{
-    ApiKey, Cents, CheckResult, DefaultedFields, ErrorKind, Expiry, FieldChange, KeyRequest,
-    StoredKey, UserError, format_command,
+    ApiKey, Cents, CheckResult, DefaultedFields, Expiry, FieldChange, KeyRequest, StoredKey,
+    UserError, format_command,
 };
 use crate::services::provision::ServiceContext;
 
@@ -85,8 +85,7 @@ pub(super) fn build_same_policy_request(
 
 fn expiry_not_repeatable_error(key: &StoredKey, reason: &str) -> Error {
     let renew = format_command(&["rotate", "--expires", "30d"], &[key.label.as_str()]);
-    let error = UserError::new(
-        ErrorKind::Failed,
+    let error = UserError::failed(
         format!("'{}' cannot be replaced with the same policy: {reason}", key.label),
         format!("give the new key another end: {renew}"),
     );

@@ -51,10 +51,10 @@ pub fn read_shared_trash(services: &ServiceContext) -> Result<(), Error> {
     let Some(services) = shared_services(services) else { return Ok(()) };
     let Some(store) = services.secret_store.as_bao() else { return Ok(()) };
     let service = trash_service(&services.keychain_service);
-    let known = inventory::list_trash(&services.location, &services.server)?;
+    let known = services.list_trash()?;
     // A key that is listed as stored would not be listed as removed.
     read_all(&services, |_, _| ())?;
-    let stored = inventory::list_keys(&services.location, &services.server)?;
+    let stored = services.list_keys()?;
     let folder = store.folder_path(&service);
     let mut names = store.list(&folder)?;
     let hashes: HashSet<String> =

@@ -56,8 +56,8 @@ impl StrayEntry {
 /// Returns what interrupted commands left in the store in use. Reads only entries that no list names.
 /// Blocks.
 pub fn find_stray_entries(services: &ServiceContext) -> Result<Vec<StrayEntry>, Error> {
-    let keys = inventory::list_keys(&services.location, &services.server)?;
-    let trash = inventory::list_trash(&services.location, &services.server)?;
+    let keys = services.list_keys()?;
+    let trash = services.list_trash()?;
     let (store, timeout) = (&services.secret_store, services.secret_store_timeout);
     let accounts = store.list_accounts(&services.keychain_service, timeout)?;
     let trash_hashes = store.list_accounts(&trash_service(&services.keychain_service), timeout)?;

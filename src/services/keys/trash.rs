@@ -11,8 +11,7 @@ pub(super) use super::shared_trash::trash_service;
 use super::shared_trash::{describe_removed_key, remove_from_trash};
 use super::{Error, find_secret, secrets_equal, to_api_key};
 use crate::domain::{
-    ErrorKind, KnownAccounts, Label, SecretLoss, StoreKind, StoredKey, TrashedKey, UserError,
-    format_command,
+    KnownAccounts, Label, SecretLoss, StoreKind, StoredKey, TrashedKey, UserError,
 };
 use crate::platform::environment::user_at_host;
 use crate::services::provision::{self, ServiceContext};
@@ -37,7 +36,7 @@ pub fn list_restorable_keys(
     services: &ServiceContext,
     now: Timestamp,
 ) -> Result<Vec<TrashedKey>, Error> {
-    let mut trash = inventory::list_trash(&services.location, &services.server)?;
+    let mut trash = services.list_trash()?;
     let mut hashes_in_stores: Vec<(StoreKind, Option<Vec<String>>)> = Vec::new();
     trash.retain(|trashed| {
         if trashed.is_expired(now) {
@@ -74,7 +73,7 @@ pub fn remove_key(
     let reserve = services.location.reserve_space()?;
     let _storing_lock = provision::lock_storing_blocking(services)?;
     // Another program may have given the label to another key since.
-    let listed = inventory::find_key(&services.location, &services.server, label.as_str())?;
+    let listed = services.find_key(label.as_str())?;
     if listed.is_none_or(|listed| listed.hash != stored_key.hash || listed.label != *label) {
         return Err(not_listed());
     }
@@ -130,9 +129,8 @@ pub fn remove_key(
 fn changed_error(stored_key: &StoredKey) -> UserError {
     let label = &stored_key.label;
     let message = format!("someone else replaced the key of '{label}' in the meantime");
-    let show = format_command(&["show"], &[label.as_str()]);
-    UserError::new(ErrorKind::Failed, message, format!("look at it: {show}"))
-        .with_meaning("nothing was removed")
+    let show = label.command("show");
+    UserError::failed(message, format!("look at it: {show}")).with_meaning("nothing was removed")
 }
 
 /// Restores a removed key under `label`. Changes nothing if the label or the key is stored by now.
@@ -194,7 +192,7 @@ pub fn restore_key(
 /// restored and not deleted yet. What others removed from a shared store is theirs to delete. Blocks.
 pub fn list_own_removed_keys(services: &ServiceContext) -> Result<Vec<TrashedKey>, Error> {
     let own_name = user_at_host();
-    let mut trash = inventory::list_trash(&services.location, &services.server)?;
+    let mut trash = services.list_trash()?;
     trash.retain(|trashed| trashed.removed_by().is_none_or(|who| who == own_name));
     Ok(trash)
 }
@@ -206,11 +204,11 @@ fn find_restored(services: &ServiceContext, trashed: &TrashedKey) -> Result<Opti
     }
     shared_inventory::read_all(services, |_, _| ())?;
     let is_same = |key: &StoredKey| key.hash == trashed.key.hash;
-    let found = inventory::filter_keys(&services.location, &services.server, is_same)?.pop();
+    let found = services.filter_keys(is_same)?.pop();
     Ok(found.map(|key| {
         let message = format!("someone else restored '{}' in the meantime", trashed.key.label);
-        let show = format_command(&["show"], &[key.label.as_str()]);
-        let error = UserError::new(ErrorKind::Failed, message, format!("look at it: {show}"));
+        let show = key.label.command("show");
+        let error = UserError::failed(message, format!("look at it: {show}"));
         Error::Refused(error.with_meaning(format!("it is stored as '{}'", key.label)))
     }))
 }
@@ -251,7 +249,7 @@ pub fn empty_trash(services: &ServiceContext) -> Result<Vec<TrashedKey>, Error> 
 /// are such keys; a failure is only logged, and the next call tries again. Blocks.
 pub(super) fn delete_expired_keys(services: &ServiceContext, now: Timestamp) {
     let delete = || {
-        let mut expired = inventory::list_trash(&services.location, &services.server)?;
+        let mut expired = services.list_trash()?;
         expired
             .retain(|trashed| trashed.is_expired(now) && delete_secret(services, trashed).is_ok());
         if expired.is_empty() { Ok(()) } else { remove_from_trash(services, &expired) }

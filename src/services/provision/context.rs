@@ -11,12 +11,12 @@ use url::Url;
 use super::SkippedRows;
 use crate::api::openrouter::{Attribution, Client, Connection, Error};
 use crate::domain::{
-    KeyDefaults, KeyLocation, Label, ManagementKey, ProfileName, StoreKind, StoredKey,
+    KeyDefaults, KeyLocation, Label, ManagementKey, ProfileName, StoreKind, StoredKey, TrashedKey,
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision;
 use crate::storage::journal::{Attempt, AttemptGuard};
-use crate::storage::json_store::StoreLocation;
+use crate::storage::json_store::{self, StoreLocation};
 use crate::storage::secret_store::{self, EntryId, SecretStore};
 use crate::storage::{inventory, keychain_providers};
 
@@ -124,6 +124,43 @@ impl ServiceContext {
         EntryId { service: self.keychain_service.clone(), account: label.into() }
     }
 
+    /// Returns the keys of the server, oldest first.
+    pub fn list_keys(&self) -> Result<Vec<StoredKey>, json_store::Error> {
+        inventory::list_keys(&self.location, &self.server)
+    }
+
+    /// Returns the keys of the server for which `predicate` returns `true`, oldest first.
+    pub fn filter_keys(
+        &self,
+        predicate: impl Fn(&StoredKey) -> bool,
+    ) -> Result<Vec<StoredKey>, json_store::Error> {
+        inventory::filter_keys(&self.location, &self.server, predicate)
+    }
+
+    /// Returns the key of the server that `label` names; see [`inventory::find_key`].
+    pub fn find_key(&self, label: &str) -> Result<Option<StoredKey>, json_store::Error> {
+        inventory::find_key(&self.location, &self.server, label)
+    }
+
+    /// Returns the key of the server with this hash.
+    pub fn find_hash(&self, hash: &str) -> Result<Option<StoredKey>, json_store::Error> {
+        Ok(self.filter_keys(|key| key.hash == hash)?.pop())
+    }
+
+    /// Updates the key with this hash; see [`inventory::update_key`].
+    pub fn update_key(
+        &self,
+        hash: &str,
+        change: impl FnOnce(&mut StoredKey),
+    ) -> Result<Option<StoredKey>, json_store::Error> {
+        inventory::update_key(&self.location, &self.server, hash, change)
+    }
+
+    /// Returns the removed keys of the server, the last removed first.
+    pub fn list_trash(&self) -> Result<Vec<TrashedKey>, json_store::Error> {
+        inventory::list_trash(&self.location, &self.server)
+    }
+
     /// Returns the kinds of all stores that keys may be in.
     pub fn store_kinds(&self) -> Vec<StoreKind> {
         [&self.secret_store, self.local_store()]
@@ -226,7 +263,7 @@ impl ServiceContext {
         if self.is_store_fixed {
             return self.clone();
         }
-        match inventory::find_key(&self.location, &self.server, label) {
+        match self.find_key(label) {
             Ok(Some(stored_key)) => self.for_key(&stored_key),
             // A damaged inventory must not keep a key from being read.
             Ok(None) | Err(_) => self.clone(),

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use super::ATTEMPTS_SERVICE;
 use crate::api::oauth::CallbackError;
 use crate::api::openrouter;
-use crate::domain::{ErrorKind, Label, StoreKind, UserError, format_command};
+use crate::domain::{ErrorKind, Label, StoreKind, UserError};
 use crate::storage::json_store;
 use crate::storage::secret_store;
 
@@ -111,19 +111,19 @@ impl Error {
                 ErrorKind::InvalidInput,
                 format!(
                     "choose another label, or remove the stored key: {}",
-                    format_command(&["rm"], &[label.as_str()])
+                    label.command("rm")
                 ),
             ),
             Self::CreatedByOther { label, .. } => (
                 ErrorKind::InvalidInput,
                 format!(
                     "use that key: {}; or choose another label",
-                    format_command(&["get"], &[label.as_str()])
+                    label.command("get")
                 ),
             ),
             Self::ReplacedByOther { label, .. } => (
                 ErrorKind::Failed,
-                format!("see the result: {}", format_command(&["show"], &[label.as_str()])),
+                format!("see the result: {}", label.command("show")),
             ),
             Self::LabelInSecretStore(_) => {
                 (ErrorKind::InvalidInput, "that key was not changed, choose another label".into())

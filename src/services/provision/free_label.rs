@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::ServiceContext;
-use crate::domain::{ApiKey, ErrorKind, Label, StoredKey, UserError};
+use crate::domain::{ApiKey, Label, StoredKey, UserError};
 use crate::storage::secret_store::{EntryId, Error, SecretStore};
 
 /// The highest number that a label takes.
@@ -24,8 +24,7 @@ pub(super) async fn store_under_free_label(
     let requested = stored_key.label.clone();
     for label in numbered_labels(&requested) {
         let rename_warning = (label != requested).then(|| {
-            UserError::new(
-                ErrorKind::Failed,
+            UserError::failed(
                 format!("the label {requested} was taken in the meantime"),
                 format!("the key is stored as {label}"),
             )

@@ -13,7 +13,6 @@ use crate::domain::{
     KeyRequest, Label, PendingReplacement, ProvisioningEvent, RequestedPolicy, StoreKind,
     encode_hex,
 };
-use crate::storage::inventory;
 use crate::storage::journal::{Attempt, AttemptGuard, AttemptStage};
 use crate::storage::json_store::SpaceReserve;
 use crate::storage::secret_store;
@@ -77,7 +76,7 @@ pub async fn discard_attempts(attempts: Vec<PreparedAttempt>, services: &Service
 /// # Errors
 /// Returns an error if there is one, or if the inventory cannot be read.
 pub fn check_label(services: &ServiceContext, label: &Label) -> Result<(), Error> {
-    let found = inventory::find_key(&services.location, &services.server, label.as_str())?;
+    let found = services.find_key(label.as_str())?;
     found.map_or(Ok(()), |key| Err(shared_entry::taken_error(key, label)))
 }
 
@@ -90,7 +89,7 @@ async fn preflight(
     services: &ServiceContext,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<Vec<PreparedAttempt>, Error> {
-    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let stored_keys = services.list_keys()?;
     let find_key = |label: &Label| stored_keys.iter().find(|key| key.label.is_same(label.as_str()));
     let mut taken = items.iter().map(|(_, label)| find_key(label)).enumerate();
     let taken = taken.find_map(|(index, key)| Some((index, key?.clone())));

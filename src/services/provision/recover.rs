@@ -87,13 +87,12 @@ impl RecoveredAttempts {
 
 /// Removes an attempt from the journal, and its secrets from the secret store.
 pub fn dismiss_attempt(services: &ServiceContext, id: &str) -> Result<(), UserError> {
-    let attempts =
-        journal::list_all_attempts(&services.location).map_err(|error| error.to_user_error())?;
+    let attempts = journal::list_all_attempts(&services.location)?;
     let attempt = attempts.iter().find(|attempt| attempt.id == id);
     let services =
         &attempt.map_or_else(|| services.clone(), |attempt| services.for_attempt_secrets(attempt));
     let entry_id = EntryId { service: ATTEMPTS_SERVICE.into(), account: id.into() };
-    let reserve = services.location.reserve_space().map_err(|error| error.to_user_error())?;
+    let reserve = services.location.reserve_space()?;
     match services.secret_store.delete(&entry_id, services.secret_store_timeout) {
         Ok(()) | Err(secret_store::Error::NoEntry) => {}
         Err(error) => return Err(error.to_user_error()),
@@ -199,7 +198,7 @@ async fn verify_stored_key(
         exchange::mark_unresolved(guard);
         return Ok(());
     };
-    let keys = inventory::list_keys(&services.location, &services.server)?;
+    let keys = services.list_keys()?;
     // By now it may have another label there.
     let is_listed = keys.iter().any(|key| key.hash == stored_key.hash);
     let found = if is_listed {

@@ -10,7 +10,6 @@ use super::{ServiceContext, lock_storing};
 use crate::domain::{
     ApiKey, ErrorKind, KeyLocation, Label, StoreKind, StoredKey, UserError, format_command,
 };
-use crate::storage::inventory;
 use crate::storage::journal::AttemptGuard;
 use crate::storage::json_store;
 use crate::storage::secret_store;
@@ -70,7 +69,7 @@ pub async fn move_waiting_keys(
 ) -> Result<(Vec<StoredKey>, Vec<UserError>), json_store::Error> {
     let (mut moved, mut errors) = (Vec::new(), Vec::new());
     let is_waiting = |key: &StoredKey| key.move_to.as_ref().is_some_and(|to| services.can_open(to));
-    for key in inventory::filter_keys(&services.location, &services.server, is_waiting)? {
+    for key in services.filter_keys(is_waiting)? {
         let Some(to) = key.move_to.clone() else { continue };
         match move_key(services, &key, to).await {
             Ok(key) => moved.push(key),
@@ -132,8 +131,7 @@ async fn move_key(
         stored_key.move_to = None;
         stored_key.shared.clone_from(&moved.shared);
     };
-    inventory::update_key(&services.location, &services.server, &key.hash, record)
-        .map_err(MoveError::Inventory)?;
+    services.update_key(&key.hash, record).map_err(MoveError::Inventory)?;
     let deleted =
         from.call_secret_store(move |store, timeout| store.delete(&old_entry, timeout)).await;
     if let Err(error) = deleted {

@@ -13,7 +13,6 @@ use crate::domain::{
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::platform::environment::user_at_host;
-use crate::storage::inventory;
 use crate::storage::journal::AttemptGuard;
 use crate::storage::secret_store;
 use crate::storage::secret_store::bao::{BaoStore, EntryMetadata};
@@ -156,7 +155,7 @@ pub(super) async fn stored_error(
 /// soon as the other rotation ends.
 fn find_replaced_label(services: &ServiceContext, replaces: &PendingReplacement) -> Option<Label> {
     let is_replaced = |key: &StoredKey| key.hash == replaces.hash;
-    let keys = inventory::filter_keys(&services.location, &services.server, is_replaced);
+    let keys = services.filter_keys(is_replaced);
     keys.ok()?.pop().map(|key| key.label)
 }
 
@@ -211,18 +210,18 @@ async fn discard_key(
     let (message, advice) = match &key.replaces {
         Some(replaces) => {
             let label = find_replaced_label(services, replaces).unwrap_or_else(|| label.clone());
-            let show = format_command(&["show"], &[label.as_str()]);
+            let show = label.command("show");
             let message =
                 format!("the key of '{label}' is being replaced {writer}; yours was not needed");
             (message, format!("see the result: {show}"))
         }
         None => (
             format!("'{label}' was created {writer}, while your key was created"),
-            format!("use that key: {}", format_command(&["get"], &[label.as_str()])),
+            format!("use that key: {}", label.command("get")),
         ),
     };
     if is_deleted {
-        return UserError::new(ErrorKind::Failed, message, advice)
+        return UserError::failed(message, advice)
             .with_meaning("your new key was deleted at OpenRouter; the other one is unchanged");
     }
     let dismiss = format_command(&["recover", "--dismiss"], &[&id]);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::domain::{ErrorKind, UserError};
+use crate::domain::UserError;
 
 /// A list: what it contains, and its workspace if each workspace has a list of its own.
 type ListId = (&'static str, Option<String>);
@@ -38,9 +38,7 @@ impl SkippedRows {
         sums.into_iter()
             .filter(|(_, (skipped, _))| *skipped > 0)
             .map(|(noun, (skipped, total))| {
-                UserError::new(
-                    ErrorKind::Failed,
-                    format!("{skipped} of {total} {noun} in the account's list could not be read"),
+                UserError::failed(format!("{skipped} of {total} {noun} in the account's list could not be read"),
                     "run the command again later; if that does not help, a newer Keywright may read them",
                 )
                 .with_meaning("they are missing here, and nothing was done to them")

@@ -1,7 +1,7 @@
 //! The keys of a batch that are stored and not yet in the inventory.
 
 use super::{PreparedAttempt, ServiceContext};
-use crate::domain::{ErrorKind, KnownAccounts, StoredKey, UserError};
+use crate::domain::{KnownAccounts, StoredKey, UserError};
 use crate::storage::inventory;
 use crate::storage::journal::AttemptGuard;
 use crate::storage::json_store;
@@ -62,7 +62,7 @@ pub(super) fn known_accounts(
     services: &ServiceContext,
 ) -> KnownAccounts {
     let read = || {
-        let keys = inventory::list_keys(&services.location, &services.server).unwrap_or_default();
+        let keys = services.list_keys().unwrap_or_default();
         KnownAccounts::of_keys(keys.iter())
     };
     match unlisted {
@@ -81,8 +81,7 @@ pub(super) fn use_separate_label(stored_key: &mut StoredKey) {
 }
 
 pub(super) fn not_listed_error(error: &json_store::Error) -> UserError {
-    UserError::new(
-        ErrorKind::Failed,
+    UserError::failed(
         format!("the key is stored, but the inventory could not be written: {error}"),
         format!("{}, then add it to the inventory: keywright recover", error.advice()),
     )

@@ -13,7 +13,6 @@ use errors::{not_deleted_error, not_listed_error};
 use super::{ServiceContext, abandon_attempt, retry_request};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{AccountKey, KeyPatch, Label, ManagementKey, StoredKey, UserError, sort_by};
-use crate::storage::inventory;
 use crate::storage::journal::{self, Attempt, AttemptGuard, AttemptStage};
 use crate::storage::json_store;
 
@@ -285,8 +284,9 @@ async fn delete_key(
 }
 
 fn list_stored_keys(services: &ServiceContext) -> Result<Vec<StoredKey>, openrouter::Error> {
-    inventory::list_keys(&services.location, &services.server).map_err(|error| {
-        openrouter::Error::NotSent { server: services.server.clone(), reason: error.to_string() }
+    services.list_keys().map_err(|error| openrouter::Error::NotSent {
+        server: services.server.clone(),
+        reason: error.to_string(),
     })
 }
 
@@ -325,7 +325,7 @@ fn find_label(received: &StoredKey, services: &ServiceContext) -> Result<Label, 
         let replaced = replaced.and_then(|old| keys.iter().find(|key| key.hash == old.hash));
         return Ok(replaced.map_or(&key.label, |old| &old.label).clone());
     }
-    let trash = inventory::list_trash(&services.location, &services.server).unwrap_or_default();
+    let trash = services.list_trash().unwrap_or_default();
     let removed = trash.into_iter().find(|trashed| trashed.key.hash == received.hash);
     Ok(removed.map_or_else(|| received.label.clone(), |trashed| trashed.key.label))
 }

@@ -5,7 +5,6 @@ use super::{SharedStore, read_all};
 use crate::domain::StoredKey;
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::ServiceContext;
-use crate::storage::inventory;
 use crate::storage::json_store;
 
 /// Returns the conflict that `find` sees in the stored keys, if there is one. Someone else may have
@@ -15,7 +14,7 @@ pub fn find_conflict<T>(
     services: &ServiceContext,
     find: impl Fn(&[StoredKey]) -> Option<T>,
 ) -> Result<Option<T>, json_store::Error> {
-    let find_now = || Ok(find(&inventory::list_keys(&services.location, &services.server)?));
+    let find_now = || Ok(find(&services.list_keys()?));
     let conflict = find_now()?;
     if conflict.is_none() || SharedStore::find(services).is_none() {
         return Ok(conflict);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::SharedStore;
-use crate::domain::{ErrorKind, StoredKey, UserError, format_command, sanitize};
+use crate::domain::{ErrorKind, StoredKey, UserError, sanitize};
 use crate::services::provision::ServiceContext;
 
 /// Whether a version can be read.
@@ -79,10 +79,8 @@ fn find_store(services: &ServiceContext, key: &StoredKey) -> Result<SharedStore,
             key.label,
             key.location.store_name()
         );
-        let advice = format!(
-            "move it to a shared store: {}",
-            format_command(&["store", "move", "--to", "bao"], &[key.label.as_str()])
-        );
+        let advice =
+            format!("move it to a shared store: {}", key.label.command("store move --to bao"));
         UserError::new(ErrorKind::InvalidInput, message, advice).with_meaning("nothing was changed")
     })
 }

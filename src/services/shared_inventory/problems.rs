@@ -55,7 +55,7 @@ fn invalid_fields_error(services: &ServiceContext, key: &StoredKey) -> Option<Us
         quote_shell_word(&path)
     );
     Some(
-        UserError::new(ErrorKind::Failed, message, advice)
+        UserError::failed(message, advice)
             .with_meaning("the key can be used; these values are left out"),
     )
 }

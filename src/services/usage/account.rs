@@ -9,12 +9,11 @@ use tokio::task::JoinSet;
 
 use super::{ActivityRun, activity, first_day, list_keys, unreadable_note};
 use crate::domain::{
-    AccountKey, Credits, DailySpending, ErrorKind, ModelSpending, StoredKey, UserError, Workspace,
+    AccountKey, Credits, DailySpending, ModelSpending, StoredKey, UserError, Workspace,
     WorkspaceBudget, sum_by_model, sum_usd,
 };
 use crate::services::keys::{self, Error, management_key};
 use crate::services::provision::ServiceContext;
-use crate::storage::inventory;
 
 /// The summary of an account. A part that the server refused is missing, with the reason among
 /// `notes`.
@@ -69,7 +68,7 @@ pub async fn fetch_summary(
     scope: SummaryScope,
     now: Timestamp,
 ) -> Result<Option<AccountSummary>, UserError> {
-    let Some((management, _)) = management_key::load_management_key(services).await? else {
+    let Some(management) = management_key::load_management_key(services).await? else {
         return Ok(None);
     };
     let run = ActivityRun::new(services, management)?;
@@ -113,7 +112,7 @@ pub async fn fetch_summary(
         let known: HashSet<&str> =
             summary.account_keys.iter().map(|key| key.hash.as_str()).collect();
         // The account has no activity of a key that it does not list, but that of a disabled one.
-        let stored = inventory::filter_keys(&services.location, &services.server, |key| {
+        let stored = services.filter_keys(|key| {
             !key.is_of_unconfirmed_account()
                 && if is_listed {
                     known.contains(key.hash.as_str())
@@ -137,7 +136,7 @@ pub async fn fetch_summary(
         note.meaning = "the keys are counted from those stored here".into();
         summary.has_only_stored_keys = true;
     }
-    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let stored_keys = services.list_keys()?;
     let known: HashSet<&str> = listed.keys.iter().flatten().map(|key| key.hash.as_str()).collect();
     let only_stored: Vec<StoredKey> =
         stored_keys.iter().filter(|key| !known.contains(key.hash.as_str())).cloned().collect();
@@ -203,7 +202,7 @@ async fn fetch_budgets(
                 meaning: String::new(),
                 ..error
             },
-            None => UserError::new(ErrorKind::Failed, message, "update Keywright"),
+            None => UserError::failed(message, "update Keywright"),
         });
     }
     budgets

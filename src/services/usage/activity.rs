@@ -22,7 +22,6 @@ use crate::platform::blocking_call::run_blocking;
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
 use crate::storage::activity_cache::{CachedActivity, read_activity, write_activity};
-use crate::storage::inventory;
 
 /// The maximum number of concurrent requests.
 const MAX_CONCURRENT_REQUESTS: usize = 8;
@@ -196,7 +195,7 @@ impl ActivityRun {
                 today: keys.and_then(|keys| keys.iter().map(|key| key.info.usage_daily).sum()),
             }]);
         }
-        let stored_keys = inventory::list_keys(&self.services.location, &self.services.server)?;
+        let stored_keys = self.services.list_keys()?;
         let Some(account_keys) = &listed.keys else {
             let keys = stored_keys.into_iter();
             return Ok(keys.map(|key| target(key.label.to_string(), key.hash)).collect());

@@ -90,11 +90,7 @@ impl EffectRunner {
             let report = |event| responder.report(event);
             let method = choose_auth_method(&services, &report).await;
             // If the management key cannot be read, the other steps must still be done.
-            let management = management_key::load_management_key(&services)
-                .await
-                .ok()
-                .flatten()
-                .map(|(key, _)| key);
+            let management = management_key::load_management_key(&services).await.ok().flatten();
             let responses = keys::respond_to_leak(
                 &services,
                 &keys,
@@ -112,7 +108,7 @@ impl EffectRunner {
     pub(super) fn preview_replacements(&self, ticket: Ticket, keys: Vec<StoredKey>) {
         self.spawn_request(ticket, move |services, _| async move {
             let management = management_key::load_management_key(&services).await;
-            let management = management.ok().flatten().map(|(key, _)| key);
+            let management = management.ok().flatten();
             let mut losses = Vec::with_capacity(keys.len());
             for key in keys {
                 let lost = keys::preview_replacement(&services, &key, management.as_ref()).await;
@@ -193,8 +189,7 @@ impl EffectRunner {
     pub(super) fn list_account_keys(&self, ticket: Ticket) {
         self.spawn_request(ticket, move |services, responder| async move {
             let account = load_account_keys(&services).await.map_err(|error| match error {
-                Error::NoManagementKey { .. } => UserError::new(
-                    ErrorKind::Failed,
+                Error::NoManagementKey { .. } => UserError::failed(
                     "the other keys of the account need a management key, and none is stored",
                     "store one: keywright management set",
                 ),
@@ -262,7 +257,7 @@ pub(super) async fn choose_auth_method(
     services: &ServiceContext,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> AuthMethod {
-    if let Ok(Some((management, _))) = management_key::load_management_key(services).await {
+    if let Ok(Some(management)) = management_key::load_management_key(services).await {
         return AuthMethod::ManagementKey(management);
     }
     choose_interactive_auth_method(services, report)
@@ -316,9 +311,7 @@ async fn find_account_key(
     hash: &str,
 ) -> Result<Option<AccountKey>, Error> {
     match management_key::load_management_key(services).await? {
-        Some((management, _)) => {
-            keys::fetch_account_key(services, &management, hash).await.map(Some)
-        }
+        Some(management) => keys::fetch_account_key(services, &management, hash).await.map(Some),
         None => Ok(None),
     }
 }
@@ -345,7 +338,7 @@ async fn fetch_form_choices(
     services: &ServiceContext,
     hash: Option<&str>,
 ) -> Result<Option<FormChoices>, Error> {
-    let Some((management, _)) = management_key::load_management_key(services).await? else {
+    let Some(management) = management_key::load_management_key(services).await? else {
         return Ok(None);
     };
     let (workspaces, guardrails, assigned) = tokio::join!(

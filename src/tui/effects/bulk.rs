@@ -92,8 +92,8 @@ impl EffectRunner {
     pub(super) fn load_trash(&self, ticket: Ticket) {
         self.spawn_blocking_request(ticket, move |services| {
             if let Err(error) = keys::read_shared_trash(services) {
-                tracing::warn!(%error, "what others removed from the shared store could not be read");
-            }
+tracing::warn!(%error, "what others removed from the shared store could not be read");
+}
             let trash = keys::list_restorable_keys(services, Timestamp::now());
             Response::TrashLoaded(trash.map_err(UserError::from))
         });

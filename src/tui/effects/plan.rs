@@ -16,7 +16,6 @@ use crate::services::diagnostic::Diagnostic;
 use crate::services::keys::{self, BatchControls, ItemResult, Progress};
 use crate::services::plan::{self, KeyDiff, NamesError};
 use crate::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
-use crate::storage::inventory;
 use crate::tui::state::{PlanComparison, PlanStatus, PlannedKey, Response, Ticket};
 
 /// Maximum number of problems of a plan that are shown.
@@ -152,7 +151,7 @@ fn compare_with_stored_keys(
     services: &ServiceContext,
     plan: Vec<KeyRequest>,
 ) -> Result<Vec<(KeyRequest, KeyDiff)>, UserError> {
-    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let stored_keys = services.list_keys()?;
     let pending = keys::list_pending_attempts(services)?;
     Ok(plan::compare(plan, stored_keys, pending))
 }

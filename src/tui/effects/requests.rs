@@ -114,7 +114,7 @@ impl EffectRunner {
             // Taken before the reading, so that the next check finds a change made during it.
             *last_stamp.lock().unwrap_or_else(PoisonError::into_inner) =
                 inventory::inventory_stamp(&services.location);
-            let keys = inventory::list_keys(&services.location, &services.server);
+            let keys = services.list_keys();
             Response::KeysLoaded(keys.map_err(UserError::from))
         });
     }
@@ -129,7 +129,7 @@ impl EffectRunner {
             if std::mem::replace(&mut *last_stamp, stamp) == stamp {
                 return None;
             }
-            let keys = inventory::list_keys(&services.location, &services.server).ok()?;
+            let keys = services.list_keys().ok()?;
             Some(Msg::InventoryChanged(keys))
         });
     }

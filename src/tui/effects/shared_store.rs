@@ -31,7 +31,7 @@ impl EffectRunner {
             let is_read_only = read.is_ok() && shared_inventory::is_read_only(services);
             *last_stamp.lock().unwrap_or_else(PoisonError::into_inner) =
                 inventory::inventory_stamp(&services.location);
-            let keys = inventory::list_keys(&services.location, &services.server);
+            let keys = services.list_keys();
             let problem = |keys: &Vec<_>| find_problems(services, keys).into_iter().next();
             let error = error.or_else(|| keys.as_ref().ok().and_then(problem));
             let keys = keys.map_err(UserError::from);

@@ -1,7 +1,7 @@
 //! Applies changes that another program made in the inventory, also while a question about a key is
 //! open.
 
-use crate::domain::{ErrorKind, Label, StoredKey, UserError};
+use crate::domain::{Label, StoredKey, UserError};
 use crate::tui::state::{Effect, Model, Question, Screen, UndoableChange};
 
 /// Returns the effects that look for changes before an action on keys.
@@ -47,7 +47,7 @@ pub(super) fn apply(model: &mut Model, keys: Vec<StoredKey>) {
     if let Some((_, label)) = asked.iter().find(|key| !is_same(key)) {
         let message = format!("another program changed '{label}' in the meantime");
         let advice = "nothing was done; look at the keys and try again";
-        let error = UserError::new(ErrorKind::Failed, message, advice);
+        let error = UserError::failed(message, advice);
         model.question = None;
         model.screen = Screen::Dashboard;
         model.notify(Err(error));

@@ -2,8 +2,8 @@
 
 use super::{bulk, management};
 use crate::domain::{
-    AccountKey, ErrorKind, FieldChange, KeyUpdate, KeyUpdateOutcome, Label, ResetInterval,
-    StoredKey, UserError,
+    AccountKey, FieldChange, KeyUpdate, KeyUpdateOutcome, Label, ResetInterval, StoredKey,
+    UserError,
 };
 use crate::tui::keymap::key_text;
 use crate::tui::state::{
@@ -71,8 +71,7 @@ pub(super) fn finish_edit(model: &mut Model, update: &KeyUpdate, outcome: KeyUpd
         }
         KeyUpdateOutcome::Conflict { current, changed_fields, .. } => {
             model.dashboard.record_account_key(&current, now);
-            Err(UserError::new(
-                ErrorKind::Failed,
+            Err(UserError::failed(
                 format!(
                     "'{label}' was changed at OpenRouter in the meantime: {}",
                     changed_fields.join(", ")
@@ -186,10 +185,8 @@ fn submit(model: &mut Model) -> Vec<Effect> {
             PlannedLimit::Unchanged => {
                 results.push((&key.label, Ok(format!("'{}' stays as it is", key.label))));
             }
-            PlannedLimit::Impossible(reason) => results.push((
-                &key.label,
-                Err(UserError::new(ErrorKind::Failed, reason, "the key was not changed")),
-            )),
+            PlannedLimit::Impossible(reason) => results
+                .push((&key.label, Err(UserError::failed(reason, "the key was not changed")))),
         }
     }
     let effects = send(model, updates, keys.iter().map(|key| key.label.clone()).collect());

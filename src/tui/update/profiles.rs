@@ -58,8 +58,7 @@ pub(super) fn switch(model: &mut Model, index: usize) -> Vec<Effect> {
         return Vec::new();
     }
     if let Some(work) = describe_work_under_way(model) {
-        let error = UserError::new(
-            ErrorKind::Failed,
+        let error = UserError::failed(
             format!("{work}, so the profile cannot be changed now"),
             format!(
                 "wait for the end, then press {} again",

@@ -94,7 +94,7 @@ pub(super) fn quit_when_idle(model: &mut Model) -> Vec<Effect> {
         }
         None => return vec![Effect::Quit],
     };
-    model.notify(Err(UserError::new(ErrorKind::Failed, message, advice)));
+    model.notify(Err(UserError::failed(message, advice)));
     Vec::new()
 }
 

@@ -229,8 +229,7 @@ pub(super) fn finish_leak_response(
     if is_shown {
         bulk::show_results(model, ResultsScreen::new(results, false), true);
     } else if let Some(failed) = results.iter().find(|result| !result.succeeded) {
-        model.notice =
-            Some(Err(UserError::new(ErrorKind::Failed, failed.message.clone(), String::new())));
+        model.notice = Some(Err(UserError::failed(failed.message.clone(), String::new())));
     }
     effects.extend(super::load_keys(model));
     effects.extend(super::quit_when_idle(model));
@@ -271,8 +270,7 @@ pub(super) fn finish_key_update(model: &mut Model, ticket: Ticket, outcome: KeyU
             super::update_used_labels(model);
         }
         KeyUpdateOutcome::Conflict { current: account_key, guardrail, changed_fields } => {
-            let conflict = UserError::new(
-                ErrorKind::Failed,
+            let conflict = UserError::failed(
                 format!(
                     "the key was changed at OpenRouter in the meantime: {}",
                     changed_fields.join(", ")

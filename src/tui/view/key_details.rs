@@ -113,7 +113,7 @@ fn format_store_problem(key: &StoredKey, theme: Theme, width: usize) -> Vec<Line
         return wrap_property("stored", Span::styled(text, theme.warning()), width, theme);
     }
     let Some(loss) = key.secret_loss() else { return Vec::new() };
-    let show = format_command(&["show"], &[key.label.as_str()]);
+    let show = key.label.command("show");
     let text = format!("{} in the shared store; what to do: {show}", loss.as_str());
     wrap_property("text", Span::styled(text, theme.error()), width, theme)
 }

@@ -22,10 +22,8 @@ pub(super) fn replace_differing_keys(
     if differing.is_empty() {
         return Ok(());
     }
-    services.unlock().map_err(|error| error.to_user_error())?;
-    let management = run_async(management_key::load_management_key(services))?
-        .map_err(|error| error.to_user_error())?
-        .map(|(key, _)| key);
+    services.unlock()?;
+    let management = run_async(management_key::load_management_key(services))??;
     let losses = run_async(async {
         let mut losses = Vec::with_capacity(differing.len());
         for key in &differing {

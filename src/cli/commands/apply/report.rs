@@ -126,8 +126,7 @@ fn ensure_no_warnings(rows: &[PlanRow]) -> Result<(), UserError> {
     if labels.is_empty() {
         return Ok(());
     }
-    Err(UserError::new(
-        ErrorKind::Failed,
+    Err(UserError::failed(
         format!("not everything was done for {}", labels.join(", ")),
         "follow the advice given above for each key",
     )

@@ -35,8 +35,8 @@ pub(super) fn mark_unusable_keys(rows: &mut [PlanRow], services: &ServiceContext
             *row = PlanRow::Unusable(key, UserError { advice, ..error });
         } else if key.state(now) == KeyState::Rejected {
             let message = "rejected by the server: it was deleted or disabled there";
-            let error = UserError::new(ErrorKind::Failed, message, replace)
-                .with_meaning("programs that use it fail");
+            let error =
+                UserError::failed(message, replace).with_meaning("programs that use it fail");
             *row = PlanRow::Unusable(key, error);
         }
     }

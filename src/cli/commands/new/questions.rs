@@ -64,7 +64,7 @@ pub(super) fn ask_for_request(
     services.unlock()?;
     let management = run_async(management_key::load_management_key(services))?;
     let workspace_id = match management {
-        Ok(Some((management, _))) => {
+        Ok(Some(management)) => {
             ask_for_workspace(defaults.workspace.as_deref(), services, &management)?
         }
         // An error matters only if the management key is needed.

@@ -198,11 +198,7 @@ fn nothing_known_is_never_a_total_of_zero() {
         assert!(!text.contains("$0.00"), "{text}");
         // No key could be read.
         nothing.source = UsageSource::Activity;
-        nothing.unread = vec![(
-            "laptop".into(),
-            "h".into(),
-            UserError::new(ErrorKind::Failed, "refused", "ask"),
-        )];
+        nothing.unread = vec![("laptop".into(), "h".into(), UserError::failed("refused", "ask"))];
         nothing.keys.clear();
         let text = format(&nothing);
         assert!(text.contains("what was spent is not known") && !text.contains("$0.00"), "{text}");

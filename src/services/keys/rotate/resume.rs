@@ -6,7 +6,6 @@ use super::move_label_or_discard;
 use super::unmoved::explain_unmoved;
 use crate::domain::{Label, Rotated, UserError};
 use crate::services::provision::ServiceContext;
-use crate::storage::inventory;
 use crate::storage::json_store;
 
 /// Continues interrupted rotations like [`resume_rotations`]. Returns those that are complete, and the
@@ -39,9 +38,7 @@ pub async fn resume_rotations(
     services: &ServiceContext,
 ) -> Result<Vec<(Label, Result<Rotated, UserError>)>, json_store::Error> {
     let mut resumed = Vec::new();
-    for new_key in inventory::filter_keys(&services.location, &services.server, |new_key| {
-        new_key.replaces.is_some()
-    })? {
+    for new_key in services.filter_keys(|new_key| new_key.replaces.is_some())? {
         let access = load_access(services).await;
         match move_label_or_discard(services, &access, &new_key).await {
             Err(Error::JsonStore(json_store::Error::LockHeld(_))) => {}

@@ -4,7 +4,7 @@
 use super::super::management_key::AccountAccess;
 use super::super::{Error, delete_secret, secret_for, store_secret, to_api_key, to_secret_string};
 use super::labels::find_old_key_label;
-use crate::domain::{ApiKey, ErrorKind, Label, StoredKey, UserError, format_command};
+use crate::domain::{ApiKey, Label, StoredKey, UserError, format_command};
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::{self, ServiceContext, describe_writer};
 use crate::services::shared_inventory;
@@ -62,7 +62,7 @@ pub(super) async fn follow_replaced_key(
     }
     read_shared_keys(services).await?;
     let same = |key: &StoredKey| key.hash == old.hash;
-    Ok(inventory::filter_keys(&services.location, &services.server, same)?.pop())
+    Ok(services.filter_keys(same)?.pop())
 }
 
 /// Reads a key of the shared store into the inventory, if that is the store in use.
@@ -92,8 +92,8 @@ pub(in crate::services::keys) async fn replaced_error(
     if services.secret_store.kind().is_shared() {
         let writer = describe_writer(services, label).await;
         let message = format!("the key of '{label}' was replaced {writer} in the meantime");
-        let show = format_command(&["show"], &[label.as_str()]);
-        let error = UserError::new(ErrorKind::Failed, message, format!("look at it: {show}"));
+        let show = label.command("show");
+        let error = UserError::failed(message, format!("look at it: {show}"));
         return Error::ReplacedByOther(error.with_meaning("nothing was changed"));
     }
     Error::SecretMismatch(label.clone())
@@ -106,7 +106,7 @@ pub(super) fn ensure_not_replaced(old: &StoredKey) -> Result<(), Error> {
     }
     let message = format!("another rotation replaced the key first; it is '{}' now", old.label);
     let advice = format!("look at the keys: {}", format_command(&["list"], &[]));
-    let error = UserError::new(ErrorKind::Failed, message, advice);
+    let error = UserError::failed(message, advice);
     Err(Error::ReplacedByOther(error.with_meaning("nothing was changed")))
 }
 
@@ -127,9 +127,7 @@ pub(super) async fn discard_replacement(
     }
     // This key must not take the label any more.
     let release = |key: &mut StoredKey| key.replaces = None;
-    if let Err(error) =
-        inventory::update_key(&services.location, &services.server, &new.hash, release)
-    {
+    if let Err(error) = services.update_key(&new.hash, release) {
         tracing::warn!(%error, "a key that is not needed could not be released");
     }
     let label = new.label.as_str();
@@ -152,7 +150,7 @@ pub(super) async fn discard_replacement(
 async fn remove_deleted_key(services: &ServiceContext, deleted: &StoredKey) -> Result<(), Error> {
     let _storing_lock = provision::lock_storing(services).await?;
     let same = |key: &StoredKey| key.hash == deleted.hash;
-    let listed = inventory::filter_keys(&services.location, &services.server, same)?.pop();
+    let listed = services.filter_keys(same)?.pop();
     let label = listed.map_or_else(|| deleted.label.clone(), |key| key.label);
     if secret_for(services, &label).await?.is_some_and(|key| key.hash() == deleted.hash) {
         delete_secret(services, &label).await?;

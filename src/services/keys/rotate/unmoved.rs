@@ -7,11 +7,8 @@ use super::super::remote_update::rename_at_server;
 use super::super::{Error, missing_error, secret_for};
 use super::labels::{find_old_key_label, numbered_label};
 use super::move_label_or_discard;
-use crate::domain::{
-    ErrorKind, Label, ManagementKey, RotationOutcome, StoredKey, UserError, format_command,
-};
+use crate::domain::{Label, ManagementKey, RotationOutcome, StoredKey, UserError, format_command};
 use crate::services::provision::ServiceContext;
-use crate::storage::inventory;
 use crate::storage::json_store;
 
 /// The longest time to wait for another process that moves the label of the same key.
@@ -32,7 +29,7 @@ pub(super) async fn finish_by_moving_label(
             Err(error) => error,
         };
         let same = |key: &StoredKey| key.hash == new.hash;
-        let listed = inventory::filter_keys(&services.location, &services.server, same);
+        let listed = services.filter_keys(same);
         let current = match listed.map(|mut keys| keys.pop()) {
             Ok(Some(current)) => current,
             Ok(None) => return RotationOutcome::Failed(removed_error(&new)),
@@ -59,7 +56,7 @@ fn removed_error(new: &StoredKey) -> UserError {
     let message = format!("the new key {} was removed by another process meanwhile", new.masked);
     let advice = format!("look at the keys: {}", format_command(&["list"], &[]));
     let meaning = format!("if it was not deleted at OpenRouter, delete it at {}", new.page_url());
-    UserError::new(ErrorKind::Failed, message, advice).with_meaning(meaning)
+    UserError::failed(message, advice).with_meaning(meaning)
 }
 
 /// Returns the error about a new key that is not needed, since another rotation replaced the key first.
@@ -80,15 +77,15 @@ pub(super) async fn explain_unmoved(
     let (label, mut user_error) = (&new.label, error.to_user_error());
     let replaced = new.replaces.as_ref().map(|replaces| replaces.hash.clone());
     let listed = |key: &StoredKey| Some(&key.hash) == replaced.as_ref();
-    let listed = inventory::filter_keys(&services.location, &services.server, listed);
+    let listed = services.filter_keys(listed);
     let old = listed.ok().and_then(|mut keys| keys.pop());
     if let (Error::SecretMismatch(taken), Some(old)) = (&error, &old)
         && *taken == old.label
     {
         user_error.advice = format!(
             "another program wrote that entry; print it: {}; to replace it: {}, then {}",
-            format_command(&["get"], &[taken.as_str()]),
-            format_command(&["rm"], &[taken.as_str()]),
+            taken.command("get"),
+            taken.command("rm"),
             format_command(&["rename"], &[label.as_str(), taken.as_str()]),
         );
     }

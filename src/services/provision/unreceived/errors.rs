@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::find_label;
 use crate::api::openrouter;
-use crate::domain::{ErrorKind, UserError};
+use crate::domain::UserError;
 use crate::services::provision::ServiceContext;
 use crate::services::provision::error::classify_api_error;
 use crate::storage::journal::Attempt;
@@ -68,8 +68,7 @@ pub(crate) fn not_named_error(
 ) -> UserError {
     let received = attempt.received_key.as_ref();
     let label = received.and_then(|received| find_label(received, services).ok());
-    UserError::new(
-        ErrorKind::Failed,
+    UserError::failed(
         format!(
             "'{}' could not be renamed at the server: {reason}",
             label.as_ref().unwrap_or(&attempt.label)
