@@ -1,4 +1,5 @@
-//! The HTTP client of OpenRouter. Each method sends one request; the caller decides about retries.
+//! The HTTP client of OpenRouter. A request is sent again after a temporary failure if it is idempotent
+//! and the client was told to retry.
 
 mod account;
 mod certificates;
@@ -74,6 +75,7 @@ pub struct Client {
     host: String,
     proxy: Option<ProxyServer>,
     clock: ServerClock,
+    max_retries: u32,
 }
 
 /// How a server is reached from this machine.
@@ -140,7 +142,27 @@ impl Client {
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().map_err(to_error)?;
-        Ok(Self { http, server: server.clone(), host, proxy, clock: ServerClock::default() })
+        Ok(Self {
+            http,
+            server: server.clone(),
+            host,
+            proxy,
+            clock: ServerClock::default(),
+            max_retries: 0,
+        })
+    }
+
+    /// Returns a client that sends an idempotent request up to `max_retries` times more after a
+    /// temporary failure; a new client sends it once.
+    #[must_use]
+    pub fn with_retries(self, max_retries: u32) -> Self {
+        Self { max_retries, ..self }
+    }
+
+    /// Returns a client that sends each request once.
+    #[must_use]
+    pub fn once(&self) -> Self {
+        self.clone().with_retries(0)
     }
 
     /// Exchanges a code for a key (`POST /api/v1/auth/keys`).
@@ -201,7 +223,7 @@ impl Client {
             .header(CONTENT_TYPE, "application/json")
             .header(AUTHORIZATION, self.bearer_header(key)?)
             .body(body.to_string());
-        self.fetch(request, "a code", wire::parse_auth_code).await
+        self.once().fetch(request, "a code", wire::parse_auth_code).await
     }
 
     /// Returns the properties of `key` (`GET /api/v1/key`).
@@ -267,7 +289,7 @@ impl Client {
         url
     }
 
-    /// Sends a request and parses its response; `expected` says what that is.
+    /// Sends an idempotent request and parses its response; `expected` says what that is.
     fn fetch<T>(
         &self,
         request: reqwest::RequestBuilder,
@@ -279,14 +301,28 @@ impl Client {
 
     async fn fetch_with_limit<T>(
         &self,
-        request: reqwest::RequestBuilder,
+        mut request: reqwest::RequestBuilder,
         limit: usize,
         expected: &'static str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, Error> {
-        // Boxed, because every future that sends a request would contain this one.
-        let response = Box::pin(self.send_with_limit(request, limit)).await?;
-        response.read_error.map_or(Ok(()), Err)?;
+        let mut tries = 0;
+        let response = loop {
+            let again = request.try_clone().filter(|_| tries < self.max_retries);
+            // Boxed, because every future that sends a request would contain this one.
+            let sent = Box::pin(self.send_with_limit(request, limit)).await;
+            let error = match sent
+                .and_then(|response| response.read_error.clone().map_or(Ok(response), Err))
+            {
+                Ok(response) => break response,
+                Err(error) => error,
+            };
+            let (Some(again), Some(delay)) = (again, error.retry_delay(tries)) else {
+                return Err(error);
+            };
+            tokio::time::sleep(delay).await;
+            (request, tries) = (again, tries + 1);
+        };
         parse(&String::from_utf8_lossy(&response.body))
             .ok_or_else(|| Error::UnexpectedResponse { server: self.host.clone(), expected })
     }

@@ -92,8 +92,8 @@ pub(super) fn read_shared_keys(services: &ServiceContext) -> Result<(), UserErro
 pub(super) fn write_shared_records(services: &ServiceContext) -> Result<(), UserError> {
     shared_inventory::write_records(services).map_err(|error| {
         let error = error.to_user_error();
-        let message = format!("others cannot see the change yet: {}", error.message);
-        UserError { message, ..error }
+        error
+            .prefixed("others cannot see the change yet")
             .with_meaning("the change was made; the next command that changes a key writes it")
     })
 }

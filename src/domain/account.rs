@@ -31,18 +31,10 @@ pub struct ActivityRow {
     pub date: Date,
     /// The model.
     pub model: String,
-    /// The provider.
-    pub provider: String,
     /// The number of requests.
     pub requests: u64,
-    /// Tokens of the prompts.
-    pub prompt_tokens: u64,
-    /// Tokens of the completions.
-    pub completion_tokens: u64,
     /// Spent credits.
     pub usage: f64,
-    /// Spent through the owner's provider keys (BYOK).
-    pub byok_usage: f64,
 }
 
 /// A workspace of the account.
@@ -54,8 +46,6 @@ pub struct Workspace {
     pub name: String,
     /// Its slug, which a path accepts instead of the UUID.
     pub slug: String,
-    /// The guardrail of keys and members without one of their own.
-    pub default_guardrail_id: Option<String>,
 }
 
 impl Workspace {
@@ -125,8 +115,6 @@ pub struct Guardrail {
 /// A key that is assigned to a guardrail. A key has one guardrail at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardrailAssignment {
-    /// The assignment's UUID.
-    pub id: String,
     /// The guardrail's UUID.
     pub guardrail_id: String,
     /// The key's hash.
@@ -140,12 +128,6 @@ pub struct ByokCredential {
     pub id: String,
     /// Its name, or its masked key without one.
     pub name: String,
-    /// The provider.
-    pub provider: String,
     /// The hashes of the keys that may use it; `None` is every key.
     pub allowed_api_key_hashes: Option<Vec<String>>,
-    /// Whether it is disabled.
-    pub disabled: Option<bool>,
-    /// Its workspace's UUID.
-    pub workspace_id: Option<String>,
 }

@@ -22,8 +22,6 @@ pub struct AccountKey {
     pub disabled: Option<bool>,
     /// When it was created.
     pub created_at: Option<Timestamp>,
-    /// When it was last changed.
-    pub updated_at: Option<Timestamp>,
     /// When it was last used.
     pub last_used_at: Option<Timestamp>,
     /// Its workspace's UUID.
@@ -112,16 +110,8 @@ impl AccountKey {
 impl StoredKey {
     /// Records a change made here, which becomes the requested policy.
     pub fn record_patch(&mut self, patch: &KeyPatch, remote: &AccountKey, at: Timestamp) {
-        match patch.limit {
-            FieldChange::Keep => {}
-            FieldChange::Clear => self.requested.limit = None,
-            FieldChange::Set(limit) => self.requested.limit = Some(limit),
-        }
-        match patch.limit_reset {
-            FieldChange::Keep => {}
-            FieldChange::Clear => self.requested.limit_reset = None,
-            FieldChange::Set(reset) => self.requested.limit_reset = Some(reset),
-        }
+        self.requested.limit = patch.limit.apply_to(self.requested.limit);
+        self.requested.limit_reset = patch.limit_reset.apply_to(self.requested.limit_reset);
         if let Some(id) = &patch.workspace_id {
             self.requested.workspace_id = Some(id.clone());
         }
@@ -171,6 +161,15 @@ impl<T> FieldChange<T> {
     /// Returns `Set` for a value and `Clear` for `None`.
     pub fn from_option(value: Option<T>) -> Self {
         value.map_or(Self::Clear, Self::Set)
+    }
+
+    /// Returns the value after the change.
+    pub fn apply_to(self, before: Option<T>) -> Option<T> {
+        match self {
+            Self::Keep => before,
+            Self::Clear => None,
+            Self::Set(value) => Some(value),
+        }
     }
 }
 
@@ -352,7 +351,6 @@ mod tests {
         let before = remote(Some(10.0), None);
         let mut now = remote(Some(10.001), Some("never"));
         now.info.usage = Some(3.0);
-        now.updated_at = "2026-11-24T12:00:00Z".parse().ok();
         assert_eq!(now.changed_fields(&before), [""; 0]);
         now.info.limit = Reported::None;
         now.disabled = Some(true);

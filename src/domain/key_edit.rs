@@ -118,11 +118,7 @@ impl KeyUpdate {
             FieldChange::Clear => "no limit".into(),
             FieldChange::Set(limit) => format_usd(limit.to_dollars()),
         };
-        let reset = match patch.limit_reset {
-            FieldChange::Keep => before.info.limit_reset.value(),
-            FieldChange::Clear => None,
-            FieldChange::Set(reset) => Some(reset),
-        };
+        let reset = patch.limit_reset.apply_to(before.info.limit_reset.value());
         reset.map_or_else(|| limit.clone(), |reset| format!("{limit} {}", reset.as_str()))
     }
 }

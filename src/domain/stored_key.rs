@@ -44,6 +44,13 @@ pub struct Retirement {
     pub revoke_when_unused: bool,
 }
 
+impl Retirement {
+    /// Returns the retirement of a key that may be deleted after an hour without use, if the user agrees.
+    pub const fn new(replaced_at: Timestamp) -> Self {
+        Self { replaced_at, unused_for: 3_600, revoke_when_unused: false }
+    }
+}
+
 /// Deserializes text that will be shown, without control characters: the file may contain anything.
 pub fn deserialize_sanitized<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
@@ -216,6 +223,13 @@ impl StoredKey {
             self.requested.guardrail = None;
         }
         self.guardrail = guardrail;
+    }
+
+    /// Takes over the policy and the account that the server reports.
+    pub fn take_policy_of(&mut self, info: KeyInfo) {
+        self.requested = info.to_requested_policy();
+        self.granted = Some(info.to_granted_policy());
+        self.user_id = info.creator_user_id;
     }
 
     /// Records the result of a check made at `at`.

@@ -1,5 +1,7 @@
 //! Errors shown to the user.
 
+use std::fmt;
+
 /// The kind of failure, for decisions inside the program. The command line maps each to an exit
 /// code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +59,13 @@ impl UserError {
     #[must_use]
     pub fn with_meaning(mut self, meaning: impl Into<String>) -> Self {
         self.meaning = meaning.into();
+        self
+    }
+
+    /// Puts `text` and a colon before the message.
+    #[must_use]
+    pub fn prefixed(mut self, text: impl fmt::Display) -> Self {
+        self.message = format!("{text}: {}", self.message);
         self
     }
 

@@ -35,9 +35,8 @@ pub use account_keys::{
     list_account_keys, list_keys_with, refresh_guardrails,
 };
 pub use account_resources::{
-    assign_guardrail, find_guardrail, find_workspace, get_assigned_guardrail, get_credits,
-    guardrails_page_url, list_activity, list_assigned_guardrails, list_guardrails,
-    list_workspace_budgets, list_workspaces,
+    assign_guardrail, find_guardrail, find_workspace, get_assigned_guardrail, guardrails_page_url,
+    list_assigned_guardrails, list_guardrails, list_workspaces,
 };
 pub use apply::{
     ApplyLock, BatchCommand, BatchControls, ItemResult, Progress, choose_batch_auth_method,
@@ -87,7 +86,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::domain::{ApiKey, Label};
-use crate::services::provision::{ServiceContext, retry_request};
+use crate::services::provision::ServiceContext;
 use crate::storage::secret_store::{self, EntryId, SecretStore};
 
 /// Returns the key stored under `label`, or `None` if there is none.

@@ -17,7 +17,6 @@ mod unlisted_keys;
 mod unreceived;
 mod unstored;
 
-pub(crate) use context::retry_request;
 pub use context::{PendingAttempts, ServiceContext};
 pub use error::Error;
 pub(crate) use free_label::MAX_NUMBER;

@@ -83,11 +83,11 @@ fn the_account_is_read_through_typed_calls() {
     for odd in ["", "../keys", "a/b", "a?b"] {
         assert!(block_on(client.list_workspace_budgets(management, odd)).is_err(), "{odd}");
     }
-    let credits = block_on(keys::get_credits(services, &client, management)).unwrap();
+    let credits = block_on(client.get_credits(management)).unwrap();
     assert!(credits.remaining() > 0.0 && credits.remaining() < credits.total_credits);
-    let all = block_on(keys::list_activity(services, &client, management, None)).unwrap();
+    let all = block_on(client.list_activity(management, None)).unwrap();
     let hash = account.stored_key("ci").hash;
-    let one = block_on(keys::list_activity(services, &client, management, Some(&hash))).unwrap();
+    let one = block_on(client.list_activity(management, Some(&hash))).unwrap();
     assert!(!one.items.is_empty() && one.row_count < all.row_count);
     let credential =
         block_on(client.list_byok_credentials(management, None, 0)).unwrap().items.remove(0);
@@ -103,8 +103,8 @@ fn the_account_is_read_through_typed_calls() {
         account.inject_fault("GET /api/v1/workspaces", Fault::Respond(status, String::new()));
         assert_eq!(block_on(keys::list_guardrails(services, management)).unwrap().len(), 1);
         account.inject_fault("GET /api/v1/credits", Fault::Respond(status, String::new()));
-        assert!(block_on(keys::get_credits(services, &client, management)).is_err());
-        assert!(block_on(keys::list_activity(services, &client, management, None)).is_ok());
+        assert!(block_on(client.get_credits(management)).is_err());
+        assert!(block_on(client.list_activity(management, None)).is_ok());
     }
 }
 

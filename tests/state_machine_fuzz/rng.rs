@@ -236,7 +236,6 @@ impl Rng {
             name: self.option(Self::text),
             disabled: self.option(|rng| rng.one_in(2)),
             created_at: self.option(|rng| rng.timestamp(now)),
-            updated_at: self.option(|rng| rng.timestamp(now)),
             last_used_at: self.option(|rng| rng.timestamp(now)),
             workspace_id: None,
             info: self.key_info(now),
@@ -257,12 +256,7 @@ impl Rng {
 
     pub fn form_choices(&mut self) -> FormChoices {
         let workspaces = self.or_error(|rng| {
-            rng.vec(4, |rng| Workspace {
-                id: rng.text(),
-                name: rng.text(),
-                slug: rng.text(),
-                default_guardrail_id: None,
-            })
+            rng.vec(4, |rng| Workspace { id: rng.text(), name: rng.text(), slug: rng.text() })
         });
         let guardrails = self.or_error(|rng| {
             rng.vec(4, |rng| Guardrail { id: rng.text(), name: rng.text(), ..Guardrail::default() })

@@ -177,7 +177,6 @@ fn parse_account_key_fields(row: &Map<String, Value>) -> Option<AccountKey> {
         name: text("name").map(String::from),
         disabled: row.get("disabled").and_then(Value::as_bool),
         created_at: parse_time(row, "created_at"),
-        updated_at: parse_time(row, "updated_at"),
         last_used_at: parse_time(row, "last_used_at"),
         workspace_id: text("workspace_id").map(String::from),
         info: parse_key_info_fields(row),

@@ -180,7 +180,6 @@ mod tests {
                 id: "w".into(),
                 name: "Default".into(),
                 slug: "default".into(),
-                default_guardrail_id: None,
             }]),
             budgets: [(
                 "w".to_owned(),

@@ -103,13 +103,7 @@ fn load_guardrails(services: &ServiceContext) -> Result<Guardrails, UserError> {
             Ok(assigned) => Some(assigned),
             Err(error) => {
                 let error = error.to_user_error();
-                print_warning(&UserError {
-                    message: format!(
-                        "the keys under each guardrail are not known: {}",
-                        error.message
-                    ),
-                    ..error
-                });
+                print_warning(&error.prefixed("the keys under each guardrail are not known"));
                 None
             }
         };

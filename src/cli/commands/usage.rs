@@ -17,7 +17,6 @@ use tokio::sync::watch;
 
 use crate::cli::output::{
     eprint, find_keys, has_stored_key, is_quiet, print, print_json, print_status, print_warning,
-    set_last_error,
 };
 use crate::cli::run_async;
 use crate::cli::signals::add_signal_handler;
@@ -145,19 +144,13 @@ async fn find_in_account(
 
 /// Returns an error if the activity of some keys could not be read.
 fn check_unread(report: &UsageReport) -> Result<(), UserError> {
-    let mut result = Ok(());
-    if let [(label, _, error)] = report.unread.as_slice() {
-        let message = format!("the activity of '{label}' could not be read: {}", error.message);
-        set_last_error(&mut result, UserError { message, ..error.clone() });
-    } else if let Some((label, _, error)) = report.unread.first() {
-        let (count, all) = (report.unread.len(), report.unread.len() + report.keys.len());
-        let message = format!(
-            "the activity of {count} of {all} keys could not be read; '{label}': {}",
-            error.message
-        );
-        set_last_error(&mut result, UserError { message, ..error.clone() });
-    }
-    result.map_err(|error| error.with_meaning("the figures above are without these keys"))
+    let Some((label, _, error)) = report.unread.first() else { return Ok(()) };
+    let (count, all) = (report.unread.len(), report.unread.len() + report.keys.len());
+    let unread = match count {
+        1 => format!("the activity of '{label}' could not be read"),
+        _ => format!("the activity of {count} of {all} keys could not be read; '{label}'"),
+    };
+    Err(error.clone().prefixed(unread).with_meaning("the figures above are without these keys"))
 }
 
 async fn fetch_report(

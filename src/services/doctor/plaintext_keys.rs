@@ -103,7 +103,7 @@ async fn check_known_keys(
     let Ok(client) = services.build_client() else { return results };
     for finding in scan.findings.iter().filter(|finding| owners.contains_key(&finding.hash)) {
         if results.len() < MAX_KEY_CHECKS && !results.contains_key(&finding.hash) {
-            let result = CheckResult::from(client.get_current_key(&finding.key).await);
+            let result = CheckResult::from(client.once().get_current_key(&finding.key).await);
             let failed = matches!(result, CheckResult::Failed(_));
             results.insert(finding.hash.clone(), result);
             if failed {

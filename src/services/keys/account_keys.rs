@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::error::is_not_found;
 use super::paging::{List, ListBudget, fetch_all_pages};
-use super::{Error, account_resources, management_key, retry_request};
+use super::{Error, account_resources, management_key};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{AccountKey, ManagementKey, ProfileCopies, ProfileCopy, StoredKey};
 use crate::services::provision::ServiceContext;
@@ -164,9 +164,7 @@ pub async fn join_account_keys(
     let mut joined = join_by_hash(stored_keys, account_keys);
     for row in &mut joined {
         let JoinedKey::NotListed(stored_key) = row else { continue };
-        let found =
-            retry_request(services, async || client.get_key(management, &stored_key.hash).await)
-                .await;
+        let found = client.get_key(management, &stored_key.hash).await;
         match found {
             Ok(account_key) => *row = JoinedKey::Both(stored_key.clone(), Box::new(account_key)),
             Err(error) if is_not_found(&error) => *row = JoinedKey::Revoked(stored_key.clone()),
@@ -192,8 +190,7 @@ pub async fn refresh_guardrails(services: &ServiceContext) -> Result<(), Error> 
             continue;
         }
         // The account has no assignment of a key of another account either.
-        let read = async || client.get_key(&management, &key.hash).await;
-        if guardrail.is_some() || retry_request(services, read).await.is_ok() {
+        if guardrail.is_some() || client.get_key(&management, &key.hash).await.is_ok() {
             changed.insert(key.hash, guardrail);
         }
     }

@@ -4,14 +4,14 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::Error;
 use super::name_lookup::find_by_name;
 use super::paging::{List, ListBudget, fetch_all_pages, fetch_complete_list};
 use super::resource_error::ResourceError;
-use super::{Error, retry_request};
 use crate::api::openrouter::{self, Client, Page};
 use crate::domain::{
-    AccountNames, ActivityRow, Credits, Guardrail, GuardrailAssignment, GuardrailRef,
-    ManagementKey, Workspace, WorkspaceBudget, collect_ordered, sanitize,
+    AccountNames, Guardrail, GuardrailAssignment, GuardrailRef, ManagementKey, Workspace,
+    collect_ordered, sanitize,
 };
 use crate::services::provision::ServiceContext;
 use crate::storage::account_names;
@@ -44,17 +44,6 @@ pub(super) async fn fetch_workspaces(
     fetch_all_pages(services, budget, List::of_account("workspaces"), id, fetch).await
 }
 
-/// Returns the budgets of one workspace.
-pub async fn list_workspace_budgets(
-    services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
-    workspace_id: &str,
-) -> Result<Page<WorkspaceBudget>, Error> {
-    let list = async || client.list_workspace_budgets(management, workspace_id).await;
-    retry_request(services, list).await.map_err(Error::from_read_request)
-}
-
 /// Returns the guardrails of all workspaces.
 pub async fn list_guardrails(
     services: &ServiceContext,
@@ -81,13 +70,9 @@ pub async fn list_assigned_guardrails(
     management: &ManagementKey,
 ) -> Result<HashMap<String, GuardrailRef>, Error> {
     let client = build_client(services)?;
-    let key = |assignment: &GuardrailAssignment| assignment.key_hash.clone();
-    let list = List::of_account("guardrail assignments");
-    let assignments = fetch_complete_list(services, list, key, async |offset| {
-        client.list_guardrail_assignments(management, None, offset).await
-    })
-    .await
-    .map_err(Error::from_read_request)?;
+    let assignments = list_guardrail_assignments(services, &client, management)
+        .await
+        .map_err(Error::from_read_request)?;
     if assignments.is_empty() {
         return Ok(HashMap::new());
     }
@@ -142,9 +127,32 @@ pub async fn get_assigned_guardrail(
     let client = build_client(services)?;
     let id = fetch_assigned_id(services, &client, management, key_hash).await;
     let Some(id) = id.map_err(Error::from_read_request)? else { return Ok(None) };
-    let found = retry_request(services, async || client.get_guardrail(management, &id).await).await;
+    Ok(Some(name_guardrail(&client, management, id).await))
+}
+
+/// Returns the guardrail with its name; with its id as name if that cannot be read.
+pub(super) async fn name_guardrail(
+    client: &Client,
+    management: &ManagementKey,
+    id: String,
+) -> GuardrailRef {
+    let found = client.get_guardrail(management, &id).await;
     let name = found.map_or_else(|_| id.clone(), |guardrail| guardrail.name);
-    Ok(Some(GuardrailRef { id, name }))
+    GuardrailRef { id, name }
+}
+
+/// Returns which keys have a guardrail. Fails if one of the rows cannot be read.
+pub(super) async fn list_guardrail_assignments(
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+) -> Result<Vec<GuardrailAssignment>, openrouter::Error> {
+    let id = |assignment: &GuardrailAssignment| assignment.key_hash.clone();
+    let list = List::of_account("guardrail assignments");
+    fetch_complete_list(services, list, id, async |offset| {
+        client.list_guardrail_assignments(management, None, offset).await
+    })
+    .await
 }
 
 /// Assigns a key to a guardrail in place of the one it had, or to none, and reads the result back. If
@@ -159,22 +167,14 @@ pub async fn assign_guardrail(
     let client = build_client(services)?;
     let hashes = [key_hash.to_owned()];
     let sent = match guardrail {
-        Some(new) => {
-            retry_request(services, async || {
-                client.assign_guardrail(management, &new.id, &hashes).await
-            })
-            .await
-        }
+        Some(new) => client.assign_guardrail(management, &new.id, &hashes).await,
         None => match fetch_assigned_id(services, &client, management, key_hash)
             .await
             .map_err(Error::from_read_request)?
         {
             Some(now) => {
                 let old = from.map_or(now, |from| from.id.clone());
-                retry_request(services, async || {
-                    client.unassign_guardrail(management, &old, &hashes).await
-                })
-                .await
+                client.unassign_guardrail(management, &old, &hashes).await
             }
             None => return Ok(()),
         },
@@ -202,37 +202,9 @@ async fn fetch_assigned_id(
     management: &ManagementKey,
     key_hash: &str,
 ) -> Result<Option<String>, openrouter::Error> {
-    let id = |assignment: &GuardrailAssignment| assignment.key_hash.clone();
-    let list = List::of_account("guardrail assignments");
-    let assignments = fetch_complete_list(services, list, id, async |offset| {
-        client.list_guardrail_assignments(management, None, offset).await
-    })
-    .await?;
+    let assignments = list_guardrail_assignments(services, client, management).await?;
     let found = assignments.into_iter().find(|assignment| assignment.key_hash == key_hash);
     Ok(found.map(|assignment| assignment.guardrail_id))
-}
-
-/// Returns the account's credits.
-pub async fn get_credits(
-    services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
-) -> Result<Credits, Error> {
-    retry_request(services, async || client.get_credits(management).await)
-        .await
-        .map_err(Error::from_read_request)
-}
-
-/// Returns the activity of the last thirty completed UTC days, of one key or of the account.
-pub async fn list_activity(
-    services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
-    key_hash: Option<&str>,
-) -> Result<Page<ActivityRow>, Error> {
-    retry_request(services, async || client.list_activity(management, key_hash).await)
-        .await
-        .map_err(Error::from_read_request)
 }
 
 async fn list_of_all_workspaces<T>(

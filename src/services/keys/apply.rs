@@ -183,7 +183,7 @@ async fn find_authorizing_key(services: &ServiceContext) -> Option<(StoredKey, A
         Some((stored_key, key))
     });
     let (stored_key, key) = found.await??;
-    services.build_client().ok()?.get_current_key(&key).await.ok()?;
+    services.build_client().ok()?.once().get_current_key(&key).await.ok()?;
     Some((stored_key, key))
 }
 

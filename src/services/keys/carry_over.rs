@@ -3,10 +3,11 @@
 
 use jiff::Timestamp;
 
+use super::account_resources::{list_guardrail_assignments, name_guardrail};
 use super::management_key::{AccountAccess, NO_MANAGEMENT_KEY};
 use super::paging::{List, fetch_complete_list};
 use super::same_policy::fetch_policy;
-use super::{retry_request, secret_for};
+use super::secret_for;
 use crate::api::openrouter::{self, Client};
 use crate::domain::{
     AccountKey, ByokAccess, ByokCredential, Cents, GUARDRAIL_DELETED, GuardrailAssignment,
@@ -141,7 +142,7 @@ pub(super) async fn carry_over(
             ..after.clone()
         };
         let deleted_guardrail = match (&before.assignments.guardrail, &seen_guardrail) {
-            (Ok(None), Some(seen)) if is_deleted(services, client, management, seen).await => {
+            (Ok(None), Some(seen)) if is_deleted(client, management, seen).await => {
                 Some(KeyPart::Guardrail(seen.clone()))
             }
             (Ok(Some(now)), _) => {
@@ -205,7 +206,7 @@ pub(super) async fn carry_over(
                 failures.push((part, "it belongs to the workspace that the plan leaves".into()));
                 continue;
             }
-            let given = give_part(services, client, management, &part, old_hash, &new.hash).await;
+            let given = give_part(client, management, &part, old_hash, &new.hash).await;
             // A part that cannot be read back is not assigned a second time.
             let result = match (given, after.unread_reason(&part)) {
                 (Ok(()), None) => continue,
@@ -217,7 +218,7 @@ pub(super) async fn carry_over(
                 (Err(_), _)
                     if let KeyPart::Guardrail(guardrail) = &part
                         && pending.as_ref() == Some(guardrail)
-                        && is_deleted(services, client, management, guardrail).await =>
+                        && is_deleted(client, management, guardrail).await =>
                 {
                     pending = None;
                     continue;
@@ -251,18 +252,18 @@ fn follow_policy(new: &mut StoredKey, old: &AccountKey) -> bool {
 
 /// Returns whether the account says that it does not have this guardrail.
 pub(super) async fn is_deleted(
-    services: &ServiceContext,
     client: &Client,
     management: &ManagementKey,
     guardrail: &GuardrailRef,
 ) -> bool {
-    let read = async || client.get_guardrail(management, &guardrail.id).await;
-    retry_request(services, read).await.is_err_and(|error| error.status() == Some(404))
+    client
+        .get_guardrail(management, &guardrail.id)
+        .await
+        .is_err_and(|error| error.status() == Some(404))
 }
 
 /// Gives a part of the old key to the new one. Every request is idempotent.
 async fn give_part(
-    services: &ServiceContext,
     client: &Client,
     management: &ManagementKey,
     part: &KeyPart,
@@ -272,29 +273,24 @@ async fn give_part(
     match part {
         KeyPart::Guardrail(guardrail) => {
             let hashes = [hash.to_owned()];
-            retry_request(services, async || {
-                client.assign_guardrail(management, &guardrail.id, &hashes).await
-            })
-            .await?;
+            client.assign_guardrail(management, &guardrail.id, &hashes).await?;
         }
         KeyPart::Byok(access) => {
-            let read = async || client.get_byok_credential(management, &access.id).await;
-            let mut allowed =
-                retry_request(services, read).await?.allowed_api_key_hashes.unwrap_or_default();
+            let mut allowed = client
+                .get_byok_credential(management, &access.id)
+                .await?
+                .allowed_api_key_hashes
+                .unwrap_or_default();
             // Someone else may have changed the list since it was compared.
             let has = |hash: &str| allowed.iter().any(|other| other == hash);
             if has(old_hash) && !has(hash) {
                 allowed.push(hash.to_owned());
-                retry_request(services, async || {
-                    client.set_byok_key_hashes(management, &access.id, &allowed).await
-                })
-                .await?;
+                client.set_byok_key_hashes(management, &access.id, &allowed).await?;
             }
         }
         KeyPart::Workspace(_) | KeyPart::IncludeByok(_) | KeyPart::Policy(..) => {
             if let Some(patch) = part.to_patch() {
-                let update = async || client.update_key(management, hash, &patch).await;
-                retry_request(services, update).await?;
+                client.update_key(management, hash, &patch).await?;
             }
         }
     }
@@ -315,7 +311,7 @@ async fn read_key(
     guardrail_assignments: &Result<Vec<GuardrailAssignment>, String>,
     hash: &str,
 ) -> ReadKey {
-    let row = retry_request(services, async || client.get_key(management, hash).await).await;
+    let row = client.get_key(management, hash).await;
     let is_gone = row.as_ref().is_err_and(|error| error.status() == Some(404));
     let row = row.map_err(|error| describe_error(&error, "read"));
     let guardrail = match guardrail_assignments {
@@ -325,10 +321,7 @@ async fn read_key(
         }
         Ok(all) => match all.iter().find(|assignment| assignment.key_hash == hash) {
             Some(GuardrailAssignment { guardrail_id: id, .. }) => {
-                let read = async || client.get_guardrail(management, id).await;
-                let found = retry_request(services, read).await;
-                let name = found.map_or_else(|_| id.clone(), |guardrail| guardrail.name);
-                Ok(Some(GuardrailRef { id: id.clone(), name }))
+                Ok(Some(name_guardrail(client, management, id.clone()).await))
             }
             None => Ok(None),
         },
@@ -378,13 +371,8 @@ async fn list_assignments(
     client: &Client,
     management: &ManagementKey,
 ) -> Result<Vec<GuardrailAssignment>, String> {
-    let id = |assignment: &GuardrailAssignment| assignment.key_hash.clone();
-    let list = List::of_account("guardrail assignments");
-    fetch_complete_list(services, list, id, async |offset| {
-        client.list_guardrail_assignments(management, None, offset).await
-    })
-    .await
-    .map_err(|error| describe_error(&error, "read"))
+    let listed = list_guardrail_assignments(services, client, management).await;
+    listed.map_err(|error| describe_error(&error, "read"))
 }
 
 /// Describes why something could not be read or changed, as the reason in a list.

@@ -83,8 +83,7 @@ fn find_change(
     {
         tracing::warn!(%error, "the present keys of the shared store could not be read");
     }
-    let is_same = |listed: &StoredKey| listed.hash == key.hash;
-    let now = services.filter_keys(is_same)?.pop();
+    let now = services.find_hash(&key.hash)?;
     let trash = services.list_trash()?;
     let removed = trash.iter().find(|removed| removed.is_key(&key.server, &key.hash));
     let who = if key.is_shared() { "someone else" } else { "another program" };

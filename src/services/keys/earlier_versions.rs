@@ -12,7 +12,7 @@ use crate::domain::{
     ApiKey, KeyInfo, Label, Reported, Retirement, StoredKey, UserError, match_key, sort_by_key,
 };
 use crate::platform::blocking_call::run_blocking;
-use crate::services::provision::{ServiceContext, retry_request};
+use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 use crate::storage::secret_store;
 
@@ -79,15 +79,10 @@ pub async fn keep_earlier_keys(
         let Some(info) = check_key(services, &earlier_key).await else { continue };
         let own_label = find_free_label(services, &stored_keys, label, "old", Some(&hash)).await?;
         store_secret(services, &own_label, &earlier_key).await?;
-        let (server, kind) = (services.server.clone(), services.secret_store.kind());
-        let now = Timestamp::now();
-        let mut kept = StoredKey::new(own_label, &earlier_key, server, kind, now);
-        kept.retirement =
-            Some(Retirement { replaced_at: now, unused_for: 3_600, revoke_when_unused: false });
+        let mut kept = services.new_stored_key(own_label, &earlier_key);
+        kept.retirement = Some(Retirement::new(kept.created_at));
         if let Some(info) = info {
-            kept.requested = info.to_requested_policy();
-            kept.granted = Some(info.to_granted_policy());
-            kept.user_id = info.creator_user_id;
+            kept.take_policy_of(info);
         }
         inventory::upsert_keys(&services.location, vec![kept.clone()])?;
         earlier.kept.push(kept);
@@ -142,7 +137,7 @@ fn is_openrouter_key(secret: &SecretString) -> bool {
 /// `Some(None)` if that is not known.
 async fn check_key(services: &ServiceContext, key: &ApiKey) -> Option<Option<KeyInfo>> {
     let Ok(client) = services.build_client() else { return Some(None) };
-    match retry_request(services, async || client.get_current_key(key).await).await {
+    match client.get_current_key(key).await {
         Ok(info) => match info.expires_at {
             Reported::Value(at) if at <= Timestamp::now() => None,
             _ => Some(Some(info)),

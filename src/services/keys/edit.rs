@@ -13,7 +13,6 @@ use crate::domain::{
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::ServiceContext;
-use crate::storage::inventory;
 
 /// Returns a key as the account has it, with its guardrail if that is to be edited. Without the right
 /// to list workspaces their names are not known.
@@ -121,9 +120,9 @@ async fn apply(services: &ServiceContext, update: KeyUpdate) -> Result<KeyUpdate
         }
     }
     if stored_key.is_none() && key.is_stored() {
-        let (location, server) = (services.location.clone(), services.server.clone());
-        let read = move || inventory::filter_keys(&location, &server, |row| row.hash == key.hash);
-        stored_key = run_blocking(read).await.unwrap_or_else(|| Ok(Vec::new()))?.pop();
+        let services = services.clone();
+        let read = move || services.find_hash(&key.hash);
+        stored_key = run_blocking(read).await.unwrap_or(Ok(None))?;
     }
     Ok(KeyUpdateOutcome::Updated { account_key, stored_key, warning })
 }
@@ -187,8 +186,5 @@ async fn find_guardrail_conflict(
 
 fn partial_error(error: Error, what: &str) -> UserError {
     let error = error.to_user_error();
-    UserError {
-        message: format!("the other changes were made, but {what}: {}", error.message),
-        ..error
-    }
+    error.prefixed(format!("the other changes were made, but {what}"))
 }

@@ -346,7 +346,7 @@ impl Error {
     }
 
     /// Returns the error of a request that reads a list of the account.
-    pub(super) const fn from_read_request(error: openrouter::Error) -> Self {
+    pub(crate) const fn from_read_request(error: openrouter::Error) -> Self {
         Self::ManagementRequestFailed { error, page_url: None }
     }
 

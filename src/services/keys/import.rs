@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::trash::find_conflict;
-use super::{Error, create_secret, delete_secret, retry_request, secret_for};
+use super::{Error, create_secret, delete_secret, secret_for};
 use crate::api::openrouter;
 use crate::domain::{ApiKey, CheckResult, KeyInfo, KnownAccounts, Label, StoredKey};
 use crate::services::provision::{self, ServiceContext};
@@ -28,7 +28,7 @@ pub async fn import_key(
     ensure_label_free(services, label, &hash).await?;
     let reserve = services.location.reserve_space()?;
     let client = services.build_client().map_err(Error::CheckFailed)?;
-    let info = match retry_request(services, async || client.get_current_key(key).await).await {
+    let info = match client.get_current_key(key).await {
         Ok(info) if info.is_management_key => return Err(Error::IsManagementKey),
         Ok(info) => Some(info),
         // The account has no credit, but the key is valid.
@@ -37,8 +37,7 @@ pub async fn import_key(
         Err(error) => return Err(Error::CheckFailed(error)),
     };
     let now = Timestamp::now();
-    let store = services.secret_store.kind();
-    let mut stored_key = StoredKey::new(label.clone(), key, services.server.clone(), store, now);
+    let mut stored_key = services.new_stored_key(label.clone(), key);
     if let Some(info) = info {
         record_first_check(&mut stored_key, info, now);
     }
@@ -80,11 +79,10 @@ pub async fn restore_inventory_entry(
         });
     };
     let now = Timestamp::now();
-    let store = services.secret_store.kind();
-    let mut stored_key = StoredKey::new(label.clone(), &key, services.server.clone(), store, now);
+    let mut stored_key = services.new_stored_key(label.clone(), &key);
     if check {
         let client = services.build_client().map_err(Error::CheckFailed)?;
-        match retry_request(services, async || client.get_current_key(&key).await).await {
+        match client.get_current_key(&key).await {
             Ok(info) if info.is_management_key => return Err(Error::IsManagementKey),
             Ok(info) => record_first_check(&mut stored_key, info, now),
             error => stored_key.record_check(&CheckResult::from(error), now),

@@ -1,7 +1,7 @@
 //! The management key: from the environment, else from its own entry in the store of this
 //! machine.
 
-use super::{Error, retry_request, to_api_key, to_secret_string};
+use super::{Error, to_api_key, to_secret_string};
 use crate::api::openrouter;
 use crate::domain::{ApiKey, ErrorKind, ManagementKey, UserError};
 use crate::services::provision::ServiceContext;
@@ -64,7 +64,7 @@ pub async fn store_management_key(
 ) -> Result<(), Error> {
     let client = services.build_client().map_err(Error::CheckFailed)?;
     let api_key: ApiKey = to_api_key(&to_secret_string(key));
-    match retry_request(services, async || client.get_current_key(&api_key).await).await {
+    match client.get_current_key(&api_key).await {
         Ok(info) if info.is_management_key => {}
         Ok(_) => return Err(Error::NotManagementKey),
         Err(openrouter::Error::Rejected { status: 401, .. }) => return Err(Error::KeyRejected),
@@ -99,7 +99,7 @@ pub async fn probe_rights(
     services: &ServiceContext,
     key: &ManagementKey,
 ) -> Vec<(&'static str, Option<String>)> {
-    let Ok(client) = services.build_client() else { return Vec::new() };
+    let Ok(client) = services.build_client().map(|client| client.once()) else { return Vec::new() };
     let (keys, credits, workspaces, guardrails, activity) = tokio::join!(
         client.list_keys(key, None, 0),
         client.get_credits(key),

@@ -91,12 +91,7 @@ mod tests {
     use super::*;
 
     fn workspace(id: &str, slug: &str, name: &str) -> Workspace {
-        Workspace {
-            id: id.into(),
-            name: name.into(),
-            slug: slug.into(),
-            default_guardrail_id: None,
-        }
+        Workspace { id: id.into(), name: name.into(), slug: slug.into() }
     }
 
     fn find(text: &str, all: &[Workspace]) -> String {

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use super::retry_request;
 use crate::api::openrouter::{self, Page};
 use crate::services::provision::ServiceContext;
 
@@ -65,7 +64,7 @@ pub(super) async fn fetch_all_pages<T>(
     let (mut all, mut seen, mut offset) = (Vec::new(), HashSet::new(), 0);
     let (mut skipped, mut total) = (0, 0);
     for _ in 0..MAX_PAGES {
-        let page = retry_request(services, async || fetch(offset).await).await?;
+        let page = fetch(offset).await?;
         if !budget.take_page(&page) {
             break;
         }

@@ -128,7 +128,7 @@ async fn is_guardrail_deleted(services: &ServiceContext, guardrail: &GuardrailRe
     else {
         return false;
     };
-    is_deleted(services, &client, &management, guardrail).await
+    is_deleted(&client, &management, guardrail).await
         && list_guardrails(services, &management).await.is_ok()
 }
 
@@ -374,7 +374,7 @@ async fn is_account_of_stored_keys(
     let mut users =
         stored_keys.iter().filter_map(|stored_key| stored_key.user_id.as_deref()).peekable();
     let (Some(_), Ok(client)) = (users.peek(), services.build_client()) else { return false };
-    match client.get_current_key(&to_api_key(&to_secret_string(management))).await {
+    match client.once().get_current_key(&to_api_key(&to_secret_string(management))).await {
         Ok(info) => info.creator_user_id.is_some_and(|account| users.all(|user| user == account)),
         Err(error) => {
             tracing::warn!(%error, "the account of the management key could not be determined");

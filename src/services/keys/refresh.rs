@@ -223,7 +223,8 @@ pub async fn refresh_keys(
     mut stop: watch::Receiver<bool>,
 ) -> RefreshReport {
     let client = match services.build_client() {
-        Ok(client) => client,
+        // Another round checks the keys that could not be checked.
+        Ok(client) => client.once(),
         Err(error) => {
             return RefreshReport {
                 error: Some(not_refreshed_error(&error)),

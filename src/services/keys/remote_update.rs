@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::current_key::check_current;
 use super::error::is_not_found;
-use super::{Error, retry_request, to_api_key};
+use super::{Error, to_api_key};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{AccountKey, CheckResult, KeyPatch, ManagementKey, StoredKey, UserError};
 use crate::platform::blocking_call::run_blocking;
@@ -72,9 +72,7 @@ pub(super) async fn send_disabled(
     let failed = |error| Error::from_management_request(error, &stored_key.page_url());
     let client = services.build_client().map_err(failed)?;
     let patch = KeyPatch { disabled: Some(disabled), ..KeyPatch::default() };
-    let now = send_patch(services, &client, management, &stored_key.hash, &patch)
-        .await
-        .map_err(failed)?;
+    let now = send_patch(&client, management, &stored_key.hash, &patch).await.map_err(failed)?;
     drop(reserve);
     let at = Timestamp::now();
     let record = |stored_key: &mut StoredKey| stored_key.record_account_key(&now, at);
@@ -108,8 +106,7 @@ pub async fn update_key(
             changed_fields,
         });
     }
-    let now =
-        send_patch(services, &client, management, &expected.hash, patch).await.map_err(failed)?;
+    let now = send_patch(&client, management, &expected.hash, patch).await.map_err(failed)?;
     drop(reserve);
     let at = Timestamp::now();
     let record = |stored_key: &mut StoredKey| stored_key.record_patch(patch, &now, at);
@@ -133,19 +130,17 @@ fn record_change(
 
 /// Sends an idempotent update. If the response does not show the result, fetches the key.
 async fn send_patch(
-    services: &ServiceContext,
     client: &Client,
     management: &ManagementKey,
     hash: &str,
     patch: &KeyPatch,
 ) -> Result<AccountKey, openrouter::Error> {
-    let response =
-        retry_request(services, async || client.update_key(management, hash, patch).await).await;
+    let response = client.update_key(management, hash, patch).await;
     match response {
         Err(
             error @ (openrouter::Error::OutcomeUnknown { .. }
             | openrouter::Error::UnexpectedResponse { .. }),
-        ) => match client.get_key(management, hash).await {
+        ) => match client.once().get_key(management, hash).await {
             Ok(now) if patch.unapplied_fields(&now).is_empty() => Ok(now),
             _ => Err(error),
         },
@@ -161,7 +156,7 @@ pub async fn fetch_account_key(
 ) -> Result<AccountKey, Error> {
     let failed = |error| Error::from_management_request(error, &key_page_url(services, hash));
     let client = services.build_client().map_err(failed)?;
-    retry_request(services, async || client.get_key(management, hash).await).await.map_err(failed)
+    client.get_key(management, hash).await.map_err(failed)
 }
 
 /// Gives a key at the server the label that it has in the inventory.
@@ -177,9 +172,7 @@ pub(super) async fn rename_at_server(
     let current = services.filter_keys(same)?.pop();
     let label = current.map_or_else(|| stored_key.label.clone(), |key| key.label);
     let patch = KeyPatch { name: Some(label), ..KeyPatch::default() };
-    let patched = retry_request(services, async || {
-        client.update_key(management, &stored_key.hash, &patch).await
-    });
+    let patched = client.update_key(management, &stored_key.hash, &patch);
     let now = patched.await.map_err(failed)?;
     match patch.unapplied_fields(&now) {
         names if names.is_empty() => Ok(()),
@@ -204,13 +197,13 @@ pub async fn revoke_key(
 ) -> Result<RevokeOutcome, Error> {
     let failed = |error| Error::from_management_request(error, &key_page_url(services, hash));
     let client = services.build_client().map_err(failed)?;
-    match retry_request(services, async || client.delete_key(management, hash).await).await {
+    match client.delete_key(management, hash).await {
         Ok(()) => Ok(RevokeOutcome::Revoked),
         Err(error) if is_not_found(&error) => Ok(RevokeOutcome::AlreadyRevoked),
         Err(
             error @ (openrouter::Error::OutcomeUnknown { .. }
             | openrouter::Error::UnexpectedResponse { .. }),
-        ) => match client.get_key(management, hash).await {
+        ) => match client.once().get_key(management, hash).await {
             Err(found) if is_not_found(&found) => Ok(RevokeOutcome::Revoked),
             _ => Err(failed(error)),
         },

@@ -12,13 +12,10 @@ use crate::domain::{
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::platform::environment::user_at_host;
-use crate::services::provision::{self, ServiceContext, retry_request, with_version, write_fields};
+use crate::services::provision::{self, ServiceContext, with_version, write_fields};
 use crate::storage::inventory;
 use crate::storage::secret_store::bao::{self, BaoStore, EntryMetadata};
-use crate::storage::secret_store::{self, SecretStore};
-
-/// How long a replaced key must be unused before its deletion is suggested, in seconds.
-const UNUSED_FOR: u64 = 3_600;
+use crate::storage::secret_store::{self};
 
 /// What is known before a version is brought back.
 struct Versions {
@@ -104,11 +101,7 @@ pub async fn rollback_key(
         match (at, old_label) {
             (Some(at), Some(label)) => {
                 keys[at].label = label;
-                keys[at].retirement = Some(Retirement {
-                    replaced_at: Timestamp::now(),
-                    unused_for: UNUSED_FOR,
-                    revoke_when_unused: false,
-                });
+                keys[at].retirement = Some(Retirement::new(Timestamp::now()));
                 old = Some(keys[at].clone());
             }
             (Some(at), None) => drop(keys.remove(at)),
@@ -193,13 +186,9 @@ fn describe_key(
     info: Option<KeyInfo>,
     stored_keys: &[StoredKey],
 ) -> StoredKey {
-    let kind = SecretStore::kind(&services.secret_store);
-    let (label, server) = (key.label.clone(), services.server.clone());
-    let mut described = StoredKey::new(label, wanted, server, kind, Timestamp::now());
+    let mut described = services.new_stored_key(key.label.clone(), wanted);
     if let Some(info) = info {
-        described.requested = info.to_requested_policy();
-        described.granted = Some(info.to_granted_policy());
-        described.user_id = info.creator_user_id;
+        described.take_policy_of(info);
         KnownAccounts::of_keys(stored_keys.iter()).mark(&mut described);
     }
     described
@@ -222,7 +211,7 @@ async fn check_key(
         Ok(client) => client,
         Err(error) => return refuse(error.kind(), &error.to_string(), unchecked()),
     };
-    match retry_request(services, async || client.get_current_key(wanted).await).await {
+    match client.get_current_key(wanted).await {
         Ok(info) => match info.expires_at {
             Reported::Value(at) if at <= Timestamp::now() => {
                 refuse(ErrorKind::Failed, "its key has expired", other())

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::Error;
 use super::management_key::AccountAccess;
-use super::{Error, retry_request};
 use crate::domain::{
     ApiKey, Cents, CheckResult, DefaultedFields, Expiry, FieldChange, KeyRequest, StoredKey,
     UserError, format_command,
@@ -23,15 +23,14 @@ pub(super) async fn fetch_policy(
     let mut current = stored_key.clone();
     let Ok(client) = services.build_client() else { return current };
     if let Ok(management) = access {
-        let read = async || client.get_key(management, &stored_key.hash).await;
-        if let Ok(account_key) = retry_request(services, read).await {
+        if let Ok(account_key) = client.get_key(management, &stored_key.hash).await {
             current.record_account_key(&account_key, Timestamp::now());
             return current;
         }
     }
     if let Some(key) = key
         && stored_key.disabled != Some(true)
-        && let Ok(info) = client.get_current_key(key).await
+        && let Ok(info) = client.once().get_current_key(key).await
     {
         current.record_check(&CheckResult::Valid(Arc::new(info)), Timestamp::now());
     }

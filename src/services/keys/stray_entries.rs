@@ -2,8 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
-
 use super::trash::trash_service;
 use super::{Error, find_secret, to_api_key};
 use crate::domain::{Label, StoredKey, TrashedKey};
@@ -147,11 +145,9 @@ fn list_in_trash(services: &ServiceContext, hash: &str) -> Result<(), Error> {
         return Ok(());
     };
     let Ok(label) = unlisted_label(hash).parse::<Label>() else { return Ok(()) };
-    let now = Timestamp::now();
-    let key =
-        StoredKey::new(label, &key, services.server.clone(), services.secret_store.kind(), now);
+    let key = services.new_stored_key(label, &key);
     inventory::update_trash(&services.location, |_, trash| {
-        trash.push(TrashedKey { removed_at: now, key });
+        trash.push(TrashedKey { removed_at: key.created_at, key });
     })?;
     Ok(())
 }

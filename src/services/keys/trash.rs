@@ -203,8 +203,7 @@ fn find_restored(services: &ServiceContext, trashed: &TrashedKey) -> Result<Opti
         return Ok(None);
     }
     shared_inventory::read_all(services, |_, _| ())?;
-    let is_same = |key: &StoredKey| key.hash == trashed.key.hash;
-    let found = services.filter_keys(is_same)?.pop();
+    let found = services.find_hash(&trashed.key.hash)?;
     Ok(found.map(|key| {
         let message = format!("someone else restored '{}' in the meantime", trashed.key.label);
         let show = key.label.command("show");

@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 use url::Url;
 
 use super::SkippedRows;
 use crate::api::openrouter::{Attribution, Client, Connection, Error};
 use crate::domain::{
-    KeyDefaults, KeyLocation, Label, ManagementKey, ProfileName, StoreKind, StoredKey, TrashedKey,
+    ApiKey, KeyDefaults, KeyLocation, Label, ManagementKey, ProfileName, StoreKind, StoredKey,
+    TrashedKey,
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision;
@@ -101,9 +103,10 @@ impl ServiceContext {
         result
     }
 
-    /// Returns a client for the server.
+    /// Returns a client for the server, which retries idempotent requests.
     pub fn build_client(&self) -> Result<Client, Error> {
-        Client::new(&self.server_url()?, self.request_timeout, &self.attribution)
+        let client = Client::new(&self.server_url()?, self.request_timeout, &self.attribution)?;
+        Ok(client.with_retries(self.max_retries))
     }
 
     /// Returns how the server is reached from this machine; fails if the environment makes a secure
@@ -159,6 +162,12 @@ impl ServiceContext {
     /// Returns the removed keys of the server, the last removed first.
     pub fn list_trash(&self) -> Result<Vec<TrashedKey>, json_store::Error> {
         inventory::list_trash(&self.location, &self.server)
+    }
+
+    /// Returns the inventory's record of a key that is stored with this label now.
+    pub fn new_stored_key(&self, label: Label, key: &ApiKey) -> StoredKey {
+        let (server, store) = (self.server.clone(), self.secret_store.kind());
+        StoredKey::new(label, key, server, store, Timestamp::now())
     }
 
     /// Returns the kinds of all stores that keys may be in.
@@ -317,24 +326,5 @@ impl ServiceContext {
         run_blocking(move || call(&store, timeout))
             .await
             .unwrap_or(Err(secret_store::Error::TimedOut))
-    }
-}
-
-/// Sends a request and retries it after a temporary failure. Only for idempotent requests.
-pub(crate) async fn retry_request<T, F: Future<Output = Result<T, Error>>>(
-    services: &ServiceContext,
-    mut send: impl FnMut() -> F,
-) -> Result<T, Error> {
-    let mut tries = 0;
-    loop {
-        let error = match send().await {
-            Ok(response) => return Ok(response),
-            Err(error) => error,
-        };
-        match error.retry_delay(tries).filter(|_| tries < services.max_retries) {
-            Some(delay) => tokio::time::sleep(delay).await,
-            None => return Err(error),
-        }
-        tries += 1;
     }
 }

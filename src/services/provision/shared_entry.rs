@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::unlisted_keys::log_error;
-use super::{Error, ServiceContext, delete_attempt_secrets, exchange, retry_request};
+use super::{Error, ServiceContext, delete_attempt_secrets, exchange};
 use crate::api::openrouter;
 use crate::domain::{
     ErrorKind, Label, ManagementKey, PendingReplacement, ProvisioningOutcome, SharedFields,
@@ -154,9 +154,7 @@ pub(super) async fn stored_error(
 /// Returns the label of the key that is to be replaced. The label of its replacement is gone as
 /// soon as the other rotation ends.
 fn find_replaced_label(services: &ServiceContext, replaces: &PendingReplacement) -> Option<Label> {
-    let is_replaced = |key: &StoredKey| key.hash == replaces.hash;
-    let keys = services.filter_keys(is_replaced);
-    keys.ok()?.pop().map(|key| key.label)
+    services.find_hash(&replaces.hash).ok().flatten().map(|key| key.label)
 }
 
 /// Deletes a key at OpenRouter that is not needed, because someone else created one for the same
@@ -168,7 +166,7 @@ pub(crate) async fn delete_unneeded_key(
 ) -> bool {
     let Some(management) = management.or(services.management_key.as_ref()) else { return false };
     let Ok(client) = services.build_client() else { return false };
-    match retry_request(services, async || client.delete_key(management, hash).await).await {
+    match client.delete_key(management, hash).await {
         Ok(()) | Err(openrouter::Error::Rejected { status: 404, .. }) => true,
         Err(error) => {
             tracing::warn!(%error, "a key that is not needed could not be deleted");

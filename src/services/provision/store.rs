@@ -52,13 +52,7 @@ pub(super) async fn store_received_key(
         requested: attempt.requested.clone(),
         replaces: attempt.replaces.clone(),
         user_id: issued.user_id.map(|id| sanitize(&id, 100)),
-        ..StoredKey::new(
-            attempt.label.clone(),
-            &issued.key,
-            services.server.clone(),
-            services.secret_store.kind(),
-            Timestamp::now(),
-        )
+        ..services.new_stored_key(attempt.label.clone(), &issued.key)
     };
     accounts.mark(&mut stored_key);
     if unlisted.is_some() {
@@ -219,16 +213,9 @@ pub(super) fn return_unstored(
     #[expect(clippy::disallowed_methods, reason = "the response is shown to the user")]
     let key = ApiKey::from(response.expose_secret().to_owned());
     let attempt = guard.attempt();
-    let store = services.secret_store.kind();
     let stored_key = StoredKey {
         requested: attempt.requested.clone(),
-        ..StoredKey::new(
-            attempt.label.clone(),
-            &key,
-            services.server.clone(),
-            store,
-            Timestamp::now(),
-        )
+        ..services.new_stored_key(attempt.label.clone(), &key)
     };
     log_error(guard.update(|attempt| {
         attempt.stage = AttemptStage::KeyReceived;
@@ -266,11 +253,11 @@ async fn compare_policy(
     services: &ServiceContext,
 ) -> (StoredKey, Option<UserError>) {
     let response = match client {
-        Ok(client) => match client.get_current_key(key).await {
+        Ok(client) => match client.once().get_current_key(key).await {
             // The request is idempotent; one retry covers a short failure.
             Err(error) if error.status().is_none() && services.max_retries > 0 => {
                 tracing::debug!(%error, "retrying the request for the granted policy");
-                client.get_current_key(key).await
+                client.once().get_current_key(key).await
             }
             response => response,
         },

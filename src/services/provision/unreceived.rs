@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(crate) use errors::not_named_error;
 use errors::{not_deleted_error, not_listed_error};
 
-use super::{ServiceContext, abandon_attempt, retry_request};
+use super::{ServiceContext, abandon_attempt};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{AccountKey, KeyPatch, Label, ManagementKey, StoredKey, UserError, sort_by};
 use crate::storage::journal::{self, Attempt, AttemptGuard, AttemptStage};
@@ -162,8 +162,7 @@ async fn list_workspaces(
 ) -> Result<impl Iterator<Item = String> + use<>, openrouter::Error> {
     let mut ids = BTreeSet::new();
     for _ in 0..MAX_PAGES {
-        let list = || client.list_workspaces(management, ids.len());
-        let page = match retry_request(services, list).await {
+        let page = match client.list_workspaces(management, ids.len()).await {
             Err(openrouter::Error::Rejected { status: 404 | 405, .. }) => break,
             page => page?,
         };
@@ -228,7 +227,7 @@ async fn delete_keys_in(
             }
             let deleted = match &failure {
                 Some(error) => Err(error.clone()),
-                None => delete_key(services, client, management, &key.hash).await,
+                None => delete_key(client, management, &key.hash).await,
             };
             match deleted {
                 Ok(()) => found.deleted.push(attempt.id.clone()),
@@ -253,8 +252,7 @@ async fn find_keys(
 ) -> Result<Vec<AccountKey>, openrouter::Error> {
     let (mut keys, mut offset, mut skipped) = (Vec::new(), 0, 0);
     for _ in 0..MAX_PAGES {
-        let list = || client.list_keys(management, workspace, offset);
-        let page = retry_request(services, list).await?;
+        let page = client.list_keys(management, workspace, offset).await?;
         if page.row_count == 0 {
             services.skipped_rows.record("keys", workspace, skipped, offset);
             found.skipped_rows += skipped;
@@ -272,12 +270,11 @@ async fn find_keys(
 }
 
 async fn delete_key(
-    services: &ServiceContext,
     client: &Client,
     management: &ManagementKey,
     hash: &str,
 ) -> Result<(), openrouter::Error> {
-    match retry_request(services, || client.delete_key(management, hash)).await {
+    match client.delete_key(management, hash).await {
         Err(openrouter::Error::Rejected { status: 404, .. }) => Ok(()),
         result => result,
     }
@@ -299,7 +296,7 @@ async fn rename_stored_key(
     management: &ManagementKey,
 ) -> Result<Option<Label>, openrouter::Error> {
     let Some(received) = &attempt.received_key else { return Ok(None) };
-    match retry_request(services, || client.get_key(management, &received.hash)).await {
+    match client.get_key(management, &received.hash).await {
         Ok(key) if !attempt.is_key_name(key.name.as_deref().unwrap_or_default()) => {
             return Ok(None);
         }
@@ -359,8 +356,7 @@ pub(super) async fn rename_key(
     label: &Label,
 ) -> Result<(), openrouter::Error> {
     let patch = KeyPatch { name: Some(label.clone()), ..KeyPatch::default() };
-    let update = || client.update_key(management, hash, &patch);
-    let key = retry_request(services, update).await?;
+    let key = client.update_key(management, hash, &patch).await?;
     if patch.unapplied_fields(&key).is_empty() {
         return Ok(());
     }

@@ -73,8 +73,8 @@ pub async fn fetch_summary(
     };
     let run = ActivityRun::new(services, management)?;
     let mut summary = AccountSummary::default();
-    let credits = keys::get_credits(services, run.client(), run.management()).await;
-    summary.credits = match credits {
+    let credits = run.client().get_credits(run.management()).await;
+    summary.credits = match credits.map_err(Error::from_read_request) {
         // Not every management key may read them, so nothing is said.
         Err(error) if error.is_unavailable() => None,
         credits => take_part("credits", credits, &mut summary.notes)?,
@@ -95,10 +95,7 @@ pub async fn fetch_summary(
                 crate::domain::AccountFigures::days_left(credits.remaining(), pace)
             });
         }
-        Err(error) => summary.notes.push(UserError {
-            message: format!("the activity could not be read: {}", error.message),
-            ..error
-        }),
+        Err(error) => summary.notes.push(error.prefixed("the activity could not be read")),
     }
     if scope == SummaryScope::Figures {
         let listed = keys::list_keys_with(services, run.client(), run.management()).await;
@@ -153,7 +150,7 @@ pub async fn fetch_summary(
     let workspaces = keys::list_workspaces(services, run.management()).await;
     summary.workspaces = take_part("workspaces", workspaces, &mut summary.notes)?;
     let workspaces = summary.workspaces.as_deref().unwrap_or_default();
-    summary.budgets = fetch_budgets(workspaces, services, &run, &mut summary.notes).await;
+    summary.budgets = fetch_budgets(workspaces, &run, &mut summary.notes).await;
     Ok(Some(summary))
 }
 
@@ -161,20 +158,19 @@ pub async fn fetch_summary(
 /// becomes one note.
 async fn fetch_budgets(
     workspaces: &[Workspace],
-    services: &ServiceContext,
     run: &ActivityRun,
     notes: &mut Vec<UserError>,
 ) -> HashMap<String, Vec<WorkspaceBudget>> {
     let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_REQUESTS));
     let mut tasks = JoinSet::new();
     for workspace in workspaces {
-        let (services, client) = (services.clone(), run.client().clone());
-        let (management, id) = (run.management().clone(), workspace.id.clone());
+        let (client, management) = (run.client().clone(), run.management().clone());
+        let id = workspace.id.clone();
         let permits = permits.clone();
         tasks.spawn(async move {
             let _permit = permits.acquire().await;
-            let listed = keys::list_workspace_budgets(&services, &client, &management, &id).await;
-            (id, listed)
+            let listed = client.list_workspace_budgets(&management, &id).await;
+            (id, listed.map_err(Error::from_read_request))
         });
     }
     let mut budgets = HashMap::new();

@@ -90,10 +90,12 @@ impl ActivityRun {
         let is_known = |entry: &CachedActivity| entry.days_to(SETTLING_TIME) >= yesterday;
         let mut fetched = self.fetch(ids, today, &is_known, on_progress, cancel).await?;
         if fetched.is_unavailable {
-            notes.extend(fetched.failed.pop().map(|(_, error)| UserError {
-                message: format!("the activity cannot be read: {}", error.message),
-                ..error
-            }));
+            notes.extend(
+                fetched
+                    .failed
+                    .pop()
+                    .map(|(_, error)| error.prefixed("the activity cannot be read")),
+            );
             return Ok(None);
         }
         let from = first_day(today, query.days);
@@ -246,12 +248,10 @@ impl ActivityRun {
         loop {
             while stop.is_none() && tasks.len() < MAX_CONCURRENT_REQUESTS {
                 let Some((id, hash)) = queue.pop_front() else { break };
-                let (services, client) = (self.services.clone(), self.client.clone());
-                let management = self.management.clone();
+                let (client, management) = (self.client.clone(), self.management.clone());
                 tasks.spawn(async move {
-                    let hash = hash.as_deref();
-                    let rows = keys::list_activity(&services, &client, &management, hash).await;
-                    (id, rows)
+                    let rows = client.list_activity(&management, hash.as_deref()).await;
+                    (id, rows.map_err(keys::Error::from_read_request))
                 });
             }
             let next = tokio::select! {
@@ -312,8 +312,8 @@ impl ActivityRun {
         if count == 1 {
             return true;
         }
-        let rows = keys::list_activity(&self.services, &self.client, &self.management, None).await;
-        matches!(rows, Err(error) if error.is_unavailable())
+        let rows = self.client.list_activity(&self.management, None).await;
+        rows.is_err_and(|error| keys::Error::from_read_request(error).is_unavailable())
     }
 }
 

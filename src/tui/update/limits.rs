@@ -82,10 +82,9 @@ pub(super) fn finish_edit(model: &mut Model, update: &KeyUpdate, outcome: KeyUpd
                 ),
             ))
         }
-        KeyUpdateOutcome::Failed(error) => Err(UserError {
-            message: format!("the limit of '{label}' was not changed: {}", error.message),
-            ..error
-        }),
+        KeyUpdateOutcome::Failed(error) => {
+            Err(error.prefixed(format!("the limit of '{label}' was not changed")))
+        }
     };
     bulk::record_result(model, &update.key.label, result);
 }

@@ -116,10 +116,7 @@ pub(super) fn finish_resumed_rotation(
         Ok(rotated) => {
             apply_rotation_outcome(model, RotationOutcome::Completed { rotated, warning: None })
         }
-        Err(error) => Err(UserError {
-            message: format!("the rotation of '{label}' is not finished: {}", error.message),
-            ..error
-        }),
+        Err(error) => Err(error.prefixed(format!("the rotation of '{label}' is not finished"))),
     };
     model.notify(message);
 }
@@ -139,10 +136,7 @@ pub(super) fn finish_account_confirmation(
             model.dashboard.rename_key(rotated.new, model.now);
             Ok(message)
         }
-        Err(error) => Err(UserError {
-            message: format!("'{label}' did not get its label: {}", error.message),
-            ..error
-        }),
+        Err(error) => Err(error.prefixed(format!("'{label}' did not get its label"))),
     };
     model.notify(message);
 }
@@ -177,13 +171,9 @@ fn apply_rotation_outcome(
             // The next rotation asks about the account again.
             model.dashboard.shown_account_dialogs.remove(&new.hash);
             model.dashboard.upsert_key(new, now);
-            Err(UserError {
-                message: format!(
-                    "the new key is stored as '{label}' and does not have its final label yet: {}",
-                    error.message
-                ),
-                ..error
-            })
+            Err(error.prefixed(format!(
+                "the new key is stored as '{label}' and does not have its final label yet"
+            )))
         }
         RotationOutcome::NotStored { entry, key, error } => {
             let notice = error.clone();

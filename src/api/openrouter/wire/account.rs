@@ -23,22 +23,16 @@ const UNNAMED_MODEL: &str = "(no model named)";
 /// Parses a row of `GET /activity`; `None` without its date or amount. Some servers write its date as a
 /// time.
 pub fn parse_activity_row(row: &Fields) -> Option<ActivityRow> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "limited below")]
-    let count = |name: &str| {
-        let number = row.get(name).and_then(parse_number).unwrap_or(0.0);
-        number.clamp(0.0, 1e15) as u64
-    };
+    let requests = row.get("requests").and_then(parse_number).unwrap_or(0.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "limited here")]
+    let requests = requests.clamp(0.0, 1e15) as u64;
     Some(ActivityRow {
         date: row.get("date")?.as_str()?.get(..10)?.parse().ok()?,
         model: field_text(row, "model")
             .or_else(|| field_text(row, "model_permaslug"))
             .unwrap_or_else(|| UNNAMED_MODEL.to_owned()),
-        provider: field_text(row, "provider_name").unwrap_or_default(),
-        requests: count("requests"),
-        prompt_tokens: count("prompt_tokens"),
-        completion_tokens: count("completion_tokens"),
+        requests,
         usage: row.get("usage").and_then(parse_number)?,
-        byok_usage: row.get("byok_usage_inference").and_then(parse_number).unwrap_or(0.0),
     })
 }
 
@@ -49,7 +43,6 @@ pub fn parse_workspace(row: &Fields) -> Option<Workspace> {
         id: text("id")?,
         name: text("name").unwrap_or_default(),
         slug: text("slug").unwrap_or_default(),
-        default_guardrail_id: text("default_guardrail_id"),
     })
 }
 
@@ -84,7 +77,6 @@ pub fn parse_guardrail(row: &Fields) -> Option<Guardrail> {
 /// Parses a row of `GET /guardrails/assignments/keys`.
 pub fn parse_assignment(row: &Fields) -> Option<GuardrailAssignment> {
     Some(GuardrailAssignment {
-        id: field_text(row, "id").unwrap_or_default(),
         guardrail_id: field_text(row, "guardrail_id")?,
         key_hash: field_text(row, "key_hash").filter(|hash| is_key_hash(hash))?,
     })
@@ -96,10 +88,7 @@ pub fn parse_credential(row: &Fields) -> Option<ByokCredential> {
     Some(ByokCredential {
         id: text("id")?,
         name: text("name").or_else(|| text("label")).unwrap_or_default(),
-        provider: text("provider").unwrap_or_default(),
         allowed_api_key_hashes: parse_texts(row, "allowed_api_key_hashes"),
-        disabled: row.get("disabled").and_then(Value::as_bool),
-        workspace_id: text("workspace_id"),
     })
 }
 

@@ -27,26 +27,11 @@ pub(super) fn results_to_json(
     let created = |row: &PlanRow| match row {
         PlanRow::Create(request) => Some(json::planned_key_to_json(request)),
         PlanRow::Created(key, _) => Some(named(json::key_to_json(key, now))),
-        PlanRow::Replaced(..)
-        | PlanRow::Unchanged(_)
-        | PlanRow::Differs { .. }
-        | PlanRow::Unusable(..)
-        | PlanRow::Failed(..)
-        | PlanRow::NotStarted(..)
-        | PlanRow::LabelNotMoved(..)
-        | PlanRow::OtherAccount(..) => None,
+        _ => None,
     };
-    let unchanged = |row: &PlanRow| match row {
-        PlanRow::Unchanged(key) => Some(json::key_to_json(key, now)),
-        PlanRow::Create(_)
-        | PlanRow::Created(..)
-        | PlanRow::Replaced(..)
-        | PlanRow::Differs { .. }
-        | PlanRow::Unusable(..)
-        | PlanRow::Failed(..)
-        | PlanRow::NotStarted(..)
-        | PlanRow::LabelNotMoved(..)
-        | PlanRow::OtherAccount(..) => None,
+    let unchanged = |row: &PlanRow| {
+        let PlanRow::Unchanged(key) = row else { return None };
+        Some(json::key_to_json(key, now))
     };
     let replaced = |row: &PlanRow| {
         let PlanRow::Replaced(rotated, _) = row else { return None };

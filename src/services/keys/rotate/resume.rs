@@ -24,10 +24,9 @@ pub async fn finish_rotations(
                 }
                 complete.push(rotated);
             }
-            Err(error) => errors.push(UserError {
-                message: format!("the rotation of '{label}' cannot continue: {}", error.message),
-                ..error
-            }),
+            Err(error) => {
+                errors.push(error.prefixed(format!("the rotation of '{label}' cannot continue")))
+            }
         }
     }
     Ok((complete, errors))

@@ -61,8 +61,7 @@ pub(super) async fn follow_replaced_key(
         return Ok(Some(old));
     }
     read_shared_keys(services).await?;
-    let same = |key: &StoredKey| key.hash == old.hash;
-    Ok(services.filter_keys(same)?.pop())
+    Ok(services.find_hash(&old.hash)?)
 }
 
 /// Reads a key of the shared store into the inventory, if that is the store in use.
@@ -149,14 +148,13 @@ pub(super) async fn discard_replacement(
 /// that of another key.
 async fn remove_deleted_key(services: &ServiceContext, deleted: &StoredKey) -> Result<(), Error> {
     let _storing_lock = provision::lock_storing(services).await?;
-    let same = |key: &StoredKey| key.hash == deleted.hash;
-    let listed = services.filter_keys(same)?.pop();
+    let listed = services.find_hash(&deleted.hash)?;
     let label = listed.map_or_else(|| deleted.label.clone(), |key| key.label);
     if secret_for(services, &label).await?.is_some_and(|key| key.hash() == deleted.hash) {
         delete_secret(services, &label).await?;
     }
     inventory::update_keys(&services.location, |keys| {
-        keys.retain(|key| key.server != services.server || !same(key));
+        keys.retain(|key| key.server != services.server || key.hash != deleted.hash);
         Ok(())
     })?
 }

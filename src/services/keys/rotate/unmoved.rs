@@ -28,9 +28,7 @@ pub(super) async fn finish_by_moving_label(
             Ok(rotated) => return RotationOutcome::Completed { rotated, warning },
             Err(error) => error,
         };
-        let same = |key: &StoredKey| key.hash == new.hash;
-        let listed = services.filter_keys(same);
-        let current = match listed.map(|mut keys| keys.pop()) {
+        let current = match services.find_hash(&new.hash) {
             Ok(Some(current)) => current,
             Ok(None) => return RotationOutcome::Failed(removed_error(&new)),
             Err(_) => new.clone(),
@@ -75,10 +73,8 @@ pub(super) async fn explain_unmoved(
     error: Error,
 ) -> UserError {
     let (label, mut user_error) = (&new.label, error.to_user_error());
-    let replaced = new.replaces.as_ref().map(|replaces| replaces.hash.clone());
-    let listed = |key: &StoredKey| Some(&key.hash) == replaced.as_ref();
-    let listed = services.filter_keys(listed);
-    let old = listed.ok().and_then(|mut keys| keys.pop());
+    let replaced = new.replaces.as_ref();
+    let old = replaced.and_then(|replaced| services.find_hash(&replaced.hash).ok().flatten());
     if let (Error::SecretMismatch(taken), Some(old)) = (&error, &old)
         && *taken == old.label
     {

@@ -10,16 +10,7 @@ fn day(text: &str) -> Date {
 }
 
 fn row(date: &str, model: &str, usage: f64) -> ActivityRow {
-    ActivityRow {
-        date: day(date),
-        model: model.into(),
-        provider: "p".into(),
-        requests: 3,
-        prompt_tokens: 0,
-        completion_tokens: 0,
-        usage,
-        byok_usage: 0.0,
-    }
+    ActivityRow { date: day(date), model: model.into(), requests: 3, usage }
 }
 
 fn merge_at(cached: Option<CachedActivity>, rows: &[ActivityRow], now: &str) -> CachedActivity {

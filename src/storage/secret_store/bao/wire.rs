@@ -68,9 +68,6 @@ pub struct TokenInfo {
     /// Whether its life can be extended.
     #[serde(deserialize_with = "null_to_default")]
     pub renewable: bool,
-    /// When it expires.
-    #[serde(deserialize_with = "lenient_time")]
-    pub expire_time: Option<Timestamp>,
 }
 
 /// The state of the engine, as `sys/health` has it.
