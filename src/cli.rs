@@ -315,25 +315,8 @@ impl Command {
             Self::Edit(args) => args.json,
             Self::Guardrail(args) => args.is_json(),
             Self::Trash(args) => args.is_json(),
-            Self::Get(_)
-            | Self::Run(_)
             // `watch --json` prints one object per line, which an error document would not be.
-            | Self::Watch(_)
-            | Self::Env(_)
-            | Self::Helper(_)
-            | Self::Completions(_)
-            | Self::Man
-            | Self::Complete(_)
-            | Self::Copy(_)
-            | Self::Import(_)
-            | Self::Rename(_)
-            | Self::Disable(_)
-            | Self::Enable(_)
-            | Self::Rm(_)
-            | Self::Management(_)
-            | Self::Store(_)
-            | Self::HoldClipboard(_)
-            | Self::Sandbox(_) => false,
+            _ => false,
         }
     }
 }

@@ -176,14 +176,9 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 
 fn request(label: &str) -> KeyRequest {
     KeyRequest {
-        guardrail: None,
-        store: None,
-        defaulted: keywright::domain::DefaultedFields::default(),
         label: label.parse().unwrap(),
         limit: Some("5".parse().unwrap()),
-        limit_reset: None,
-        expiry: None,
-        workspace_id: None,
+        ..KeyRequest::default()
     }
 }
 

@@ -15,16 +15,7 @@ fn now() -> Timestamp {
 }
 
 fn request(label: &str) -> KeyRequest {
-    KeyRequest {
-        guardrail: None,
-        label: label.parse().unwrap(),
-        limit: None,
-        limit_reset: None,
-        expiry: None,
-        workspace_id: None,
-        store: None,
-        defaulted: DefaultedFields::default(),
-    }
+    KeyRequest { label: label.parse().unwrap(), ..KeyRequest::default() }
 }
 
 /// Parses a plan where keys have no policy by default.

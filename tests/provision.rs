@@ -47,10 +47,7 @@ fn request(label: &str) -> KeyRequest {
         limit: Some("12.50".parse().unwrap()),
         limit_reset: Some(ResetInterval::Weekly),
         expiry: keywright::domain::Expiry::parse("30d", jiff::Timestamp::now()).unwrap(),
-        workspace_id: None,
-        guardrail: None,
-        store: None,
-        defaulted: keywright::domain::DefaultedFields::default(),
+        ..KeyRequest::default()
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    Cents, KeyInfo, KeyLocation, Label, ProfileName, Reported, RequestedPolicy, ResetInterval,
-    StoredKey, sanitize,
+    Cents, KeyInfo, Label, ProfileName, Reported, RequestedPolicy, ResetInterval, StoredKey,
+    sanitize,
 };
 
 /// One row of the account's key list. A field that the response lacks is `None`.
@@ -63,20 +63,18 @@ impl AccountKey {
         let masked = sanitize(self.info.masked.as_deref().unwrap_or("–"), 24);
         let label = self.display_name().parse().or_else(|_| masked.parse());
         let mut row = StoredKey {
+            label: label.unwrap_or_default(),
+            hash: self.hash.clone(),
+            masked,
+            server: server.to_owned(),
+            created_at: self.created_at.unwrap_or(at),
             // The requested policy is not known here, so the granted one is used.
             requested: RequestedPolicy {
                 workspace_id: self.workspace_id.clone(),
                 ..self.info.to_requested_policy()
             },
             user_id: self.info.creator_user_id.clone(),
-            ..StoredKey::with_identity(
-                label.unwrap_or_else(|_| Label::placeholder()),
-                self.hash.clone(),
-                masked,
-                server.to_owned(),
-                KeyLocation::AccountOnly,
-                self.created_at.unwrap_or(at),
-            )
+            ..StoredKey::default()
         };
         row.record_account_key(self, at);
         row

@@ -93,9 +93,8 @@ impl KeyDefaults {
             limit_reset: requested.limit_reset.unwrap_or(default_reset),
             expiry: requested.expiry.unwrap_or_else(|| self.expiry(now)),
             workspace_id: requested.workspace_id.unwrap_or_else(|| self.workspace_id.clone()),
-            guardrail: None,
-            store: None,
             defaulted,
+            ..KeyRequest::default()
         }
     }
 

@@ -291,7 +291,7 @@ fn end_of_day(date: Date) -> Result<Timestamp, ValidationError> {
 }
 
 /// A request for a new key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyRequest {
     /// The label, unique among the keys stored for one server.
     pub label: Label,

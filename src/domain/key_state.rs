@@ -51,13 +51,7 @@ impl KeyState {
         match self {
             Self::LimitReached => "at limit",
             Self::Rejected => "rejected",
-            Self::Active
-            | Self::Low
-            | Self::Blocked
-            | Self::Expiring
-            | Self::Expired
-            | Self::Disabled
-            | Self::Unknown => self.as_str(),
+            _ => self.as_str(),
         }
     }
 }

@@ -30,12 +30,6 @@ impl Label {
     pub fn command(&self, words: &str) -> String {
         format_command(&words.split(' ').collect::<Vec<_>>(), &[self.as_str()])
     }
-
-    /// Returns the label for a key whose name cannot be shown.
-    pub fn placeholder() -> Self {
-        Self(String::from("(no name)"))
-    }
-
     /// Returns the label as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -101,6 +95,12 @@ impl Label {
             return invalid("a label has at most 100 characters");
         }
         Ok(Self(String::from(text)))
+    }
+}
+
+impl Default for Label {
+    fn default() -> Self {
+        Self(String::from("(no name)"))
     }
 }
 

@@ -108,14 +108,15 @@ impl StoredKey {
 
     /// Returns the JSON of a key of which nothing is known besides its identity.
     fn identity_fields(&self) -> Map<String, Value> {
-        let identity = Self::with_identity(
-            self.label.clone(),
-            self.hash.clone(),
-            self.masked.clone(),
-            self.server.clone(),
-            self.location.clone(),
-            self.created_at,
-        );
+        let identity = Self {
+            label: self.label.clone(),
+            hash: self.hash.clone(),
+            masked: self.masked.clone(),
+            server: self.server.clone(),
+            location: self.location.clone(),
+            created_at: self.created_at,
+            ..Self::default()
+        };
         to_json(&identity).unwrap_or_default()
     }
 
@@ -162,14 +163,9 @@ impl StoredKey {
         let masked = fields.get("masked").map(|masked| sanitize(masked, 24)).unwrap_or_default();
         let created_at =
             fields.get("created_at").and_then(|at| at.parse().ok()).unwrap_or(created_at);
-        let identity = Self::with_identity(
-            record.label.clone(),
-            hash,
-            masked,
-            server.to_owned(),
-            location,
-            created_at,
-        );
+        let (label, server) = (record.label.clone(), server.to_owned());
+        let identity =
+            Self { label, hash, masked, server, location, created_at, ..Self::default() };
         let base = identity.identity_fields();
         let optional: Vec<(&str, Value)> = fields
             .iter()

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::budget::KEY_LIMIT_SCOPE;
 use super::{
-    Budget, GuardrailRef, KeyInfo, KeyLocation, Label, PendingReplacement, Reported, ResetInterval,
+    Budget, GuardrailRef, KeyInfo, KeyLocation, PendingReplacement, Reported, ResetInterval,
     Retirement, StoreKind, StoredKey,
 };
 
@@ -177,11 +177,9 @@ impl<'de> Visitor<'de> for StateRows<'_, 'de> {
 
 impl StateFields<'_> {
     /// Returns a key without any of these fields, to be filled with [`Self::fill`].
-    pub fn empty_key(label: Label) -> StoredKey {
+    pub fn empty_key() -> StoredKey {
         let location = KeyLocation::Stored(StoreKind::Keychain);
-        let empty = String::new;
-        let at = Timestamp::UNIX_EPOCH;
-        StoredKey::with_identity(label, empty(), empty(), empty(), location, at)
+        StoredKey { location, ..StoredKey::default() }
     }
 
     /// Replaces the fields of `key`, whose state is then that of the row.
@@ -337,7 +335,7 @@ mod tests {
             let whole: StoredKey = serde_json::from_str(&text).unwrap();
             let fields: StateFields<'_> = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(&fields.server, &whole.server);
-            let mut key = StateFields::empty_key("other".parse().unwrap());
+            let mut key = StateFields::empty_key();
             fields.fill(&mut key).unwrap();
             for now in ["2026-11-24T12:00:00Z", "2026-11-25T00:00:00Z", "2026-12-01T00:00:00Z"] {
                 let now = now.parse().unwrap();

@@ -115,12 +115,13 @@ pub enum ParseStoreKindError {
 }
 
 /// Where the secret of a key is. Files and JSON documents have the name of the store.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum KeyLocation {
     /// In a secret store of this machine.
     Stored(StoreKind),
     /// Not on this machine: only the account's key list has the key.
+    #[default]
     AccountOnly,
 }
 

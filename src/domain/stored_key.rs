@@ -59,7 +59,7 @@ pub fn deserialize_sanitized<'de, D: serde::Deserializer<'de>>(
 }
 
 /// One row of the inventory: a key in a secret store, without its secret.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StoredKey {
     /// The label.
     pub label: Label,
@@ -154,43 +154,14 @@ impl StoredKey {
         store: StoreKind,
         at: Timestamp,
     ) -> Self {
-        let location = KeyLocation::Stored(store);
-        Self::with_identity(label, key.hash(), key.masked(), server, location, at)
-    }
-
-    /// Returns an entry of which nothing else is known.
-    pub(super) fn with_identity(
-        label: Label,
-        hash: String,
-        masked: String,
-        server: String,
-        location: KeyLocation,
-        created_at: Timestamp,
-    ) -> Self {
         Self {
             label,
-            hash,
-            masked,
+            hash: key.hash(),
+            masked: key.masked(),
             server,
-            location,
-            moved_from: None,
-            created_at,
-            lifetime_from: None,
-            requested: RequestedPolicy::default(),
-            granted: None,
-            user_id: None,
-            other_account: None,
-            info: None,
-            checked_at: None,
-            rejected_at: None,
-            disabled: None,
-            leaked: false,
-            guardrail: None,
-            replaces: None,
-            retirement: None,
-            move_to: None,
-            shared: None,
-            unknown_fields: serde_json::Map::default(),
+            location: KeyLocation::Stored(store),
+            created_at: at,
+            ..Self::default()
         }
     }
 

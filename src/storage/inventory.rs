@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    CheckResult, Label, StateFields, StateRows, StoredKey, TrashedKey, mark_other_accounts,
+    CheckResult, StateFields, StateRows, StoredKey, TrashedKey, mark_other_accounts,
 };
 use crate::storage::json_store::{self, Error, SchemaVersion, StoreLocation};
 
@@ -125,7 +125,7 @@ pub fn for_each_state(
     };
     let path = dir.join(FILE_NAME);
     let Some(text) = json_store::read_text(dir, &path)? else { return Ok(()) };
-    let mut key = StateFields::empty_key(Label::placeholder());
+    let mut key = StateFields::empty_key();
     let mut visit_row = |row: StateFields<'_>| {
         if row.server == server {
             row.fill(&mut key)?;

@@ -17,10 +17,11 @@ pub use attempt_guard::{AttemptGuard, lock_interrupted_attempts};
 const FILE_NAME: &str = "journal.json";
 
 /// The last completed step of an attempt. A key may exist from `RequestSent` on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptStage {
     /// Secret store and data directory are checked; the verifier is in the secret store.
+    #[default]
     Prepared,
     /// The code is in the secret store.
     CodeReceived,
@@ -38,7 +39,7 @@ pub enum AttemptStage {
 }
 
 /// One attempt to create a key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// 32 hexadecimal digits, also the account of its secrets in the secret store.
     #[serde(deserialize_with = "deserialize_sanitized")]

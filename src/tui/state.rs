@@ -74,9 +74,10 @@ use crate::domain::{
 };
 
 /// The screen that is shown.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum Screen {
     /// The table of keys.
+    #[default]
     Dashboard,
     /// The form that creates, edits or imports a key.
     Form(Form),
@@ -128,7 +129,7 @@ pub struct AlternateStore {
 }
 
 /// The whole state of the dashboard.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Model {
     /// The URL of the server.
     pub server: String,
@@ -213,9 +214,6 @@ impl Model {
         let mut dashboard = Dashboard::new();
         dashboard.sort_order = context.sort_order;
         let mut model = Self {
-            saved_view: ViewState::default(),
-            is_inventory_check_due: false,
-            notice: None,
             key_defaults: context.key_defaults,
             profile: context.profile,
             profiles: context.profiles,
@@ -228,29 +226,14 @@ impl Model {
             now,
             terminal_size,
             dashboard,
-            account: AccountState::default(),
             theme_choice: context.theme_choice,
-            chosen_theme: None,
             background: context.background,
             uses_color: context.uses_color,
             has_few_colors: context.has_few_colors,
             refresh: RefreshSchedule::new(context.refresh_interval),
-            screen: Screen::Dashboard,
-            overlay: None,
-            question: None,
-            messages: VecDeque::new(),
             key_overrides: context.key_overrides,
             asks_about_environment_key: context.asks_about_environment_key,
-            unstored_keys: Vec::new(),
-            background_runs: Vec::new(),
-            open_requests: Vec::new(),
-            edit_request: None,
-            bulk: None,
-            undoable: None,
-            changes_under_way: 0,
-            quit_requested: false,
-            is_disconnected: false,
-            last_ticket: 0,
+            ..Self::default()
         };
         model.saved_view = model.view_state();
         if let Some(error) = describe_errors(&context.config_errors) {
@@ -335,14 +318,7 @@ impl Model {
             Screen::Dashboard => {
                 self.dashboard.seconds_until_change(self.now, self.layout().page_size())
             }
-            Screen::Form(_)
-            | Screen::SignIn(_)
-            | Screen::Confirm(_)
-            | Screen::ActionResults(_)
-            | Screen::Plan(_)
-            | Screen::Management(_)
-            | Screen::Trash(_)
-            | Screen::Limits(_) => None,
+            _ => None,
         };
         // Ticks fall on full seconds so that a countdown skips none.
         let moves = seconds.and_then(|seconds| {

@@ -355,16 +355,7 @@ fn after_update(model: &mut Model) -> Vec<Effect> {
             new_key.hide_when_expired(model.now);
             model.dashboard.hide_revealed_key();
         }
-        Screen::Form(_)
-        | Screen::SignIn(_)
-        | Screen::Confirm(_)
-        | Screen::ActionResults(_)
-        | Screen::Plan(_)
-        | Screen::Management(_)
-        | Screen::Trash(_)
-        | Screen::Limits(_) => {
-            model.dashboard.hide_revealed_key();
-        }
+        _ => model.dashboard.hide_revealed_key(),
     }
     if !matches!(model.screen, Screen::Dashboard) {
         return Vec::new();

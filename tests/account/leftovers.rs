@@ -91,14 +91,8 @@ fn account_keys_show_whether_an_attempt_created_a_key() {
     world.services.management_key = Some(world.management.clone());
     assign_account_to_stored_keys(&world);
     let request = keywright::domain::KeyRequest {
-        guardrail: None,
-        store: None,
-        defaulted: keywright::domain::DefaultedFields::default(),
         label: label("exists"),
-        limit: None,
-        limit_reset: None,
-        expiry: None,
-        workspace_id: None,
+        ..keywright::domain::KeyRequest::default()
     };
     let client = world.services.build_client().unwrap();
     block_on(client.create_key(&world.management, &request, &request.label)).unwrap();
@@ -307,13 +301,7 @@ fn the_key_of_an_attempt_that_was_moved_to_another_workspace_is_deleted() {
     let client = services.build_client().unwrap();
     let request = keywright::domain::KeyRequest {
         label: label("moved"),
-        limit: None,
-        limit_reset: None,
-        expiry: None,
-        workspace_id: None,
-        guardrail: None,
-        store: None,
-        defaulted: keywright::domain::DefaultedFields::default(),
+        ..keywright::domain::KeyRequest::default()
     };
     let name = begun.key_name();
     block_on(client.create_key(&world.management, &request, &name)).unwrap();

@@ -2,8 +2,8 @@
 //! recovery, whatever happened to the key meanwhile.
 
 use keywright::domain::{
-    DefaultedFields, FinishedStep, GuardrailRef, KeyRequest, ManagementKey, ProvisioningOutcome,
-    RotationOutcome, StoredKey, UserError,
+    FinishedStep, GuardrailRef, KeyRequest, ManagementKey, ProvisioningOutcome, RotationOutcome,
+    StoredKey, UserError,
 };
 use keywright::services::keys::{self, UpdateOutcome};
 use keywright::services::provision::ServiceContext;
@@ -28,13 +28,8 @@ impl TestAccount {
     ) -> (StoredKey, Option<UserError>) {
         let request = KeyRequest {
             label: label(name),
-            limit: None,
-            limit_reset: None,
-            expiry: None,
-            workspace_id: None,
             guardrail: guardrail.cloned(),
-            store: None,
-            defaulted: DefaultedFields::default(),
+            ..KeyRequest::default()
         };
         let (services, mut controls) = (self.with_management_key(), controls());
         let created =

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use keywright::domain::{
-    AccountKey, DefaultedFields, FieldChange, KeyPatch, KeyRequest, LeakResponse, NotCarried,
-    RotationOutcome,
+    AccountKey, FieldChange, KeyPatch, KeyRequest, LeakResponse, NotCarried, RotationOutcome,
 };
 use keywright::services::keys;
 
@@ -346,12 +345,8 @@ fn a_key_replaced_by_a_plan_has_the_planned_policy_and_keeps_the_rest() {
         let planned = KeyRequest {
             label: KEY.parse().unwrap(),
             limit: Some("20".parse().unwrap()),
-            limit_reset: None,
-            expiry: None,
             workspace_id: workspace.then(|| workspaces[1].id.clone()),
-            guardrail: None,
-            store: None,
-            defaulted: DefaultedFields::default(),
+            ..KeyRequest::default()
         };
         let rotation = block_on(keys::replace_key(
             services,

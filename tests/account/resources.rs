@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use keywright::cli::exit_code;
 use keywright::domain::{
-    CheckResult, DefaultedFields, FieldChange, GuardrailRef, KeyEdit, KeyRequest, KeyState,
-    KeyUpdateOutcome, ProvisioningOutcome,
+    CheckResult, FieldChange, GuardrailRef, KeyEdit, KeyRequest, KeyState, KeyUpdateOutcome,
+    ProvisioningOutcome,
 };
 use keywright::services::keys;
 use keywright::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
@@ -213,13 +213,8 @@ fn a_new_key_that_does_not_get_its_guardrail_is_reported() {
     let create = |label: &str| {
         let request = KeyRequest {
             label: label.parse().unwrap(),
-            limit: None,
-            limit_reset: None,
-            expiry: None,
-            workspace_id: None,
             guardrail: Some(research.clone()),
-            store: None,
-            defaulted: DefaultedFields::default(),
+            ..KeyRequest::default()
         };
         let mut controls = ProvisioningControls {
             cancel: watch::channel(false).1,
@@ -254,13 +249,8 @@ fn a_recovered_key_is_put_under_the_guardrail_that_was_requested_for_it() {
     account.inject_fault("POST /api/v1/guardrails/", Fault::Respond(403, String::new()));
     let request = KeyRequest {
         label: "new one".parse().unwrap(),
-        limit: None,
-        limit_reset: None,
-        expiry: None,
-        workspace_id: None,
         guardrail: Some(research.clone()),
-        store: None,
-        defaulted: DefaultedFields::default(),
+        ..KeyRequest::default()
     };
     let mut controls = ProvisioningControls {
         cancel: watch::channel(false).1,

@@ -207,16 +207,10 @@ fn a_received_key_is_not_said_to_be_lost_as_long_as_the_secret_store_cannot_be_r
         label: received.label.clone(),
         server: account.services.server.clone(),
         stage: AttemptStage::KeyReceived,
-        store: None,
-        local_store: None,
         send_count: 1,
-        has_saved_response: false,
-        code_received_at: None,
-        requested: keywright::domain::RequestedPolicy::default(),
-        replaces: None,
         received_key: Some(received),
         management_key: Some(account.management.fingerprint()),
-        unknown: serde_json::Map::default(),
+        ..Attempt::default()
     };
     drop(AttemptGuard::begin_all(&account.services.location, vec![attempt]).unwrap());
     let program = ExecProgram::parse("exec:keywright-no-such-helper").unwrap();

@@ -225,16 +225,7 @@ fn create_replacement(account: &TestAccount, name: &str) -> ProvisioningOutcome 
             is_planned: false,
         },
     };
-    let request = KeyRequest {
-        guardrail: None,
-        store: None,
-        defaulted: keywright::domain::DefaultedFields::default(),
-        label: label("agent"),
-        limit: None,
-        limit_reset: None,
-        expiry: None,
-        workspace_id: None,
-    };
+    let request = KeyRequest { label: label("agent"), ..KeyRequest::default() };
     block_on(provision::run_replacement(
         &request,
         &replacement,

@@ -7,14 +7,11 @@ use super::*;
 
 fn planned(label: &str, status: PlanStatus) -> PlannedKey {
     let request = KeyRequest {
-        guardrail: None,
-        store: None,
-        defaulted: keywright::domain::DefaultedFields::default(),
         label: label.parse().unwrap(),
         limit: "10".parse().ok(),
         limit_reset: Some(ResetInterval::Weekly),
         expiry: Expiry::parse("90d", now()).unwrap(),
-        workspace_id: None,
+        ..KeyRequest::default()
     };
     PlannedKey { request, status }
 }

@@ -353,16 +353,7 @@ impl Rng {
 
     /// Returns a key of a plan with any status.
     pub fn planned_key(&mut self) -> PlannedKey {
-        let request = KeyRequest {
-            guardrail: None,
-            store: None,
-            defaulted: keywright::domain::DefaultedFields::default(),
-            label: self.label(),
-            limit: None,
-            limit_reset: None,
-            expiry: None,
-            workspace_id: None,
-        };
+        let request = KeyRequest { label: self.label(), ..KeyRequest::default() };
         let status = match self.below(5) {
             0 => PlanStatus::Unchanged,
             1 => PlanStatus::Differs("limit is none, the plan says $5.00".into()),

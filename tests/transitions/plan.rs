@@ -9,16 +9,7 @@ use keywright::tui::state::{
 use super::*;
 
 fn request(label: &str) -> KeyRequest {
-    KeyRequest {
-        guardrail: None,
-        store: None,
-        defaulted: keywright::domain::DefaultedFields::default(),
-        label: label.parse().unwrap(),
-        limit: "5".parse().ok(),
-        limit_reset: None,
-        expiry: None,
-        workspace_id: None,
-    }
+    KeyRequest { label: label.parse().unwrap(), limit: "5".parse().ok(), ..KeyRequest::default() }
 }
 
 fn compared() -> PlanComparison {

@@ -116,11 +116,7 @@ impl Error {
                 Some(retry_after.unwrap_or(backoff * 2)).filter(|wait| *wait <= MAX_RETRY_AFTER)
             }
             Self::ProxyFailed { temporary: true, .. } => Some(backoff),
-            Self::InvalidCertificate { .. }
-            | Self::InvalidSetting { .. }
-            | Self::ProxyFailed { .. }
-            | Self::Rejected { .. }
-            | Self::UnexpectedResponse { .. } => None,
+            _ => None,
         }
     }
 
@@ -145,10 +141,7 @@ impl Error {
             }
             Self::InvalidCertificate { .. } => Some(INVALID_CERTIFICATE_ADVICE),
             Self::InvalidSetting { advice, .. } | Self::ProxyFailed { advice, .. } => Some(advice),
-            Self::OutcomeUnknown { .. }
-            | Self::RateLimited { .. }
-            | Self::Rejected { .. }
-            | Self::UnexpectedResponse { .. } => None,
+            _ => None,
         }
     }
 
@@ -157,12 +150,7 @@ impl Error {
         match self {
             Self::Rejected { status, .. } => Some(*status),
             Self::RateLimited { .. } => Some(429),
-            Self::NotSent { .. }
-            | Self::InvalidCertificate { .. }
-            | Self::InvalidSetting { .. }
-            | Self::ProxyFailed { .. }
-            | Self::OutcomeUnknown { .. }
-            | Self::UnexpectedResponse { .. } => None,
+            _ => None,
         }
     }
 

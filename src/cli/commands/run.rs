@@ -89,11 +89,7 @@ impl RunArgs {
         let run = match services.secret_store.kind() {
             // The memory store and the sandbox's server live only as long as this process.
             StoreKind::Memory => spawn_and_wait,
-            StoreKind::Keychain
-            | StoreKind::File
-            | StoreKind::Bao
-            | StoreKind::Exec(_)
-            | StoreKind::Unknown(_) => exec_command,
+            _ => exec_command,
         };
         run(&mut command).map_err(|error| {
             let (kind, reason) = if error.kind() == io::ErrorKind::NotFound {

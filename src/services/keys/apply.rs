@@ -149,11 +149,7 @@ pub async fn choose_batch_auth_method(
         AuthMethod::Browser | AuthMethod::OpenManually | AuthMethod::PasteCode if open => {
             find_authorizing_key(services).await
         }
-        AuthMethod::Browser
-        | AuthMethod::OpenManually
-        | AuthMethod::PasteCode
-        | AuthMethod::ManagementKey(_)
-        | AuthMethod::ExistingKey(..) => None,
+        _ => None,
     };
     let description = match (&auth_method, &found) {
         (AuthMethod::ManagementKey(_), _) => "with the management key".into(),

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use super::Error;
 use super::management_key::AccountAccess;
 use crate::domain::{
-    ApiKey, Cents, CheckResult, DefaultedFields, Expiry, FieldChange, KeyRequest, StoredKey,
-    UserError, format_command,
+    ApiKey, Cents, CheckResult, Expiry, FieldChange, KeyRequest, StoredKey, UserError,
+    format_command,
 };
 use crate::services::provision::ServiceContext;
 
@@ -76,9 +76,7 @@ pub(super) fn build_same_policy_request(
         limit_reset: reset,
         expiry,
         workspace_id: stored_key.workspace_id().cloned(),
-        guardrail: None,
-        store: None,
-        defaulted: DefaultedFields::default(),
+        ..KeyRequest::default()
     })
 }
 

@@ -217,12 +217,8 @@ mod tests {
         KeyRequest {
             label: "ci".parse().unwrap(),
             limit: Cents::parse_limit(limit).unwrap(),
-            limit_reset: None,
             expiry: Expiry::parse(expires, at(now)).unwrap(),
-            workspace_id: None,
-            guardrail: None,
-            store: None,
-            defaulted: DefaultedFields::default(),
+            ..KeyRequest::default()
         }
     }
 

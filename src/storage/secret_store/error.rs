@@ -122,15 +122,7 @@ impl Error {
                 "vault.age was not changed"
             }
             Self::Helper(error) => error.meaning(),
-            Self::NoSessionBus
-            | Self::BusUnreachable { .. }
-            | Self::NoProvider
-            | Self::NoDefaultCollection
-            | Self::NoEntry
-            | Self::ReadBackMismatch
-            | Self::TooLong
-            | Self::FileAccess { .. }
-            | Self::Other(_) => "",
+            _ => "",
         }
     }
 

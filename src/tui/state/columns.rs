@@ -80,14 +80,7 @@ impl Column {
             Self::Used => Some(SortOrder::SpentShare),
             Self::Reset => Some(SortOrder::NextReset),
             Self::Expiry => Some(SortOrder::Expiry),
-            Self::Location
-            | Self::Spent
-            | Self::Limit
-            | Self::History
-            | Self::Today
-            | Self::LastUsed
-            | Self::MaskedKey
-            | Self::Store => None,
+            _ => None,
         }
     }
 }

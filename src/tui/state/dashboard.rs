@@ -24,9 +24,10 @@ pub use account::KeyScope;
 pub use attention::Attention;
 
 /// The keys, or why there are none.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum KeyList {
     /// The inventory is being loaded.
+    #[default]
     Loading,
     /// The stored keys by creation time, then the other keys of the account.
     Loaded(Vec<StoredKey>),
@@ -46,7 +47,7 @@ pub struct RevealedKey {
 }
 
 /// State of the key table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Dashboard {
     /// The keys.
     pub keys: KeyList,
@@ -126,45 +127,7 @@ pub struct Dashboard {
 impl Dashboard {
     /// Returns the table before the inventory is loaded.
     pub(super) fn new() -> Self {
-        Self {
-            keys: KeyList::Loading,
-            rows: Vec::new(),
-            scope: KeyScope::default(),
-            revoked_hashes: HashSet::new(),
-            other_profiles: ProfileCopies::new(),
-            names: AccountNames::default(),
-            account_keys_ticket: None,
-            stored_count: 0,
-            revoking_hashes: HashSet::new(),
-            usage_history: HashMap::new(),
-            usage_history_ticket: None,
-            is_usage_history_stale: false,
-            spending: HashMap::new(),
-            sort_order: SortOrder::default(),
-            is_reversed: false,
-            filter: TextField::default(),
-            is_filtering: false,
-            selected_row: 0,
-            marked_hashes: HashSet::new(),
-            first_row: 0,
-            longest_label: 0,
-            has_several_stores: false,
-            has_acted: false,
-            is_pane_open: true,
-            are_details_shown: false,
-            last_click: None,
-            details_scroll: 0,
-            revealed_key: None,
-            shown_account_dialogs: HashSet::new(),
-            unresolved_attempts: Vec::new(),
-            load_ticket: None,
-            secret_ticket: None,
-            attention_list: Vec::new(),
-            unconfirmed_keys: Vec::new(),
-            replaced_keys: Vec::new(),
-            monthly_limits: None,
-            hash_index: Vec::new(),
-        }
+        Self { is_pane_open: true, ..Self::default() }
     }
 
     /// Returns the stored keys.

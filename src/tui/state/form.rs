@@ -21,9 +21,10 @@ pub const EXPIRY_PRESETS: [&str; 5] = ["7d", "30d", "90d", "1y", "never"];
 const FIELD_COUNT: usize = 8;
 
 /// The purpose of a form.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum FormKind {
     /// Creates a key.
+    #[default]
     New,
     /// Edits a key.
     Edit {
@@ -50,9 +51,10 @@ pub enum AuthChoice {
 }
 
 /// The fields of the form, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FormField {
     /// The label of the key.
+    #[default]
     Label,
     /// The credit limit in USD, or `none`.
     Limit,
@@ -101,9 +103,10 @@ pub enum FieldHint {
 }
 
 /// What is known about the workspaces and guardrails of the account.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum FormChoicesState {
     /// They were not read yet.
+    #[default]
     Unknown,
     /// They cannot be read, because there is no management key.
     NoManagementKey,
@@ -112,7 +115,7 @@ pub enum FormChoicesState {
 }
 
 /// State of the form.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Form {
     /// The purpose of the form.
     pub kind: FormKind,
@@ -183,28 +186,10 @@ impl Form {
     fn empty(kind: FormKind, stored_keys: &[StoredKey]) -> Self {
         Self {
             kind,
-            auth_choice: AuthChoice::default(),
-            existing_key: None,
-            choices: FormChoicesState::Unknown,
-            choices_ticket: None,
-            label: TextField::default(),
-            limit: TextField::default(),
-            limit_reset: None,
-            expiry: TextField::default(),
             workspace: Picker::default_workspace(),
             guardrail: Picker::no_guardrail(),
-            include_byok_in_limit: false,
-            api_key: TextField::default(),
-            focused_field: FormField::Label,
-            visited: [false; FIELD_COUNT],
-            error: None,
-            diff: Vec::new(),
-            submit_ticket: None,
-            submitted_update: None,
             used_labels: stored_keys.iter().map(|key| key.label.as_str().to_owned()).collect(),
-            default_workspace: None,
-            default_guardrail: None,
-            other_profiles: ProfileCopies::new(),
+            ..Self::default()
         }
     }
 

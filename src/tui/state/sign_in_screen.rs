@@ -156,10 +156,7 @@ impl SignInScreen {
     pub fn plan(&self) -> Option<&PlanScreen> {
         match &self.operation {
             Operation::ApplyPlan(plan) => Some(plan),
-            Operation::CreateKey { .. }
-            | Operation::RotateKey { .. }
-            | Operation::RotateKeys { .. }
-            | Operation::RespondToLeak(_) => None,
+            _ => None,
         }
     }
 

@@ -147,14 +147,7 @@ pub(super) fn update_used_labels(model: &mut Model) {
                 form.set_used_labels(stored_keys);
             }
         }
-        Screen::Dashboard
-        | Screen::NewKey(_)
-        | Screen::Confirm(_)
-        | Screen::ActionResults(_)
-        | Screen::Plan(_)
-        | Screen::Management(_)
-        | Screen::Trash(_)
-        | Screen::Limits(_) => {}
+        _ => {}
     }
 }
 

@@ -16,10 +16,7 @@ pub(super) fn leave_screen(model: &mut Model) {
     if let Screen::SignIn(sign_in) = &model.screen {
         model.screen = match &sign_in.operation {
             Operation::CreateKey { form, .. } => Screen::Form(form.clone()),
-            Operation::RotateKey { .. }
-            | Operation::RotateKeys { .. }
-            | Operation::RespondToLeak(_)
-            | Operation::ApplyPlan(_) => Screen::Dashboard,
+            _ => Screen::Dashboard,
         };
     }
 }

@@ -83,10 +83,7 @@ fn applying_plan_mut(model: &mut Model, ticket: Ticket) -> Option<&mut PlanScree
     match &mut model.screen {
         Screen::SignIn(sign_in) if sign_in.ticket == ticket => match &mut sign_in.operation {
             Operation::ApplyPlan(plan) => Some(plan),
-            Operation::CreateKey { .. }
-            | Operation::RotateKey { .. }
-            | Operation::RotateKeys { .. }
-            | Operation::RespondToLeak(_) => None,
+            _ => None,
         },
         _ => None,
     }

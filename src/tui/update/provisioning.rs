@@ -22,14 +22,7 @@ pub(super) fn finish_provisioning(
     let is_shown = match &model.screen {
         Screen::SignIn(sign_in) => sign_in.ticket == ticket,
         Screen::NewKey(new_key) => new_key.store_ticket == Some(ticket),
-        Screen::Dashboard
-        | Screen::Form(_)
-        | Screen::Confirm(_)
-        | Screen::ActionResults(_)
-        | Screen::Plan(_)
-        | Screen::Management(_)
-        | Screen::Trash(_)
-        | Screen::Limits(_) => false,
+        _ => false,
     };
     let background_run = model.background_runs.iter().position(|run| run.ticket == ticket);
     let background_run = background_run.map(|index| model.background_runs.remove(index));

@@ -77,13 +77,7 @@ const fn alignment(column: Column) -> Alignment {
         | Column::Reset
         | Column::Expiry
         | Column::LastUsed => Alignment::Right,
-        Column::Label
-        | Column::State
-        | Column::Location
-        | Column::Used
-        | Column::History
-        | Column::MaskedKey
-        | Column::Store => Alignment::Left,
+        _ => Alignment::Left,
     }
 }
 

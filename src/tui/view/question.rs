@@ -130,9 +130,6 @@ fn labels(question: &Question) -> Vec<&Label> {
         Question::RemoveKeys(labels) => labels.iter().collect(),
         Question::RestoreLimits(limits) => limits.iter().map(|(label, _)| label).collect(),
         Question::SetKeysDisabled { keys, .. } => keys.iter().map(|(_, label)| label).collect(),
-        Question::QuitWithUnstoredKey
-        | Question::DiscardUnstoredKey
-        | Question::DismissAttempt(_)
-        | Question::UseEnvironmentKey => Vec::new(),
+        _ => Vec::new(),
     }
 }

@@ -76,16 +76,7 @@ pub(super) fn ask_for_request(
             }
         },
     };
-    Ok(KeyRequest {
-        label,
-        limit,
-        limit_reset,
-        expiry,
-        workspace_id,
-        guardrail: None,
-        store: None,
-        defaulted: crate::domain::DefaultedFields::default(),
-    })
+    Ok(KeyRequest { label, limit, limit_reset, expiry, workspace_id, ..KeyRequest::default() })
 }
 
 /// Returns the error of a default workspace that is a name, without a management key.

@@ -13,7 +13,7 @@ use crate::domain::{
 use crate::services::usage::{KeyUsage, UsageReport, UsageSource};
 
 /// A row of the output. What does not apply or is not known is `None`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(in crate::cli) struct UsageRow<'a> {
     pub(super) date: Option<Date>,
     pub(super) label: Option<&'a str>,
@@ -32,21 +32,7 @@ pub(in crate::cli) struct UsageRow<'a> {
 
 impl UsageRow<'_> {
     fn new(usage: f64) -> Self {
-        Self { usage: Some(usage), ..Self::unknown(None) }
-    }
-
-    /// Returns a row whose usage is `at_least` this.
-    const fn unknown(at_least: Option<f64>) -> Self {
-        Self {
-            date: None,
-            label: None,
-            hash: None,
-            masked: None,
-            model: None,
-            requests: None,
-            usage: None,
-            at_least,
-        }
+        Self { usage: Some(usage), ..Self::default() }
     }
 
     /// Returns what is known of the usage, in USD.
@@ -142,7 +128,10 @@ pub(super) fn group_by_day(report: &UsageReport) -> Vec<UsageRow<'_>> {
                     .get(&date)
                     .copied()
                     .or_else(|| known.and_then(|usage| idle_requests(report, date, usage))),
-                ..known.map_or_else(|| UsageRow::unknown(Some(at_least())), UsageRow::new)
+                ..known.map_or_else(
+                    || UsageRow { at_least: Some(at_least()), ..UsageRow::default() },
+                    UsageRow::new,
+                )
             }
         })
         .collect()
@@ -176,7 +165,11 @@ fn group_by_key<'a>(report: &'a UsageReport) -> Vec<UsageRow<'a>> {
         let from = key.created.unwrap_or(report.from).clamp(report.from, report.today);
         let mut days = from.series(jiff::ToSpan::day(1)).take_while(|date| *date <= report.today);
         let is_known = days.all(|date| key.days.get(date).is_some());
-        let row = if is_known { UsageRow::new(total) } else { UsageRow::unknown(Some(total)) };
+        let row = if is_known {
+            UsageRow::new(total)
+        } else {
+            UsageRow { at_least: Some(total), ..UsageRow::default() }
+        };
         UsageRow {
             label: key.label.as_deref(),
             hash: key.hash.as_deref(),

@@ -73,10 +73,7 @@ impl<'a> BatchRunner<'a> {
     fn start_preparing(&self, requests: &'a [KeyRequest]) -> PrepareFuture<'a> {
         let size = match self.auth_method {
             AuthMethod::ManagementKey(_) => GROUP_SIZE,
-            AuthMethod::Browser
-            | AuthMethod::OpenManually
-            | AuthMethod::PasteCode
-            | AuthMethod::ExistingKey(..) => 1,
+            _ => 1,
         };
         let group = &requests[..size.min(requests.len())];
         let (auth_method, services, report) =

@@ -47,7 +47,7 @@ impl PickerOption {
 }
 
 /// A field whose value is one of several names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Picker {
     options: Vec<PickerOption>,
     chosen: usize,

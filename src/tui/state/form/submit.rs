@@ -47,8 +47,7 @@ impl Form {
                 expiry: Expiry::parse(self.expiry.text(), now).ok()?,
                 workspace_id: self.workspace.chosen().and_then(|workspace| workspace.id.clone()),
                 guardrail: self.chosen_guardrail(),
-                store: None,
-                defaulted: crate::domain::DefaultedFields::default(),
+                ..KeyRequest::default()
             })),
             FormKind::Import => {
                 let key = ApiKey::parse_input(self.api_key.text()).ok()?;
