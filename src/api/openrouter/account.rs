@@ -1,6 +1,5 @@
-//! Requests with the management key about everything in the account except its keys. Paging and
-//! retries are up to the caller. A missing right (403) or an older server (404) fails only the one
-//! request.
+//! Requests with the management key about everything in the account except its keys. Paging is
+//! up to the caller. A missing right (403) or an older server (404) fails only the one request.
 
 use reqwest::Method;
 use serde_json::{Map, Value, json};

@@ -1,5 +1,4 @@
-//! Requests with the management key about the keys of the account. Paging and retries are up to the
-//! caller.
+//! Requests with the management key about the keys of the account. Paging is up to the caller.
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder};
