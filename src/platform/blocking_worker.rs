@@ -4,6 +4,8 @@
 //! be interrupted. After a timeout the thread is abandoned, and the next call starts a new thread
 //! with new state. Threads are never joined, so the program can exit while one is blocked.
 
+use std::any::Any;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,16 +14,23 @@ use std::time::Duration;
 
 use super::blocking_call::wipe_stack;
 
-type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
+type Job = Box<dyn FnOnce(&mut dyn Any) + Send>;
 
 /// Runs jobs on a value of type `S`, one after another, on a thread that starts with the first
 /// job. The value is created on that thread and never leaves it.
 pub(crate) struct BlockingWorker<S> {
-    state: Mutex<WorkerState<S>>,
+    thread: WorkerThread,
+    state: PhantomData<fn() -> S>,
 }
 
-struct WorkerState<S> {
-    sender: Option<Sender<Job<S>>>,
+/// Not generic, because each type of state would add a copy.
+struct WorkerThread {
+    current: Mutex<CurrentThread>,
+    new_state: fn() -> Box<dyn Any>,
+}
+
+struct CurrentThread {
+    sender: Option<Sender<Job>>,
     /// Number of threads started so far. A timeout discards only the thread it happened on.
     generation: u64,
 }
@@ -29,7 +38,9 @@ struct WorkerState<S> {
 impl<S: Default + 'static> BlockingWorker<S> {
     /// Creates a worker without starting a thread.
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::new(WorkerState { sender: None, generation: 0 }) }
+        let current = Mutex::new(CurrentThread { sender: None, generation: 0 });
+        let new_state = || -> Box<dyn Any> { Box::new(S::default()) };
+        Self { thread: WorkerThread { current, new_state }, state: PhantomData }
     }
 
     /// Runs `job` on the thread and waits for its result for at most `timeout`, including the time
@@ -44,19 +55,20 @@ impl<S: Default + 'static> BlockingWorker<S> {
     ) -> Option<T> {
         let result = Arc::new(Mutex::new(None));
         let shared = Arc::clone(&result);
-        self.run_job(
+        self.thread.run_job(
             timeout,
             Box::new(move |state| {
-                let value = job(state);
-                *shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+                let value = state.downcast_mut().map(job);
+                *shared.lock().unwrap_or_else(PoisonError::into_inner) = value;
             }),
         )?;
         result.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
 
-    /// Runs a job to its end, or returns `None` after the timeout. Not generic over the result, because
-    /// each type would add a copy of the channel's code.
-    fn run_job(&self, timeout: Duration, job: Job<S>) -> Option<()> {
+impl WorkerThread {
+    /// Runs a job to its end, or returns `None` after the timeout.
+    fn run_job(&self, timeout: Duration, job: Job) -> Option<()> {
         let (done_sender, done) = mpsc::sync_channel(1);
         let abandoned = Arc::new(AtomicBool::new(false));
         let is_abandoned = Arc::clone(&abandoned);
@@ -77,7 +89,7 @@ impl<S: Default + 'static> BlockingWorker<S> {
         }
     }
 
-    fn enqueue(&self, job: Job<S>) -> Option<u64> {
+    fn enqueue(&self, job: Job) -> Option<u64> {
         let mut worker = self.lock_state();
         let job = match worker.sender.as_ref() {
             None => job,
@@ -86,13 +98,14 @@ impl<S: Default + 'static> BlockingWorker<S> {
                 Err(mpsc::SendError(job)) => job, // the thread has panicked
             },
         };
-        let (jobs, queue) = mpsc::channel::<Job<S>>();
+        let new_state = self.new_state;
+        let (jobs, queue) = mpsc::channel::<Job>();
         thread::Builder::new()
             .name("keywright-worker".to_owned())
             .spawn(move || {
-                let mut state = S::default();
+                let mut state = new_state();
                 while let Ok(job) = queue.recv() {
-                    job(&mut state);
+                    job(&mut *state);
                     wipe_stack();
                 }
             })
@@ -110,8 +123,8 @@ impl<S: Default + 'static> BlockingWorker<S> {
         }
     }
 
-    fn lock_state(&self) -> std::sync::MutexGuard<'_, WorkerState<S>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_state(&self) -> std::sync::MutexGuard<'_, CurrentThread> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

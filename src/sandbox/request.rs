@@ -43,15 +43,15 @@ pub fn parse_body(bytes: &[u8]) -> Result<JsonFields, ApiError> {
 
 /// Parses a query; only `limit` is a number.
 pub fn parse_query(query: &str) -> JsonFields {
-    form_urlencoded::parse(query.as_bytes())
-        .map(|(name, value)| {
-            let number = (name == "limit").then(|| value.parse().ok()).flatten();
-            let value = number
-                .and_then(Number::from_f64)
-                .map_or_else(|| Value::String(value.clone().into_owned()), Value::Number);
-            (name.into_owned(), value)
-        })
-        .collect()
+    let mut fields = JsonFields::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let number = (name == "limit").then(|| value.parse().ok()).flatten();
+        let value = number
+            .and_then(Number::from_f64)
+            .map_or_else(|| Value::String(value.into_owned()), Value::Number);
+        fields.insert(name.into_owned(), value);
+    }
+    fields
 }
 
 /// Parses the parameters of `/auth` and the body of `POST /auth/keys/code`.

@@ -105,6 +105,15 @@ pub fn filter_keys(
     server: &str,
     predicate: impl Fn(&StoredKey) -> bool,
 ) -> Result<Vec<StoredKey>, Error> {
+    filter_keys_by(location, server, &predicate)
+}
+
+/// Not generic, because each predicate would add a copy.
+fn filter_keys_by(
+    location: &StoreLocation,
+    server: &str,
+    predicate: &dyn Fn(&StoredKey) -> bool,
+) -> Result<Vec<StoredKey>, Error> {
     read_with(location, |inventory| {
         let of_server = inventory.keys.iter().filter(|key| key.server == server);
         of_server.filter(|key| predicate(key)).cloned().collect()
@@ -158,10 +167,22 @@ fn update<R>(
     location: &StoreLocation,
     change: impl FnOnce(&mut Inventory) -> R,
 ) -> Result<R, Error> {
+    let mut change = Some(change);
+    let mut result = None;
+    update_with(location, &mut |inventory| {
+        result = change.take().map(|change| change(inventory));
+    })?;
+    result.ok_or_else(|| Error::Empty(FILE_NAME.into()))
+}
+
+/// Calls `change` once. Not generic, because each change would add a copy.
+fn update_with(
+    location: &StoreLocation,
+    change: &mut dyn FnMut(&mut Inventory),
+) -> Result<(), Error> {
     let change = |inventory: &mut Inventory| {
-        let result = change(inventory);
+        change(inventory);
         mark_other_accounts(&mut inventory.keys);
-        result
     };
     let lock_last_read = || LAST_READ.lock().unwrap_or_else(PoisonError::into_inner);
     let known = |path: &Path| {

@@ -340,7 +340,7 @@ impl StoreLocation {
 }
 
 fn write_document(dir: &Path, name: &str, document: &impl Serialize) -> Result<(), Error> {
-    replace_file_with(dir, name, |file| {
+    replace_file_with(dir, name, &|file| {
         serde_json::to_writer(&mut *file, document)?;
         file.write_all(b"\n")
     })

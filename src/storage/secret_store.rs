@@ -27,7 +27,7 @@ pub use error::Error;
 pub use helper_error::HelperError;
 pub use system_error::SystemError;
 
-use crate::domain::{ExecProgram, StoreKind, sanitize};
+use crate::domain::{ExecProgram, StoreKind, sanitize, sort_by};
 use crate::platform::blocking_worker::BlockingWorker;
 use age_file::AgeFile;
 use bao::BaoStore;
@@ -244,16 +244,19 @@ impl SecretStore {
 
     /// Returns the accounts of this service, sorted and without duplicates.
     pub fn list_accounts(&self, service: &str, timeout: Duration) -> Result<Vec<String>, Error> {
-        match &self.0 {
+        let mut accounts = match &self.0 {
             Backend::Keychain(worker) => {
                 let service = service.to_owned();
-                call_keychain(worker, timeout, move |keychain| keychain.list_accounts(&service))
+                call_keychain(worker, timeout, move |keychain| keychain.list_accounts(&service))?
             }
-            Backend::File { file, .. } => lock_age_file(file).list_accounts(service),
-            Backend::Memory(memory) => Ok(memory.list_accounts(service)),
-            Backend::Bao(bao) => bao.list_accounts(service),
-            Backend::Exec(store) => store.list_accounts(service, timeout),
-        }
+            Backend::File { file, .. } => lock_age_file(file).list_accounts(service)?,
+            Backend::Memory(memory) => memory.list_accounts(service),
+            Backend::Bao(bao) => bao.list_accounts(service)?,
+            Backend::Exec(store) => store.list_accounts(service, timeout)?,
+        };
+        sort_by(&mut accounts, Ord::cmp);
+        accounts.dedup();
+        Ok(accounts)
     }
 
     /// Returns the provider of the store and whether it is locked. Shows no unlock prompt.

@@ -20,7 +20,7 @@ use crate::cli::table::{self, Column};
 use crate::cli::{json, run_async};
 use crate::domain::{
     CheckResult, EXPOSED, ErrorKind, Label, Reported, ResetInterval, StoredKey, UserError,
-    format_date, format_relative_time, format_usd,
+    format_date, format_relative_time, format_usd, sort_by_key,
 };
 use crate::services::keys::{self, RefreshReport};
 use crate::services::provision::ServiceContext;
@@ -62,7 +62,7 @@ impl ListArgs {
             }
         }
         let now = Timestamp::now();
-        keys.sort_by_key(|key| !key.is_exposed(now));
+        sort_by_key(&mut keys, |key| !key.is_exposed(now));
         warn_about_exposed_keys(&keys, now);
         warn_about_other_accounts(&keys);
         print_waiting_keys(&keys);

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::Error;
 use crate::domain::{
-    KeyLocation, Label, SharedRecord, StoredKey, TrashedKey, is_key_hash, join_pairs, sort_by_key,
-    split_fields,
+    KeyLocation, Label, SharedRecord, StoredKey, TrashedKey, collect_ordered, is_key_hash,
+    join_pairs, sort_by_key, split_fields,
 };
 use crate::platform::environment::user_at_host;
 use crate::services::provision::ServiceContext;
@@ -39,7 +39,8 @@ pub(super) fn describe_removed_key(
     fields.insert(REMOVED_AT.into(), trashed.removed_at.to_string());
     fields.insert(TrashedKey::REMOVED_BY.into(), user_at_host());
     let pairs = split_fields(&fields).into_iter().map(|(name, value)| (name, Some(value)));
-    if let Err(error) = store.write_metadata(&store.entry_path(entry_id), pairs.collect()) {
+    let pairs = collect_ordered(pairs);
+    if let Err(error) = store.write_metadata(&store.entry_path(entry_id), pairs) {
         tracing::warn!(%error, "the record of a removed key could not be written");
     }
 }

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::{Error, LOCK_TIMEOUT};
 
+/// Writes the content of a file. Not generic, because each type of document would add a copy.
+type WriteContent<'a> = &'a dyn Fn(&mut BufWriter<File>) -> io::Result<()>;
+
 /// Locks the file `name` by its lock file. The lock file is not removed afterwards, because then
 /// two processes could hold the lock.
 pub(crate) fn lock_file(dir: &Path, name: &str) -> Result<File, Error> {
@@ -182,11 +185,7 @@ pub fn open_private_file(options: &mut OpenOptions, path: &Path) -> io::Result<F
 
 /// Writes and syncs a new file. A file or link that exists at `path` is removed, not written to.
 /// Errors name `reported_path`.
-fn write_synced(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-    reported_path: &Path,
-) -> Result<(), Error> {
+fn write_synced(path: &Path, write: WriteContent<'_>, reported_path: &Path) -> Result<(), Error> {
     let removed = match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -204,7 +203,7 @@ fn write_synced(
 /// Replaces the content of a file atomically: writes and syncs a new file, renames it, and syncs
 /// the directory.
 pub(crate) fn replace_file(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
-    replace_file_with(dir, name, |file| file.write_all(bytes))
+    replace_file_with(dir, name, &|file| file.write_all(bytes))
 }
 
 /// Replaces a file like [`replace_file`] with what `write` writes, so that a large content need not be in
@@ -212,7 +211,7 @@ pub(crate) fn replace_file(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), E
 pub(super) fn replace_file_with(
     dir: &Path,
     name: &str,
-    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    write: WriteContent<'_>,
 ) -> Result<(), Error> {
     let path = dir.join(name);
     check_file_type(&path)?;

@@ -120,13 +120,12 @@ impl AgeFile {
     }
 
     pub(super) fn list_accounts(&mut self, service: &str) -> Result<Vec<String>, Error> {
-        let mut accounts: Vec<_> = self
+        let accounts = self
             .read_entries()?
             .into_iter()
             .filter(|entry| entry.service == service)
             .map(|entry| entry.account)
             .collect();
-        accounts.sort();
         Ok(accounts)
     }
 

@@ -237,10 +237,7 @@ impl BaoStore {
 
     pub(super) fn list_accounts(&self, service: &str) -> Result<Vec<String>, secret_store::Error> {
         let names = self.list(&self.folder_path(service))?;
-        let mut accounts: Vec<_> =
-            names.iter().filter_map(|name| Self::decode_name(name)).collect();
-        accounts.sort();
-        Ok(accounts)
+        Ok(names.iter().filter_map(|name| Self::decode_name(name)).collect())
     }
 
     /// Runs a call on the thread of the runtime and waits for its result.

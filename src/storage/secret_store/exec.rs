@@ -140,11 +140,7 @@ impl ExecStore {
         let entries: Option<BTreeMap<String, String>> = serde_json::from_slice(&finished.stdout)
             .map_err(|_| self.error(Verb::List, Fault::NotJson))?;
         let entries = entries.unwrap_or_default();
-        let mut accounts: Vec<String> =
-            entries.keys().filter_map(|url| account_of_url(url, service)).collect();
-        accounts.sort();
-        accounts.dedup();
-        Ok(accounts)
+        Ok(entries.keys().filter_map(|url| account_of_url(url, service)).collect())
     }
 
     pub(super) fn check_writable(

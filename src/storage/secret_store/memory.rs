@@ -65,9 +65,7 @@ impl MemoryStore {
     pub(super) fn list_accounts(&self, service: &str) -> Vec<String> {
         let services = self.lock_services();
         let accounts = services.get(service).into_iter().flat_map(HashMap::keys);
-        let mut accounts: Vec<_> = accounts.cloned().collect();
-        accounts.sort();
-        accounts
+        accounts.cloned().collect()
     }
 
     fn lock_services(&self) -> MutexGuard<'_, SecretsByService> {

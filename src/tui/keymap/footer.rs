@@ -3,6 +3,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::{Action, Binding, active_bindings};
+use crate::domain::sort_by_key;
 use crate::tui::state::{Intent, Model};
 
 /// An action in the footer.
@@ -36,7 +37,7 @@ pub fn footer_items(model: &Model, columns: u16) -> Vec<FooterItem> {
         .partition(|binding| binding.action.is_essential());
     if !model.dashboard.marked_hashes.is_empty() {
         // What the keys were marked for comes first.
-        others.sort_by_key(|binding| !binding.action.is_for_marked);
+        sort_by_key(&mut others, |binding| !binding.action.is_for_marked);
     }
     let width =
         |binding: &Binding| binding.key_text().width() + 1 + description_width(binding.action);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::{Arg, ArgAction, Command, ValueHint};
 
 use crate::cli::env_mapping::{escape_item, last_item_start, validate_variable_name};
-use crate::domain::{ResetInterval, collect_ordered};
+use crate::domain::{ResetInterval, collect_ordered, sort_by};
 use crate::platform::child_process::list_on_path;
 
 /// A completion and its description. An empty value stands for file names.
@@ -188,7 +188,7 @@ fn list_stores(current: &str) -> Vec<Candidate> {
         return STORES.map(|(name, about)| Candidate::new(name, about)).into();
     }
     let mut names = list_on_path(HELPER_PREFIX);
-    names.sort();
+    sort_by(&mut names, Ord::cmp);
     names.dedup();
     names
         .into_iter()
