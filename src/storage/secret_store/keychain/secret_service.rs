@@ -164,14 +164,15 @@ impl Keychain {
         outcome.map_err(|error| classify_failure(convert_error(error), started.elapsed()))
     }
 
+    fn take_client(&mut self) -> Result<Client, Error> {
+        self.client.take().map_or_else(Client::connect, Ok)
+    }
+
     fn call_once<T>(
         &mut self,
         call: &dyn Fn(&mut Client) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
-        let mut client = match self.client.take() {
-            Some(client) => client,
-            None => Client::connect()?,
-        };
+        let mut client = self.take_client()?;
         let outcome = call(&mut client);
         if matches!(outcome, Ok(_) | Err(CallError::Store(_))) {
             self.client = Some(client);

@@ -4,10 +4,11 @@
 use aes::Aes128;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
+use crypto_bigint::modular::{ConstMontyForm, ConstMontyParams};
+use crypto_bigint::{U256, U1024};
 use hkdf::Hkdf;
-use num_bigint::BigUint;
 use secrecy::SecretString;
-use secrecy::zeroize::{Zeroize, Zeroizing};
+use secrecy::zeroize::Zeroizing;
 use sha2::Sha256;
 
 use crate::storage::secret_store::Error;
@@ -55,30 +56,23 @@ fn fill_random(bytes: &mut [u8]) -> Option<()> {
 
 /// The local key pair of the Diffie-Hellman exchange.
 pub(super) struct DhKeyPair {
-    private: BigUint,
-    public: BigUint,
-    prime: BigUint,
+    private: U256,
+    public: U1024,
 }
 
-/// The Second Oakley Group (RFC 2409, section 6.2), which the Secret Service specification requires.
-const OAKLEY_GROUP_2_PRIME: [u64; 16] = [
-    0xffff_ffff_ffff_ffff,
-    0xc90f_daa2_2168_c234,
-    0xc4c6_628b_80dc_1cd1,
-    0x2902_4e08_8a67_cc74,
-    0x020b_bea6_3b13_9b22,
-    0x514a_0879_8e34_04dd,
-    0xef95_19b3_cd3a_431b,
-    0x302b_0a6d_f25f_1437,
-    0x4fe1_356d_6d51_c245,
-    0xe485_b576_625e_7ec6,
-    0xf44c_42e9_a637_ed6b,
-    0x0bff_5cb6_f406_b7ed,
-    0xee38_6bfb_5a89_9fa5,
-    0xae9f_2411_7c4b_1fe6,
-    0x4928_6651_ece6_5381,
-    0xffff_ffff_ffff_ffff,
-];
+crypto_bigint::const_monty_params!(
+    OakleyGroup2,
+    U1024,
+    "ffffffffffffffffc90fdaa22168c234c4c6628b80dc1cd129024e088a67cc74020bbea63b139b22514a08798e3404dd\
+     ef9519b3cd3a431b302b0a6df25f14374fe1356d6d51c245e485b576625e7ec6f44c42e9a637ed6b0bff5cb6f406b7ed\
+     ee386bfb5a899fa5ae9f24117c4b1fe649286651ece65381ffffffffffffffff",
+    "The Second Oakley Group (RFC 2409, section 6.2), which the Secret Service specification requires."
+);
+
+/// Returns a power in the group, in constant time.
+fn power(base: &U1024, exponent: &U256) -> U1024 {
+    ConstMontyForm::<OakleyGroup2, { U1024::LIMBS }>::new(base).pow(exponent).retrieve()
+}
 
 impl DhKeyPair {
     /// Generates a key pair. A 256-bit exponent is enough for this group (RFC 3526, section 8) and
@@ -86,33 +80,33 @@ impl DhKeyPair {
     pub(super) fn generate() -> Option<Self> {
         let mut bytes = Zeroizing::new([0_u8; 32]);
         fill_random(&mut *bytes)?;
-        Some(Self::from_private(&BigUint::from_bytes_be(&*bytes)))
+        Some(Self::from_private(U256::from_be_slice(&*bytes)))
     }
 
-    fn from_private(private: &BigUint) -> Self {
-        let prime =
-            BigUint::from_bytes_be(OAKLEY_GROUP_2_PRIME.map(u64::to_be_bytes).as_flattened());
-        let public = BigUint::from(2_u8).modpow(private, &prime);
-        Self { private: private.clone(), public, prime }
+    fn from_private(private: U256) -> Self {
+        Self { private, public: power(&U1024::from(2_u8), &private) }
     }
 
+    /// Returns the public key without leading zeros.
     pub(super) fn public_key(&self) -> Vec<u8> {
-        self.public.to_bytes_be()
+        let bytes = self.public.to_be_bytes();
+        bytes.as_ref().iter().copied().skip_while(|byte| *byte == 0).collect()
     }
 
     /// Derives the session key. Returns `None` for a public key that would make it predictable.
     pub(super) fn derive_session_key(&self, peer_public: &[u8]) -> Option<Zeroizing<[u8; 16]>> {
-        let peer_public = BigUint::from_bytes_be(peer_public);
-        let one = BigUint::from(1_u8);
-        if peer_public <= one || peer_public >= &self.prime - &one {
+        let zeros = peer_public.iter().take_while(|byte| **byte == 0).count();
+        let peer_public = &peer_public[zeros..];
+        let mut padded = [0; 128];
+        padded.get_mut(128_usize.checked_sub(peer_public.len())?..)?.copy_from_slice(peer_public);
+        let peer_public = U1024::from_be_slice(&padded);
+        let last = OakleyGroup2::PARAMS.modulus().wrapping_sub(&U1024::ONE);
+        if peer_public <= U1024::ONE || peer_public >= last {
             return None;
         }
-        let mut shared = peer_public.modpow(&self.private, &self.prime).to_bytes_be();
-        let mut padded = Zeroizing::new([0_u8; 128]);
-        padded[128 - shared.len()..].copy_from_slice(&shared);
-        shared.zeroize();
+        let shared = power(&peer_public, &self.private).to_be_bytes();
         let mut key = Zeroizing::new([0_u8; 16]);
-        Hkdf::<Sha256>::new(None, &*padded).expand(&[], &mut *key).ok()?;
+        Hkdf::<Sha256>::new(None, shared.as_ref()).expand(&[], &mut *key).ok()?;
         Some(key)
     }
 }
@@ -124,26 +118,46 @@ mod tests {
     use super::*;
 
     fn key_pair(private: u32) -> DhKeyPair {
-        DhKeyPair::from_private(&BigUint::from(private))
+        DhKeyPair::from_private(U256::from(private))
     }
 
     #[test]
     fn both_key_pairs_derive_the_same_session_key() {
         let (ours, theirs) = (DhKeyPair::generate().unwrap(), DhKeyPair::generate().unwrap());
-        let key = ours.derive_session_key(&theirs.public.to_bytes_be()).unwrap();
-        assert_eq!(*key, *theirs.derive_session_key(&ours.public.to_bytes_be()).unwrap());
-        assert_ne!(*key, *ours.derive_session_key(&key_pair(77).public.to_bytes_be()).unwrap());
+        let key = ours.derive_session_key(&theirs.public_key()).unwrap();
+        assert_eq!(*key, *theirs.derive_session_key(&ours.public_key()).unwrap());
+        assert_ne!(*key, *ours.derive_session_key(&key_pair(77).public_key()).unwrap());
         assert_ne!(ours.public, DhKeyPair::generate().unwrap().public);
     }
 
     #[test]
     fn weak_public_keys_are_rejected() {
         let ours = key_pair(12_345);
-        let last = &ours.prime - BigUint::from(1_u8);
-        for weak in [vec![], vec![0], vec![1], last.to_bytes_be(), ours.prime.to_bytes_be()] {
+        let prime = OakleyGroup2::PARAMS.modulus().to_be_bytes().as_ref().to_vec();
+        let mut last = prime.clone();
+        last[127] -= 1;
+        for weak in [vec![], vec![0], vec![1], last, prime.clone(), [vec![1], prime].concat()] {
             assert!(ours.derive_session_key(&weak).is_none(), "{weak:?}");
         }
+        assert_eq!(
+            ours.derive_session_key(&[2]),
+            ours.derive_session_key(&[&[0; 130][..], &[2]].concat())
+        );
         assert!(ours.derive_session_key(&[2]).is_some());
+    }
+
+    /// Computed with Python: `pow(2, 12345, p)` and HKDF of `pow(3, 12345, p)`.
+    #[test]
+    fn known_values_are_computed() {
+        let ours = key_pair(12_345);
+        let hex = |bytes: &[u8]| {
+            bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+        };
+        assert_eq!(hex(&ours.public_key()[..8]), "2a98ddf13e8d7ebb");
+        assert_eq!(
+            hex(&*ours.derive_session_key(&[3]).unwrap()),
+            "9fd12d793bc5eaf9691eb389f4d50ef1"
+        );
     }
 
     fn session(key: [u8; 16]) -> Session {
