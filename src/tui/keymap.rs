@@ -17,7 +17,7 @@ use crossterm::event::{
 
 use crate::tui::state::{ConfirmKind, Intent, KeyPress, Model, Msg, Overlay, Question, Screen};
 pub use action::{Action, Group, Safety};
-pub use binding::{Binding, key_text};
+pub use binding::{Binding, key_text, undo_hint};
 pub use configured::{action_names, check_key, key_table, resolve_key_overrides};
 use dashboard::{DASHBOARD, GLOBAL, SANDBOX};
 pub use footer::{FooterItem, footer_items};

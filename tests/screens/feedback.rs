@@ -211,6 +211,47 @@ fn a_refresh_that_ends_leaves_the_error_of_another_action_on_screen() {
 }
 
 #[test]
+fn after_the_last_key_was_removed_the_trash_is_named_and_the_log_offers_no_undo() {
+    let old = replaced_key();
+    let mut model = loaded((80, 24), vec![old.clone()]);
+    want(&mut model, &[Intent::Remove, Intent::Yes]);
+    let trashed = keywright::domain::TrashedKey { removed_at: now(), key: old.clone() };
+    let removed = Msg::KeyRemoved { label: old.label, result: Ok(Some(trashed)) };
+    update(&mut model, removed, now());
+    let shown = drawn(&model);
+    assert!(
+        shown.contains("X  restores a removed key") || shown.contains("X  Restores"),
+        "{shown}"
+    );
+    assert!(!shown.contains("No keys are stored yet") && shown.contains("press u"), "{shown}");
+    want(&mut model, &[Intent::ToggleMessages]);
+    let shown = drawn(&model);
+    assert!(shown.contains("was removed here") && !shown.contains("press u"), "{shown}");
+}
+
+#[test]
+fn the_end_of_a_key_that_is_not_in_use_is_not_alarming() {
+    let low = read(key("low", Some("10"), None, None), Some(0.5), 9.5);
+    let mut ending = read(key("ci", None, None, Some(2)), None, 1.0);
+    ending.hash = "77".repeat(32);
+    let mut model = loaded((80, 24), vec![low, ending]);
+    want(&mut model, &[Intent::MoveToTop]);
+    let style_of_end = |model: &Model| {
+        let screen = screen(model, Theme::Dark);
+        let buffer = screen.backend().buffer().clone();
+        let end = buffer.content().windows(2).rposition(|cells| {
+            cells[0].symbol() == "2" && cells[1].symbol() == "d" && cells[0].bg == cells[1].bg
+        });
+        buffer.content()[end.unwrap()].fg
+    };
+    let alarming = style_of_end(&model);
+    let mut disabled = model.dashboard.stored_keys()[1].clone();
+    disabled.disabled = Some(true);
+    model.dashboard.upsert_key(disabled, now());
+    assert_ne!(style_of_end(&model), alarming);
+}
+
+#[test]
 fn the_footer_has_the_same_actions_for_one_marked_key_and_for_several() {
     let mut model = loaded_model((80, 24));
     for _ in 0..3 {

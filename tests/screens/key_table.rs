@@ -206,8 +206,14 @@ fn credits_stand_in_the_first_row_and_the_account_on_a_page_at_every_size() {
         assert!(!shown.contains("\" · "), "a continued line stands below its beginning: {shown}");
         want(&mut model, &[Intent::MoveToBottom]);
         let shown = drawn(&model);
-        assert!(shown.contains("openai/gpt-5") && shown.contains("97%"), "{shown}");
+        assert!(shown.contains("USD by day of the whole account"), "{shown}");
+        assert!(shown.contains("█") && shown.contains("24 Nov"), "{shown}");
     }
+    let mut model = with_account((120, 50));
+    want(&mut model, &[Intent::ToggleAccount]);
+    let shown = drawn(&model);
+    assert!(shown.contains("openai/gpt-5") && shown.contains("97%"), "{shown}");
+    assert!(shown.contains("24 Nov") && !shown.contains("scrolls"), "{shown}");
     let mut model = loaded_model((60, 16));
     want(&mut model, &[Intent::ToggleAccount]);
     assert!(drawn(&model).contains("need a management key: M"), "{}", drawn(&model));

@@ -67,3 +67,8 @@ pub fn key_text(model: &Model, intent: &Intent) -> Cow<'static, str> {
     let action = tables.flatten().find(|action| action.intent == *intent);
     action.map_or(Cow::Borrowed(""), |action| Binding::new(action, model).key_text())
 }
+
+/// Returns the end of a message about a change that can be undone.
+pub fn undo_hint(model: &Model) -> String {
+    format!("; press {} to undo", key_text(model, &Intent::Undo))
+}

@@ -101,7 +101,7 @@ fn asks_before_revoking(model: &Model) -> bool {
 pub(super) const CONFIRM_ROTATE: &[Action] = key_bindings! {
     [bare_key(KeyCode::Enter), char_key('y'), char_key('Y')] "enter" "rotate" if is_confirmed => Intent::Yes;
     [char_key('e')] "e" "another end" if offers_new_expiry => Intent::EditKey;
-    [char_key(' ')] "space" "revoke unasked" if asks_before_revoking => Intent::ToggleMark;
+    [char_key(' ')] "space" "revoke without asking" if asks_before_revoking => Intent::ToggleMark;
     [char_key(' ')] "space" "ask to revoke" if |model| !asks_before_revoking(model) => Intent::ToggleMark;
     [bare_key(KeyCode::Right), char_key('l'), bare_key(KeyCode::Up)] "← →" "time" => Intent::NextChoice;
     #[help_only] [bare_key(KeyCode::Left), char_key('h'), bare_key(KeyCode::Down)] "←" "shorter" => Intent::PreviousChoice;

@@ -1,13 +1,8 @@
 //! Actions on several keys: progress, a result for each, and undo.
 
 use crate::domain::{ActionResult, Label, UserError};
-use crate::tui::keymap::key_text;
+use crate::tui::keymap::{key_text, undo_hint};
 use crate::tui::state::{BulkAction, Intent, Model, ResultsScreen, Screen, UndoableChange};
-
-/// Returns the end of a message about a change that can be undone.
-pub(super) fn undo_hint(model: &Model) -> String {
-    format!("; press {} to undo", key_text(model, &Intent::Undo))
-}
 
 /// Starts to collect the results of an action on several keys.
 pub(super) fn begin_action(model: &mut Model, labels: impl IntoIterator<Item = Label>) {

@@ -6,6 +6,7 @@ use crate::domain::{
     UserError,
 };
 use crate::tui::keymap::key_text;
+use crate::tui::keymap::undo_hint;
 use crate::tui::state::{
     Effect, Intent, LimitsScreen, Model, PlannedLimit, Question, Request, Screen, Ticket,
     UndoableChange,
@@ -19,7 +20,7 @@ pub(super) fn record_undoable(model: &mut Model, restoring: Option<KeyUpdate>) -
         Some(UndoableChange::LimitsEdited(updates)) => updates.push(restoring),
         undoable => *undoable = Some(UndoableChange::LimitsEdited(vec![restoring])),
     }
-    bulk::undo_hint(model)
+    undo_hint(model)
 }
 
 /// Asks whether to set the earlier limits again.

@@ -2,7 +2,7 @@
 
 use super::bulk;
 use crate::domain::{Label, StoredKey, TRASH_DAYS, TrashedKey, UserError};
-use crate::tui::keymap::key_text;
+use crate::tui::keymap::{key_text, undo_hint};
 use crate::tui::state::{
     Effect, Intent, Model, Request, Screen, Ticket, TrashScreen, UndoableChange,
 };
@@ -72,7 +72,7 @@ pub(super) fn finish_remove(
                     Some(UndoableChange::Removed(keys)) => keys.push(trashed),
                     undoable => *undoable = Some(UndoableChange::Removed(vec![trashed])),
                 }
-                let (undo, trash) = (bulk::undo_hint(model), key_text(model, &Intent::OpenTrash));
+                let (undo, trash) = (undo_hint(model), key_text(model, &Intent::OpenTrash));
                 format!("{removed}{undo}, or {trash} within {TRASH_DAYS} days")
             }
             None => removed,

@@ -1,11 +1,11 @@
-//! The figures of the account: credits, spending, keys by state, spending by key and by model.
+//! The figures of the account: credits, spending, keys by state, spending by key, by model and by day.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::charts::format_ranking;
-use super::key_charts::completed_days;
+use super::charts::{DayChart, format_ranking, has_bars};
+use super::key_charts::{CHART_DAYS, completed_days};
 use super::overview::list_rankings;
 use super::text::{format_property, wrap_property};
 use super::{Theme, text};
@@ -13,8 +13,10 @@ use crate::domain::{KeyState, format_usd, sort_by_key, utc_date};
 use crate::tui::keymap::key_text;
 use crate::tui::state::{Intent, Model};
 
-/// The widest row; longer bars are no clearer.
-const MAX_COLUMNS: u16 = 110;
+/// The widest row, in which the bars of all rankings end in one column; longer bars are no clearer.
+const MAX_COLUMNS: u16 = 86;
+/// The rows of the chart by day where the page scrolls, and the most where it fits.
+const CHART_ROWS: (u16, u16) = (8, 16);
 
 /// Draws the page from the row `scroll` on and returns by how many rows it can be scrolled.
 pub fn draw(scroll: u16, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> u16 {
@@ -36,7 +38,32 @@ pub fn draw(scroll: u16, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
         lines.push(Line::styled(title.clone(), theme.dim()));
         lines.extend(format_ranking(amounts, amounts.len(), width, theme));
     }
+    let (days, scope) = spending_by_day(model);
+    if has_bars(&days) {
+        lines.push(Line::default());
+        lines.push(Line::styled(format!("USD by day{scope}"), theme.dim()));
+        let used = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+        let height = area.height.saturating_sub(used).clamp(CHART_ROWS.0, CHART_ROWS.1);
+        let chart = DayChart { days: &days, last: utc_date(model.now), limit: None };
+        lines.extend(chart.to_lines(theme, area.width.saturating_sub(2), height));
+    }
     text::draw_page(frame, area, lines, scroll, theme)
+}
+
+/// Returns the spending of each day of the chart, and whose it is.
+fn spending_by_day(model: &Model) -> (Vec<Option<f64>>, &'static str) {
+    let report = model.account.report.as_ref();
+    let of_account = report.and_then(|report| report.days.as_ref().zip(report.spent_today));
+    let (days, today, scope) = match of_account {
+        Some((days, today)) => (days, Some(today), " of the whole account"),
+        None => (&model.account.days, None, " of the stored keys"),
+    };
+    let days = days.last_days(utc_date(model.now), CHART_DAYS).map(|(_, spent)| spent);
+    let mut days: Vec<_> = days.collect();
+    if let (Some(last), Some(today)) = (days.last_mut(), today) {
+        *last = Some(today);
+    }
+    (days, scope)
 }
 
 fn format_figures(model: &Model, theme: Theme, width: usize) -> Vec<Line<'static>> {

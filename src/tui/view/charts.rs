@@ -2,7 +2,7 @@
 
 use jiff::ToSpan;
 use jiff::civil::Date;
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Alignment, Rect};
 use ratatui::style::Modifier;
 use ratatui::symbols;
@@ -62,6 +62,16 @@ impl DayChart<'_> {
     /// Returns whether a chart of `height` rows shows the limit.
     pub fn shows_limit(&self, height: u16) -> bool {
         self.scale(height).2.is_some()
+    }
+
+    /// Returns the chart as lines of a page.
+    pub fn to_lines(&self, theme: Theme, width: u16, height: u16) -> Vec<Line<'static>> {
+        let area = Rect::new(0, 0, width, height);
+        let mut buffer = Buffer::empty(area);
+        self.draw(theme, area, &mut buffer);
+        let to_span = |cell: &Cell| Span::styled(cell.symbol().to_owned(), cell.style());
+        let rows = buffer.content().chunks(usize::from(width.max(1)));
+        rows.map(|row| Line::from_iter(row.iter().map(to_span))).collect()
     }
 
     /// Draws the chart: amounts on the left, dates below, a bar for each day.

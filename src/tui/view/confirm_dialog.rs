@@ -150,24 +150,24 @@ fn add_confirmation<'a>(dialog: &mut Dialog<'a>, state: &'a ConfirmDialog) {
 /// Returns the lines that say what happens to the old key.
 fn format_retire_policy(state: &ConfirmDialog, theme: Theme) -> Vec<Line<'static>> {
     let (action, end) = if state.revoke_when_unused {
-        ("revokes it", " at OpenRouter.")
+        ("revokes it", " at OpenRouter")
     } else {
-        ("asks you to revoke it", ".")
+        ("asks you to revoke it", "")
     };
     vec![
         Line::raw("The old key stays valid as long as programs use it."),
         Line::from(vec![
-            Span::raw("Once it is unused for "),
+            Span::raw("Keywright "),
+            Span::styled(action, theme.strong()),
+            Span::raw(end),
+        ]),
+        Line::from(vec![
+            Span::raw("once it is unused for "),
             Span::styled(
                 format!("◂ {} ▸", UNUSED_FOR_CHOICES[state.unused_for_index].0),
                 theme.selected(),
             ),
-            Span::raw(","),
-        ]),
-        Line::from(vec![
-            Span::raw("Keywright "),
-            Span::styled(action, theme.strong()),
-            Span::raw(end),
+            Span::raw("."),
         ]),
     ]
 }

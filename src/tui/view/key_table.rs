@@ -278,6 +278,10 @@ fn format_expiry(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'
     let left = format_short_span(now, at);
     match at.duration_since(now).as_hours() {
         _ if at <= now => Span::styled("ended", theme.error()),
+        // The end of a key that is not in use needs no attention.
+        _ if stored_key.disabled == Some(true) || stored_key.retirement.is_some() => {
+            Span::styled(left, theme.dim())
+        }
         hours if hours < 24 => Span::styled(left, theme.error()),
         hours if hours <= 7 * 24 => Span::styled(left, theme.warning()),
         _ => Span::raw(left),

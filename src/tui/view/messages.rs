@@ -7,6 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::text::to_sentence;
 use super::{Theme, text};
+use crate::tui::keymap::undo_hint;
 use crate::tui::state::{LoggedMessage, MessageView, Model};
 
 /// The columns of the time before each message.
@@ -20,12 +21,13 @@ pub fn draw(view: MessageView, model: &Model, theme: Theme, frame: &mut Frame<'_
     }
     let width = usize::from(area.width);
     let mut lines: Vec<Line<'static>> = Vec::new();
+    let undo_hint = undo_hint(model);
     let rest = model.messages.iter().rev().enumerate().skip(view.selected);
     for (index, logged) in rest {
         if lines.len() >= usize::from(area.height) {
             break;
         }
-        let mut wrapped = format_message(logged, width, theme);
+        let mut wrapped = format_message(logged, &undo_hint, width, theme);
         if index == view.selected && model.messages.len() > 1 {
             wrapped = wrapped.into_iter().map(|line| line.patch_style(theme.strong())).collect();
         }
@@ -35,10 +37,19 @@ pub fn draw(view: MessageView, model: &Model, theme: Theme, frame: &mut Frame<'_
     frame.render_widget(ratatui::widgets::Paragraph::new(lines), area);
 }
 
-/// Returns the lines of a message, indented below its time.
-fn format_message(logged: &LoggedMessage, width: usize, theme: Theme) -> Vec<Line<'static>> {
+/// Returns the lines of a message, indented below its time. The hint how to undo is left out, because it is
+/// true only of the last change.
+fn format_message(
+    logged: &LoggedMessage,
+    undo_hint: &str,
+    width: usize,
+    theme: Theme,
+) -> Vec<Line<'static>> {
     let (text, style) = match &logged.message {
-        Ok(message) => (format!("✓ {}", to_sentence(message)), theme.success()),
+        Ok(message) => {
+            let message = message.split(undo_hint).next().unwrap_or_default();
+            (format!("✓ {}", to_sentence(message)), theme.success())
+        }
         Err(error) => {
             let details = text::format_error_details(error);
             (format!("✗ {} {details}", to_sentence(&error.message)), theme.error())

@@ -12,7 +12,7 @@ use super::text::{to_sentence, truncate};
 use super::{Theme, text};
 use crate::domain::format_relative_time;
 use crate::tui::keymap::key_text;
-use crate::tui::state::{Attention, DashboardLayout, Intent, KeyList, Model};
+use crate::tui::state::{Attention, DashboardLayout, Intent, KeyList, Model, UndoableChange};
 use reason::Reason;
 
 /// Draws what needs attention: in one row, or on a large terminal in a row for each of the worst keys.
@@ -281,6 +281,12 @@ pub fn draw_empty_state(
             Line::raw("No key matches the filter."),
             Line::default(),
             format_key_hint(model, theme, &Intent::Back, "clears the filter"),
+        ],
+        KeyList::Loaded(_) if matches!(model.undoable, Some(UndoableChange::Removed(_))) => vec![
+            Line::styled("All keys were removed.", theme.strong()),
+            Line::default(),
+            format_key_hint(model, theme, &Intent::OpenTrash, "restores a removed key"),
+            format_key_hint(model, theme, &Intent::NewKey, "creates a key"),
         ],
         KeyList::Loaded(_) => vec![
             Line::styled("No keys are stored yet.", theme.strong()),
