@@ -292,14 +292,24 @@ fn a_qr_code_is_offered_only_where_it_fits() {
 }
 
 #[test]
-fn a_bar_behind_a_dialog_differs_from_its_empty_part() {
+fn a_bar_behind_a_dialog_is_fainter_than_text_and_differs_from_its_empty_part() {
     let mut model = in_every_state((120, 40));
     want(&mut model, &[Intent::ToggleDisabled]);
-    let terminal = screen(&model, Theme::Dark);
-    let buffer = terminal.backend().buffer();
     let rows = model.layout().rows;
-    let count = |symbol| {
-        (rows.x..rows.right()).filter(|x| buffer[(*x, rows.y + 1)].symbol() == symbol).count()
-    };
-    assert!(count("▇") > 2 && count("▁") > 2, "{buffer:?}");
+    for (theme, bar, color) in [
+        (Theme::Dark, "▇", Color::Indexed(236)),
+        (Theme::Light, "▇", Color::Indexed(254)),
+        (Theme::HighContrast, "▇", Color::Indexed(238)),
+        (Theme::Terminal, "░", Color::Reset),
+        (Theme::NoColor, "░", Color::Reset),
+    ] {
+        let terminal = screen(&model, theme);
+        let buffer = terminal.backend().buffer();
+        let row: Vec<_> = (rows.x..rows.right()).map(|x| &buffer[(x, rows.y + 1)]).collect();
+        let with = |symbol| row.iter().filter(move |cell| cell.symbol() == symbol);
+        assert!(with(bar).count() > 2 && with("▁").count() > 2, "{theme:?} {buffer:?}");
+        assert!(with(bar).all(|cell| cell.fg == color), "{theme:?}");
+        let blocks = buffer.content.iter().filter(|cell| ["█", "▇"].contains(&cell.symbol()));
+        assert_eq!(blocks.filter(|cell| cell.fg != color).count(), 0, "{theme:?}");
+    }
 }

@@ -1,11 +1,13 @@
 //! A dialog over the dimmed screen, with its actions as buttons.
 
 use ratatui::Frame;
+use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear};
 use unicode_width::UnicodeWidthStr;
 
+use super::bars::LEVELS;
 use super::dialog::Dialog;
 use super::{Theme, confirm_dialog, question, text};
 use crate::tui::keymap::{Binding, active_bindings};
@@ -159,6 +161,7 @@ pub fn clear_below(area: Rect, theme: Theme, frame: &mut Frame<'_>) {
 pub fn dim(screen: ScreenLayout, theme: Theme, frame: &mut Frame<'_>) {
     let area = Rect { height: screen.footer.y, ..screen.header.into() };
     frame.buffer_mut().set_style(area, theme.backdrop());
+    fade_bars(theme, frame.buffer_mut());
 }
 
 /// Returns what a click requests while a dialog is open: the action of a button, or to close it outside.
@@ -169,4 +172,20 @@ pub fn intent_at(model: &Model, (column, row): (u16, u16)) -> Option<Intent> {
         return Some(Intent::Back);
     }
     placed.buttons.iter().find(|(area, _)| area.contains(at)).map(|(_, binding)| binding.intent())
+}
+
+/// Makes the bars and charts that a dialog covers fainter than the text: by a colour, or else by a
+/// light pattern.
+fn fade_bars(theme: Theme, buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        let Some(level) = LEVELS.iter().position(|bar| *bar == cell.symbol()) else {
+            continue;
+        };
+        match theme.covered_bar() {
+            Some(color) => drop(cell.set_fg(color)),
+            // The lowest line is no bar.
+            None if level > 0 => drop(cell.set_char('░')),
+            None => {}
+        }
+    }
 }

@@ -34,7 +34,7 @@ const WARNING: Palette =
 const ERROR: Palette =
     Palette([Color::Indexed(210), Color::Indexed(124), Color::Indexed(217), Color::LightRed]);
 const MUTED: Palette =
-    Palette([Color::Indexed(246), Color::Indexed(241), Color::Indexed(255), Color::Reset]);
+    Palette([Color::Indexed(247), Color::Indexed(241), Color::Indexed(255), Color::Reset]);
 const RULE: Palette =
     Palette([Color::Indexed(240), Color::Indexed(250), Color::Indexed(250), Color::Reset]);
 const BAR: Palette =
@@ -83,8 +83,19 @@ impl Theme {
             Self::Terminal | Self::NoColor => {
                 plain.fg(Color::Reset).bg(Color::Reset).add_modifier(Modifier::DIM)
             }
-            Self::HighContrast => plain.fg(Color::Indexed(244)).bg(Color::Indexed(16)),
+            Self::HighContrast => plain.fg(Color::Indexed(247)).bg(Color::Indexed(16)),
             Self::Dark | Self::Light => plain.patch(self.color(&RULE)).bg(Color::Reset),
+        }
+    }
+
+    /// Returns the colour of bars and charts that a dialog covers: filled cells draw the eye more than
+    /// text. `None` without a colour that is surely fainter.
+    pub const fn covered_bar(self) -> Option<Color> {
+        match self {
+            Self::Dark => Some(Color::Indexed(236)),
+            Self::Light => Some(Color::Indexed(254)),
+            Self::HighContrast => Some(Color::Indexed(238)),
+            Self::Terminal | Self::NoColor => None,
         }
     }
 
@@ -167,5 +178,84 @@ impl Theme {
             KeyState::Rejected => ("×", self.error()),
             KeyState::Unknown => ("?", self.dim()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLACK: u8 = 16;
+    const WHITE: u8 = 231;
+    /// The lightest usual background of a dark terminal.
+    const DARK_GREY: u8 = 235;
+
+    /// Returns the relative luminance of a colour of the 256-colour palette (WCAG 2.2).
+    fn luminance(index: u8) -> f64 {
+        let rgb = match index {
+            0..16 => panic!("the terminal decides what colour {index} is"),
+            16..=231 => [36, 6, 1].map(|step| match (index - 16) / step % 6 {
+                0 => 0,
+                level => 55 + 40 * level,
+            }),
+            232.. => [8 + 10 * (index - 232); 3],
+        };
+        let [red, green, blue] = rgb.map(|channel| match f64::from(channel) / 255.0 {
+            channel if channel <= 0.040_45 => channel / 12.92,
+            channel => ((channel + 0.055) / 1.055).powf(2.4),
+        });
+        0.2126 * red + 0.7152 * green + 0.0722 * blue
+    }
+
+    fn contrast(one: u8, other: u8) -> f64 {
+        let (one, other) = (luminance(one), luminance(other));
+        (one.max(other) + 0.05) / (one.min(other) + 0.05)
+    }
+
+    fn index(color: Option<Color>, default: u8) -> u8 {
+        match color {
+            Some(Color::Indexed(index)) => index,
+            None | Some(Color::Reset) => default,
+            color => panic!("{color:?} is not in the palette"),
+        }
+    }
+
+    #[test]
+    fn every_text_has_the_contrast_that_its_theme_promises() {
+        assert!((contrast(BLACK, WHITE) - 21.0).abs() < 0.01);
+        for (theme, text, backgrounds, least) in [
+            (Theme::HighContrast, WHITE, &[BLACK][..], 7.0_f64),
+            (Theme::Dark, WHITE, &[BLACK, DARK_GREY], 4.5),
+            (Theme::Light, BLACK, &[WHITE], 4.5),
+        ] {
+            let field = index(theme.field().bg, BLACK);
+            let on_screen = [
+                ("base", theme.base()),
+                ("strong", theme.strong()),
+                ("dim", theme.dim()),
+                ("accent", theme.accent()),
+                ("success", theme.success()),
+                ("warning", theme.warning()),
+                ("error", theme.error()),
+                ("bar", theme.bar()),
+                ("selected", theme.selected()),
+            ];
+            for (role, style) in on_screen {
+                for background in backgrounds {
+                    let on = index(style.bg, *background);
+                    let found = contrast(index(style.fg, text), on);
+                    let least = if role == "bar" { least.min(3.0) } else { least };
+                    assert!(found >= least, "{theme:?} {role} on {on}: {found:.1}");
+                }
+            }
+            // Text, hints and errors in a field.
+            for style in [theme.base(), theme.dim(), theme.accent()] {
+                let found = contrast(index(style.fg, text), field);
+                assert!(found >= least, "{theme:?} {style:?} in a field: {found:.1}");
+            }
+        }
+        let Style { fg, bg, .. } = Theme::HighContrast.backdrop();
+        assert!(contrast(index(fg, WHITE), index(bg, BLACK)) >= 7.0);
+        assert!(contrast(index(Theme::HighContrast.rule().fg, WHITE), BLACK) >= 7.0);
     }
 }
