@@ -207,7 +207,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
             Span::raw(format!(" {}", item.binding.action.description)),
         ]);
         let place = Rect { x: area.x + item.column, width: item.width, ..area };
-        frame.render_widget(line, place);
+        text::draw_line(&line, place, frame.buffer_mut());
     }
 }
 

@@ -66,7 +66,7 @@ fn charts_area(columns: &[PlacedColumn], row: Rect) -> Rect {
 
 fn draw_cell(line: Line<'_>, placed: PlacedColumn, row: Rect, frame: &mut Frame<'_>) {
     let area = Rect { x: row.x + placed.x, width: placed.width, ..row };
-    frame.render_widget(line.alignment(alignment(placed.column)), area);
+    text::draw_line(&line.alignment(alignment(placed.column)), area, frame.buffer_mut());
 }
 
 const fn alignment(column: Column) -> Alignment {
