@@ -55,7 +55,7 @@ fn draw_dashboard(bencher: Bencher, keys: usize) {
     let model = model(keys);
     let Ok(mut terminal) = Terminal::new(TestBackend::new(120, 40));
     bencher.bench_local(|| {
-        let _ = terminal.draw(|frame| view::draw(&model, Theme::Dark, frame));
+        let _ = terminal.draw(|frame| _ = view::draw(&model, Theme::Dark, frame));
     });
 }
 

@@ -124,7 +124,7 @@ pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserErr
 
 fn draw(terminal: &mut Terminal, model: &mut Model) -> io::Result<()> {
     let mut drawn = Drawn::default();
-    terminal.draw(|frame| drawn = view::draw_and_measure(model, Theme::of(model), frame))?;
+    terminal.draw(|frame| drawn = view::draw(model, Theme::of(model), frame))?;
     model.limit_scroll(drawn.scroll_end);
     drawn.link.map_or(Ok(()), |link| terminal.draw_link(&link))
 }

@@ -169,7 +169,7 @@ fn type_text(model: &mut Model, text: &str) {
 fn screen(model: &Model, theme: Theme) -> Terminal<TestBackend> {
     let mut terminal =
         Terminal::new(TestBackend::new(model.terminal_size.0, model.terminal_size.1)).unwrap();
-    terminal.draw(|frame| view::draw(model, theme, frame)).unwrap();
+    terminal.draw(|frame| _ = view::draw(model, theme, frame)).unwrap();
     terminal
 }
 

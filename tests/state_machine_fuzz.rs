@@ -332,7 +332,7 @@ impl Fuzzer {
         *self.drawn.entry(screen).or_default() += 1;
         let theme = *self.rng.choose(&[Theme::Dark, Theme::NoColor, Theme::Light]);
         let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
-        terminal.draw(|frame| view::draw(&self.model, theme, frame)).unwrap();
+        terminal.draw(|frame| _ = view::draw(&self.model, theme, frame)).unwrap();
         let cells = terminal.backend().buffer().content().iter();
         let visible_text: String =
             cells.map(ratatui::buffer::Cell::symbol).filter(|symbol| *symbol != " ").collect();

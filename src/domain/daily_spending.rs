@@ -125,11 +125,6 @@ impl DailySpending {
         )
     }
 
-    /// Returns whether no day is known.
-    pub fn is_empty(&self) -> bool {
-        self.days.is_empty()
-    }
-
     fn nanodollars(&self, date: Date) -> Option<i64> {
         let index = self.days.binary_search_by_key(&date, |(date, _)| *date).ok()?;
         Some(self.days[index].1)

@@ -33,7 +33,7 @@ pub struct ConfiguredName {
 impl ConfiguredName {
     /// Returns the error with the place of the name that caused it.
     pub fn add_place(&self, error: UserError) -> UserError {
-        UserError { message: format!("{}: {}", self.place, error.message), ..error }
+        error.prefixed(&self.place)
     }
 }
 

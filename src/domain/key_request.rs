@@ -9,11 +9,8 @@ use jiff::tz::Offset;
 use jiff::{SignedDuration, Span, Timestamp};
 
 use super::text::{format_date, format_relative_time, format_timestamp, to_utc};
+use super::user_error::invalid;
 use super::{GuardrailRef, Label, StoreKind, ValidationError, sanitize};
-
-fn invalid<T>(message: &str) -> Result<T, ValidationError> {
-    Err(ValidationError(String::from(message)))
-}
 
 /// An amount in US cents: above zero, at most a million dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

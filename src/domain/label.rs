@@ -10,6 +10,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::normal_form::{to_nfc, to_nfd};
 use super::text::is_hidden_char;
+use super::user_error::invalid;
 use super::{ValidationError, format_command};
 
 /// OpenRouter accepts names of at most 100 UTF-16 units; an emoji has two or more.
@@ -131,10 +132,6 @@ impl<'de> serde::Deserialize<'de> for Label {
         let text = String::deserialize(deserializer)?;
         Self::parse_existing(&text).map_err(serde::de::Error::custom)
     }
-}
-
-fn invalid<T>(message: &str) -> Result<T, ValidationError> {
-    Err(ValidationError(String::from(message)))
 }
 
 fn utf16_len(text: &str) -> usize {

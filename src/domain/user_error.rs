@@ -106,3 +106,8 @@ impl UserError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ValidationError(pub String);
+
+/// Returns a [`ValidationError`].
+pub(super) fn invalid<T>(message: &str) -> Result<T, ValidationError> {
+    Err(ValidationError(String::from(message)))
+}

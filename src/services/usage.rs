@@ -227,12 +227,9 @@ async fn list_keys(
             Some(list.keys)
         }
         Err(error) if error.is_answered() => {
-            let error = error.to_user_error();
-            notes.push(UserError {
-                message: format!("the keys of the account could not be listed: {}", error.message),
-                meaning: "today's spending is not known".into(),
-                ..error
-            });
+            let error =
+                error.to_user_error().prefixed("the keys of the account could not be listed");
+            notes.push(error.with_meaning("today's spending is not known"));
             None
         }
         Err(error) => return Err(error.to_user_error().with_meaning("nothing was changed")),

@@ -117,13 +117,8 @@ pub fn intent_at(model: &Model, column: u16, row: u16) -> Option<Intent> {
     }
 }
 
-/// Draws the whole screen.
-pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
-    draw_and_measure(model, theme, frame);
-}
-
 /// Draws the whole screen and returns what is known only after drawing.
-pub fn draw_and_measure(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> Drawn {
+pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> Drawn {
     let area = frame.area();
     let mut drawn = Drawn::default();
     // Most themes leave the background to the terminal.

@@ -156,7 +156,7 @@ fn draw_dashboard(keys: Vec<StoredKey>) {
     update(&mut model, Msg::Response(ticket, Response::KeysLoaded(Ok(keys))), now());
     let _ = model.next_tick_at();
     let mut terminal = Terminal::new(TestBackend::new(160, 40)).unwrap();
-    terminal.draw(|frame| view::draw(&model, Theme::Dark, frame)).unwrap();
+    terminal.draw(|frame| _ = view::draw(&model, Theme::Dark, frame)).unwrap();
     for cell in terminal.backend().buffer().content() {
         assert!(!cell.symbol().chars().any(char::is_control), "{:?}", cell.symbol());
     }

@@ -203,9 +203,7 @@ fn draw_and_limit(model: &mut Model) -> u16 {
     let (columns, rows) = model.terminal_size;
     let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
     let mut end = 0;
-    terminal
-        .draw(|frame| end = view::draw_and_measure(model, Theme::Dark, frame).scroll_end)
-        .unwrap();
+    terminal.draw(|frame| end = view::draw(model, Theme::Dark, frame).scroll_end).unwrap();
     model.limit_scroll(end);
     end
 }
@@ -249,7 +247,7 @@ fn no_size_of_the_terminal_is_too_small_to_draw_even_before_the_model_knows_it()
             let model = &mut models[index % count];
             model.terminal_size = [(300, 80), (60, 16), (width, height)][usize::from(height) % 3];
             let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-            terminal.draw(|frame| view::draw(model, Theme::Dark, frame)).unwrap();
+            terminal.draw(|frame| _ = view::draw(model, Theme::Dark, frame)).unwrap();
         }
     }
 }

@@ -193,11 +193,7 @@ async fn fetch_budgets(
             _ => format!("the budgets of {unread} workspaces could not be read"),
         };
         notes.push(match reason {
-            Some(error) => UserError {
-                message: format!("{message}: {}", error.message),
-                meaning: String::new(),
-                ..error
-            },
+            Some(error) => error.prefixed(message).with_meaning(""),
             None => UserError::failed(message, "update Keywright"),
         });
     }
@@ -222,12 +218,8 @@ fn take_part<T>(
     match result {
         Ok(part) => Ok(Some(part)),
         Err(error) if error.is_answered() => {
-            let error = error.to_user_error();
-            notes.push(UserError {
-                message: format!("the {name} could not be read: {}", error.message),
-                meaning: String::new(),
-                ..error
-            });
+            let message = format!("the {name} could not be read");
+            notes.push(error.to_user_error().prefixed(message).with_meaning(""));
             Ok(None)
         }
         Err(error) => Err(error.to_user_error()),
