@@ -88,6 +88,18 @@ fn limits_of_all_keys() -> Model {
 }
 
 #[test]
+fn the_limits_of_several_keys_have_the_form_of_one() {
+    let mut model = limits_of_all_keys();
+    model.terminal_size = (80, 24);
+    let rows = drawn(&model);
+    assert!(rows.contains(" ▸ Credit limit   5"), "{rows}");
+    assert!(rows.contains("   Reset         [keep]  never "), "{rows}");
+    want(&mut model, &[Intent::Submit]);
+    let rows = drawn(&model);
+    assert!(rows.contains("   Enter sends these changes, esc goes back:"), "{rows}");
+}
+
+#[test]
 fn keys_in_the_trash_and_their_limits_are_listed_at_every_size() {
     sweep(&mut removed_keys(), |model, rows| {
         let text = rows.join("\n");

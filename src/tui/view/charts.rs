@@ -278,8 +278,7 @@ mod tests {
             let mut buffer = Buffer::empty(area);
             chart(limit).draw(Theme::NoColor, area, &mut buffer);
             let rows = buffer.content().chunks(20);
-            rows.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>())
-                .collect::<Vec<_>>()
+            rows.map(|row| row.iter().map(Cell::symbol).collect::<String>()).collect::<Vec<_>>()
         };
         assert_eq!(draw(Some(2.0))[2], "   $2 ┤ - ██- - ██  ");
         assert!(!draw(Some(0.5)).concat().contains('-'));

@@ -18,7 +18,7 @@ const RESET_CHOICES: [Option<ResetInterval>; 4] =
     [None, Some(ResetInterval::Daily), Some(ResetInterval::Weekly), Some(ResetInterval::Monthly)];
 
 /// Column in which the fields begin.
-const FIELD_COLUMN: u16 = 18;
+pub(super) const FIELD_COLUMN: u16 = 18;
 
 pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let notes = match &form.error {
@@ -282,7 +282,12 @@ fn format_notes(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> 
 }
 
 /// Returns the choices on one line, the chosen one in brackets.
-fn format_choices<'a>(choices: &[&'a str], chosen: usize, focused: bool, theme: Theme) -> Line<'a> {
+pub(super) fn format_choices<'a>(
+    choices: &[&'a str],
+    chosen: usize,
+    focused: bool,
+    theme: Theme,
+) -> Line<'a> {
     let mut line = Line::default();
     for (index, choice) in choices.iter().enumerate() {
         let style = match (index == chosen, focused) {

@@ -5,57 +5,70 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
+use super::form::{FIELD_COLUMN, format_choices};
 use super::text::truncate;
 use super::{Theme, text};
-use crate::domain::{FieldChange, ValidationError};
+use crate::domain::{FieldChange, ResetInterval, ValidationError};
 use crate::tui::state::{LimitsScreen, PlannedLimit};
 
-/// The columns of the titles of the fields.
-const TITLE_WIDTH: u16 = 14;
+/// The rows above the changes.
+const HEAD_ROWS: u16 = 8;
 
 pub fn draw(screen: &LimitsScreen, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    let area = text::inset(area);
     let row = |y: u16| Rect { y: area.y + y, height: 1, ..area };
-    let heading = format!("Edit the limit of {} keys", screen.keys.len());
-    frame.render_widget(Line::styled(heading, theme.strong()), row(1));
-    let title = |text: &'static str, is_focused: bool| {
-        let style = if is_focused { theme.accent() } else { theme.dim() };
-        Span::styled(text, style)
+    let title = |y: u16, text: &'static str, is_focused: bool| {
+        let (mark, style) = if is_focused { ("▸", theme.accent()) } else { (" ", theme.base()) };
+        (
+            Line::from(vec![Span::styled(format!(" {mark} "), style), Span::styled(text, style)]),
+            row(y),
+        )
     };
-    frame.render_widget(title("Credit limit", !screen.is_reset_focused), row(3));
-    frame.render_widget(title("Reset", screen.is_reset_focused), row(4));
-    let value = |y: u16| {
-        let width = area.width.saturating_sub(TITLE_WIDTH);
-        Rect { x: area.x + TITLE_WIDTH, width, ..row(y) }
-    };
-    let is_focused = !screen.is_reset_focused;
-    if screen.limit.text().is_empty() && !is_focused {
-        frame.render_widget(Span::styled("keep each limit", theme.dim()), value(3));
-    } else {
-        let shown = screen.limit.text();
-        text::draw_text_field(&screen.limit, shown, is_focused, theme, frame, value(3));
+    let is_limit_focused = !screen.is_reset_focused;
+    for (line, at) in
+        [title(3, "Credit limit", is_limit_focused), title(6, "Reset", screen.is_reset_focused)]
+    {
+        frame.render_widget(line, at);
     }
-    let reset = match screen.limit_reset {
-        FieldChange::Keep => "keep each reset",
-        FieldChange::Clear => "never",
-        FieldChange::Set(reset) => reset.as_str(),
+    let value = |y: u16| {
+        let width = area.width.saturating_sub(FIELD_COLUMN + 1);
+        Rect { x: area.x + FIELD_COLUMN, width, ..row(y) }
     };
-    let style = if screen.is_reset_focused { theme.selected() } else { theme.base() };
-    frame.render_widget(Span::styled(format!("◂ {reset} ▸"), style), value(4));
-    let hint = match (&screen.error, screen.parse_limit()) {
-        (Some(error), _) => Line::styled(error.clone(), theme.error()),
-        (None, Err(ValidationError(error))) => Line::styled(error, theme.error()),
-        (None, Ok(_)) if screen.is_reviewed => {
-            Line::styled("Enter sends these changes, esc goes back.", theme.warning())
+    let shown = screen.limit.text();
+    let field = Rect { width: value(3).width.min(16), ..value(3) };
+    text::draw_text_field(&screen.limit, shown, is_limit_focused, theme, frame, field);
+    let names = ["keep", "never"].into_iter().chain(ResetInterval::ALL.map(ResetInterval::as_str));
+    let chosen = match screen.limit_reset {
+        FieldChange::Keep => 0,
+        FieldChange::Clear => 1,
+        FieldChange::Set(reset) => {
+            2 + ResetInterval::ALL.iter().position(|interval| *interval == reset).unwrap_or(0)
         }
+    };
+    let names: Vec<&str> = names.collect();
+    let choices = format_choices(&names, chosen, screen.is_reset_focused, theme);
+    // The bracket before the first choice stands left of the values.
+    let at = Rect { x: value(6).x - 1, width: value(6).width + 1, ..value(6) };
+    frame.render_widget(choices, at);
+    let hint = match (&screen.error, screen.parse_limit()) {
+        (Some(error), _) => Line::styled(format!("✗ {error}"), theme.error()),
+        (None, Err(ValidationError(error))) => Line::styled(format!("✗ {error}"), theme.error()),
         (None, Ok(_)) => Line::styled(
-            "An amount in USD, none, or empty to keep each limit. Spending so far counts.",
+            "an amount in USD, none, or empty to keep each limit; spending so far counts",
             theme.dim(),
         ),
     };
-    text::draw_paragraph(frame, Rect { height: 2, ..row(5) }, vec![hint]);
-    let below = Rect { y: area.y + 8, height: area.height.saturating_sub(8), ..area };
-    let lines = format_plan(screen, theme, usize::from(area.width), usize::from(below.height));
+    text::draw_paragraph(frame, Rect { height: 2, ..value(4) }, vec![hint]);
+    let inner = Rect { x: area.x + 3, width: area.width.saturating_sub(4), ..area };
+    let heading = format!("Edit the limit of {} keys", screen.keys.len());
+    let heading = Line::styled(heading, theme.strong());
+    frame.render_widget(heading, Rect { y: area.y + 1, height: 1, ..inner });
+    if screen.is_reviewed {
+        let note = Line::styled("Enter sends these changes, esc goes back:", theme.warning());
+        frame.render_widget(note, Rect { y: area.y + HEAD_ROWS - 1, height: 1, ..inner });
+    }
+    let height = area.height.saturating_sub(HEAD_ROWS);
+    let below = Rect { y: area.y + HEAD_ROWS, height, ..inner };
+    let lines = format_plan(screen, theme, usize::from(below.width), usize::from(below.height));
     frame.render_widget(ratatui::widgets::Paragraph::new(lines), below);
 }
 
