@@ -71,7 +71,7 @@ impl DayChart<'_> {
         self.draw(theme, area, &mut buffer);
         let to_span = |cell: &Cell| Span::styled(cell.symbol().to_owned(), cell.style());
         let rows = buffer.content().chunks(usize::from(width.max(1)));
-        rows.map(|row| Line::from_iter(row.iter().map(to_span))).collect()
+        rows.map(|row| row.iter().map(to_span).collect()).collect()
     }
 
     /// Draws the chart: amounts on the left, dates below, a bar for each day.
