@@ -374,3 +374,25 @@ fn a_key_whose_end_has_passed_is_not_replaced_without_another_end() {
         [Effect::Request(_, Request::RotateKey { expiry: FieldChange::Set(_), .. })]
     ));
 }
+
+#[test]
+fn undo_after_a_rotation_says_why_not_and_what_the_old_key_does() {
+    let mut model = model_with_keys(&["laptop", "other"]);
+    let removed = keywright::domain::TrashedKey { removed_at: now(), key: key("other") };
+    model.undoable = Some(keywright::tui::state::UndoableChange::Removed(vec![removed]));
+    open_rotation(&mut model, Vec::new());
+    let effects = send_intent(&mut model, Intent::Yes);
+    let [Effect::Request(ticket, Request::RotateKey { .. })] = effects[..] else {
+        panic!("{effects:?}")
+    };
+    let rotation = RotationOutcome::Completed { rotated: rotated("laptop"), warning: None };
+    send(&mut model, Msg::Response(ticket, Response::RotationFinished(rotation)));
+    // An earlier change is not undone in its place.
+    assert!(send_intent(&mut model, Intent::Undo).is_empty());
+    let Some(Ok(text)) = &model.notice else { panic!("{:?}", model.notice) };
+    for part in
+        ["rotation of 'laptop' cannot be undone", "The old key '", "works until", "d disables"]
+    {
+        assert!(text.contains(part), "{text}");
+    }
+}

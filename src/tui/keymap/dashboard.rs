@@ -5,7 +5,7 @@ use crossterm::event::KeyCode;
 use super::action::{Action, Group, Safety};
 use super::tables::{bare_key, char_key, ctrl_key};
 use crate::domain::StoredKey;
-use crate::tui::state::{Intent, KeyScope, Model};
+use crate::tui::state::{Intent, KeyScope, Model, UndoableChange};
 
 fn has_selection(model: &Model) -> bool {
     model.dashboard.selected_key().is_some()
@@ -77,7 +77,7 @@ pub(super) const DASHBOARD: &[Action] = actions! {
     Account "new-key" [char_key('n')] "n" "new" => Intent::NewKey, with_long_description("create a key");
     Keys "undo" [char_key('u')] "u" "undo" => Intent::Undo,
         with_long_description("undo the last change"), safety(Safety::Confirmed),
-        enabled_if(|model| model.undoable.is_some());
+        enabled_if(|model| model.undoable.as_ref().is_some_and(UndoableChange::is_undoable));
     Keys "copy" [char_key('c')] "c" "copy" => Intent::Copy,
         with_long_description("copy, or several as .env"),
         enabled_if(|model| is_selection_stored(model) && !has_several_targets(model));

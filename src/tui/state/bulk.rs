@@ -27,4 +27,13 @@ pub enum UndoableChange {
     Removed(Vec<TrashedKey>),
     /// Limits were edited; these changes set the earlier ones.
     LimitsEdited(Vec<KeyUpdate>),
+    /// A change that cannot be undone: why, and what can be done instead.
+    Final(String),
+}
+
+impl UndoableChange {
+    /// Returns whether it can be undone.
+    pub const fn is_undoable(&self) -> bool {
+        !matches!(self, Self::Final(_))
+    }
 }

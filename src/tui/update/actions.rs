@@ -261,6 +261,7 @@ fn undo(model: &mut Model) -> Vec<Effect> {
         }
         Some(UndoableChange::Removed(keys)) => return trash::undo_removal(model, keys),
         Some(UndoableChange::LimitsEdited(updates)) => limits::confirm_restore(model, &updates),
+        Some(UndoableChange::Final(reason)) => model.notify(Ok(reason)),
         None => model.notify(Ok("there is nothing to undo".into())),
     }
     Vec::new()

@@ -5,10 +5,12 @@ use super::{actions, bulk, limits};
 use crate::domain::{
     AccountKey, AccountKeys, ActionResult, ErrorKind, KeyUpdateOutcome, Label, LeakResponse,
     NotCarried, ProvisioningOutcome, RetirementStatus, Rotated, RotationOutcome, StoredKey,
-    UserError,
+    UserError, format_date,
 };
+use crate::tui::keymap::key_text;
 use crate::tui::state::{
-    Effect, ExpectedLosses, KeyScope, Model, NewKeyScreen, ResultsScreen, Screen, Ticket,
+    Effect, ExpectedLosses, Intent, KeyScope, Model, NewKeyScreen, ResultsScreen, Screen, Ticket,
+    UndoableChange,
 };
 
 /// Closes the run with that ticket. Returns whether it is on screen, or `None` if it was closed
@@ -162,6 +164,7 @@ fn apply_rotation_outcome(
                 [] => message,
                 unknown => format!("{message}; not carried over: {}", unknown.join("; ")),
             };
+            model.undoable = Some(UndoableChange::Final(explain_rotation(model, &rotated)));
             let weaker = rotated.weaker_error();
             model.dashboard.apply_rotation(rotated, now);
             UserError::join([weaker, warning]).map_or(Ok(message), Err)
@@ -192,6 +195,26 @@ fn apply_rotation_outcome(
     }
 }
 
+/// Returns why a rotation cannot be undone and what can be done with the old key.
+fn explain_rotation(model: &Model, rotated: &Rotated) -> String {
+    let label = &rotated.new.label;
+    let Some(old) = &rotated.old else {
+        return format!("the rotation of '{label}' cannot be undone: its old key is gone");
+    };
+    let [disable, remove] =
+        [Intent::ToggleDisabled, Intent::Remove].map(|intent| key_text(model, &intent));
+    let state = match (old.disabled, old.expires_at().value()) {
+        (Some(true), _) => "is disabled".to_owned(),
+        (_, Some(at)) => format!("works until {}", format_date(at)),
+        (_, None) => "works until it is revoked".to_owned(),
+    };
+    format!(
+        "the rotation of '{label}' cannot be undone: programs may use the new key already. The old \
+         key '{}' {state}; {disable} disables or enables it, {remove} removes or revokes it",
+        old.label
+    )
+}
+
 /// Handles the end of a leak response. A single new key is copied, because it is needed at once.
 pub(super) fn finish_leak_response(
     model: &mut Model,
@@ -216,6 +239,9 @@ pub(super) fn finish_leak_response(
         // The result list already contains each outcome.
         let _ = apply_rotation_outcome(model, rotation);
     }
+    let reason =
+        "the response to a leak cannot be undone: whoever has the old key could use it again";
+    model.undoable = Some(UndoableChange::Final(reason.to_owned()));
     if is_shown {
         bulk::show_results(model, ResultsScreen::new(results, false), true);
     } else if let Some(failed) = results.iter().find(|result| !result.succeeded) {
@@ -310,6 +336,10 @@ pub(super) fn finish_revoke(
 ) {
     let message = result.map(|()| {
         model.dashboard.remove_by_hash(hash, model.now);
+        let reason = format!("'{label}' was deleted at OpenRouter, which cannot be undone");
+        let create = key_text(model, &Intent::NewKey);
+        model.undoable =
+            Some(UndoableChange::Final(format!("{reason}; {create} creates another key")));
         format!("'{label}' is revoked at OpenRouter and no longer works")
     });
     bulk::record_result(model, label, message);
