@@ -284,12 +284,8 @@ fn the_focused_choice_stays_on_a_small_screen() {
     let Screen::Form(form) = &model.screen else { panic!() };
     let ticket = form.choices_ticket.unwrap();
     let names = ["default", "research", "customer support in europe", "nightly evaluations"];
-    let workspaces = names.map(|name| Workspace {
-        id: name.into(),
-        name: name.into(),
-        slug: name.into(),
-        ..Workspace::default()
-    });
+    let workspaces =
+        names.map(|name| Workspace { id: name.into(), name: name.into(), slug: name.into() });
     let choices = FormChoices {
         workspaces: Ok(workspaces.to_vec()),
         guardrails: Err(UserError::new(ErrorKind::Failed, "the server answered 403", "ask")),

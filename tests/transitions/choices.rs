@@ -6,12 +6,7 @@ use keywright::tui::state::{FieldHint, Form, FormChoices, FormChoicesState};
 use super::*;
 
 fn workspace(id: &str, slug: &str) -> Workspace {
-    Workspace {
-        id: id.into(),
-        name: slug.to_uppercase(),
-        slug: slug.into(),
-        ..Workspace::default()
-    }
+    Workspace { id: id.into(), name: slug.to_uppercase(), slug: slug.into() }
 }
 
 fn guardrail(id: &str, name: &str) -> Guardrail {

@@ -22,11 +22,11 @@ pub(super) async fn fetch_policy(
 ) -> StoredKey {
     let mut current = stored_key.clone();
     let Ok(client) = services.build_client() else { return current };
-    if let Ok(management) = access {
-        if let Ok(account_key) = client.get_key(management, &stored_key.hash).await {
-            current.record_account_key(&account_key, Timestamp::now());
-            return current;
-        }
+    if let Ok(management) = access
+        && let Ok(account_key) = client.get_key(management, &stored_key.hash).await
+    {
+        current.record_account_key(&account_key, Timestamp::now());
+        return current;
     }
     if let Some(key) = key
         && stored_key.disabled != Some(true)

@@ -25,7 +25,7 @@ pub async fn finish_rotations(
                 complete.push(rotated);
             }
             Err(error) => {
-                errors.push(error.prefixed(format!("the rotation of '{label}' cannot continue")))
+                errors.push(error.prefixed(format!("the rotation of '{label}' cannot continue")));
             }
         }
     }
