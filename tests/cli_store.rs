@@ -324,8 +324,8 @@ fn what_another_program_removed_or_the_server_rejects_is_not_unchanged() {
     std::fs::remove_file(entry.unwrap()).unwrap();
     let (code, out, err) = apply(&[]);
     assert_eq!(code, 3, "{out} {err}");
-    assert!(out.contains("!  a      failed: 'a' is in the inventory, but not in "), "{out}");
-    assert!(out.ends_with("1 unchanged, 1 failed\n"), "{out}");
+    assert!(out.contains("!  a      unusable: 'a' is in the inventory, but not in "), "{out}");
+    assert!(out.ends_with("1 unchanged, 1 unusable\n"), "{out}");
     assert!(err.contains("apply the plan again with --replace"), "{err}");
     let (code, out, _) = apply(&["--dry-run", "--json"]);
     let document: serde_json::Value = serde_json::from_str(&out).unwrap();
@@ -333,17 +333,20 @@ fn what_another_program_removed_or_the_server_rejects_is_not_unchanged() {
     let (code, out, err) = apply(&["--replace"]);
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("~  a      replaced: "), "{out}");
+    assert!(err.contains("1 unusable\n") && !err.contains("failed"), "the preview: {err}");
     assert_eq!(run(&["get", "a"]).0, 0);
 
     // The key is deleted at the server, and its copy cannot be removed.
     std::fs::write(dir.join("broken"), "").unwrap();
-    assert_ne!(run(&["rm", "b", "--revoke", "--yes"]).0, 0);
+    let (code, _, err) = run(&["rm", "b", "--revoke", "--yes"]);
+    assert!(code != 0 && err.contains("then remove the copy: keywright "), "{err}");
+    assert!(err.contains(" rm b"), "{err}");
     std::fs::remove_file(dir.join("broken")).unwrap();
     let (_, out, _) = run(&["status"]);
     assert!(out.contains("b: dead"), "{out}");
     let (code, out, err) = apply(&[]);
     assert_eq!(code, 1, "{out} {err}");
-    assert!(out.contains("!  b      failed: rejected by the server: "), "{out}");
+    assert!(out.contains("!  b      unusable: rejected by the server: "), "{out}");
     let (code, out, _) = run(&["rm", "b", "--yes"]);
     assert!(code == 0 && out.contains("b; it is not accepted by OpenRouter any more"), "{out}");
     assert!(!out.contains("stays valid"), "{out}");

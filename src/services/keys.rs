@@ -51,7 +51,7 @@ pub use edit::{
     apply_guardrail, apply_key_update, fetch_editable_key, parse_guardrail, record_guardrail,
 };
 pub use error::Error;
-pub use import::{import_key, restore_inventory_entry};
+pub use import::{import_key, may_be_key, restore_inventory_entry};
 pub use leak_response::respond_to_leak;
 pub use migrate::{MigratedEntry, Migration, migrate_entries};
 pub use missing::{find_missing_secrets, missing_error};

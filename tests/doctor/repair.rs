@@ -99,6 +99,7 @@ async fn missing_inventory_entries_are_restored_from_the_keychain() {
             .to_owned(),
     );
     secrets.push((entry(" no label "), SecretString::from("x")));
+    secrets.push((entry("password"), SecretString::from("a password of another program")));
     secrets.push((entry("duplicate"), SecretString::from(ci.expose_secret())));
     let location = StoreLocation::in_memory();
     inventory::upsert_keys(&location, vec![stored_key(sandbox.url(), "lost", "sk-or-v1-lost")])
@@ -144,8 +145,13 @@ async fn missing_inventory_entries_are_restored_from_the_keychain() {
     let missing =
         (HealthStatus::Fail, "in the inventory but not in the keychain: 'lost'".to_owned());
     let checks = run_doctor(false).await;
-    let unlisted = "in the keychain but not in the inventory: ' no label ', 'agent', 'ci', 'duplicate', 'laptop', 'notebook'";
-    assert_eq!(checks, [missing.clone(), (HealthStatus::Warn, unlisted.into())]);
+    let unlisted = "in the keychain but not in the inventory: 'agent', 'ci', 'duplicate', 'laptop', 'notebook'";
+    let foreign = (
+        HealthStatus::Warn,
+        "in the keychain under Keywright's service name, and not Keywright's keys: ' no label ', 'password'"
+            .to_owned(),
+    );
+    assert_eq!(checks, [missing.clone(), (HealthStatus::Warn, unlisted.into()), foreign.clone()]);
     let labels = || -> Vec<String> {
         let keys = inventory::list_keys(&services.location, &services.server).unwrap();
         keys.iter().map(|key| key.label.to_string()).collect()
@@ -154,17 +160,21 @@ async fn missing_inventory_entries_are_restored_from_the_keychain() {
 
     let checks = run_doctor(true).await;
     assert_eq!(checks[0], missing);
-    assert!(
-        checks[1]
-            .1
-            .starts_with("' no label ' was not added to the inventory: this is not a valid label"),
-        "{checks:?}"
-    );
-    assert!(checks[2].1.starts_with("'duplicate' was not added to the inventory: "), "{checks:?}");
+    assert!(checks[1].1.starts_with("'duplicate' was not added to the inventory: "), "{checks:?}");
     assert_eq!(
-        checks[3],
-        (HealthStatus::Ok, "added to the inventory: 'agent', 'ci', 'laptop', 'notebook'".into())
+        checks[2..],
+        [
+            (
+                HealthStatus::Ok,
+                "added to the inventory: 'agent', 'ci', 'laptop', 'notebook'".into()
+            ),
+            foreign,
+        ]
     );
+    for name in [" no label ", "password"] {
+        let entry = services.secret_store.get(&entry(name), Duration::from_secs(1));
+        assert!(entry.is_ok(), "{name} was not deleted");
+    }
     assert_eq!(labels(), ["lost", "agent", "ci", "laptop", "notebook"]);
     let restored =
         inventory::find_key(&services.location, &services.server, "ci").unwrap().unwrap();

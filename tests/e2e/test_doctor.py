@@ -89,6 +89,29 @@ def doctor_reports_keychain_entries_that_are_missing_or_differ(world):
 
 
 @test
+def an_entry_that_is_no_key_stops_neither_a_plan_nor_doctor(world):
+    world.keyring()
+    server, management = world.sandbox()
+    service = "keywright/" + server.removeprefix("http://")
+    for name, text in (("b", r"\377\376"), ("secret of others", "a password")):
+        store = f"printf '{text}' | secret-tool store --label=x service '{service}' username '{name}'"
+        equal(world.run("sh", "-c", store)[0], 0)
+    plan = world.write("plan.toml", "".join(f'[[key]]\nlabel = "{label}"\n' for label in "abc"))
+    apply = ("apply", plan, "--yes", "--server", server)
+    code, out, err = world.keywright(*apply, OPENROUTER_MANAGEMENT_KEY=management)
+    equal(code, 2)
+    contains(out, "2 created, 1 failed")
+    contains(err, "the secret store has an entry with the label b that cannot be read")
+    for options in ((), ("--fix",)):
+        code, checks = run_doctor(world, server, *options)
+        messages = [check["message"] for check in checks["stored keys"]]
+        equal(messages, ["in the keychain under Keywright's service name, and not Keywright's keys: 'b', 'secret of others'",
+                         "2 keys, each with a keychain entry"])
+    found = world.run("secret-tool", "lookup", "service", service, "username", "secret of others")[1]
+    equal(found, "a password")
+
+
+@test
 def doctor_reports_a_locked_or_frozen_keychain_and_continues(world):
     daemon = world.keyring(locked=True)
     server, _ = world.sandbox()

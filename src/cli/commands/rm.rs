@@ -124,3 +124,33 @@ fn revoke_key(
         ),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_question_says_what_the_key_is_at_openrouter_after_its_removal() {
+        let mut key = StoredKey::sample("ci", jiff::Timestamp::UNIX_EPOCH);
+        let args = |revoke| RmArgs { labels: Vec::new(), revoke, yes: false };
+        let end = "It can be restored for 7 days; after that its text cannot be fetched again.";
+        let question = |key: &StoredKey, validity: &str| {
+            let masked = &key.masked;
+            let asked = args(false).question(key);
+            let expected =
+                format!("Remove 'ci' ({masked}) from this machine? The key {validity}. {end}");
+            assert_eq!(asked, expected);
+        };
+        question(&key, "stays valid at OpenRouter");
+        key.rejected_at = Some(jiff::Timestamp::UNIX_EPOCH);
+        question(&key, "is not accepted by OpenRouter any more");
+        // The server rejects a disabled key too, and it can be enabled again.
+        key.disabled = Some(true);
+        question(&key, "stays disabled at OpenRouter");
+        let expected = format!(
+            "Delete the key 'ci' ({}) at OpenRouter permanently, and remove it here? Programs that use it stop working.",
+            key.masked
+        );
+        assert_eq!(args(true).question(&key), expected);
+    }
+}

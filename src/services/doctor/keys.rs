@@ -148,10 +148,10 @@ pub(super) async fn check_stored_keys(
     let labels: HashSet<_> = inventory.iter().map(|key| key.label.as_str()).collect();
     let stray = stray_entries::check_stray_entries(services, fix, report);
     let is_stray = |account: &&String| stray.iter().any(|entry| entry.account() == Some(account));
-    let unlisted: Vec<_> = accounts
+    let (unlisted, foreign): (Vec<_>, Vec<_>) = accounts
         .iter()
         .filter(|account| !labels.contains(account.as_str()) && !is_stray(account))
-        .collect();
+        .partition(|account| keys::may_be_key(services, account));
     let Comparison { compared, mismatched, unreadable } = compare_entries(services, &present);
     let elsewhere = inventory.iter().filter(|key| !key.is_in_store(&store)).count();
 
@@ -196,6 +196,14 @@ pub(super) async fn check_stored_keys(
             let advice = "run keywright doctor --fix to add them: each is read from the keychain and checked at the server";
             report(DoctorProgress::CheckFinished(HealthCheck::warn(name, message, advice)));
         }
+    }
+    if !foreign.is_empty() {
+        let message = format!(
+            "in the keychain under Keywright's service name, and not Keywright's keys: {}",
+            quote_names(foreign.iter().map(|account| account.as_str()))
+        );
+        let advice = "another program wrote them; Keywright neither uses, changes nor deletes them";
+        report(DoctorProgress::CheckFinished(HealthCheck::warn(name, message, advice)));
     }
     if consistent {
         let skipped = match present.len() - compared {
@@ -258,20 +266,12 @@ async fn restore_inventory(
     )));
     let mut added = Vec::new();
     for account in unlisted {
-        let result = match Label::parse_existing(account) {
-            Ok(label) if label.as_str() == account.as_str() => {
-                keys::restore_inventory_entry(services, &label, reachable)
-                    .await
-                    .map_err(UserError::from)
-            }
-            Ok(_) | Err(_) => Err(UserError::failed(
-                "this is not a valid label",
-                "another program wrote this entry; it was not changed",
-            )),
-        };
-        match result {
+        // Entries with other names are not keys.
+        let Ok(label) = Label::parse_existing(account) else { continue };
+        match keys::restore_inventory_entry(services, &label, reachable).await {
             Ok(key) => added.push(key),
             Err(error) => {
+                let error = error.to_user_error();
                 let message = format!(
                     "'{}' was not added to the inventory: {}",
                     sanitize(account, 100),

@@ -284,3 +284,22 @@ fn is_fatal_for_batch(error: &UserError, previous: Option<&ItemResult>) -> bool 
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_that_is_no_key_is_named_and_does_not_end_the_batch() {
+        let label: Label = "ci".parse().unwrap();
+        let error = secret_store::Error::NotText;
+        let error = provision::Error::UnreadableEntry { label, error }.to_user_error();
+        assert_eq!(
+            error.message,
+            "the secret store has an entry with the label ci that cannot be read: the keychain entry is not text, so it is not a key"
+        );
+        assert!(!is_fatal_for_batch(&error, None));
+        let locked = provision::Error::from(secret_store::Error::Locked).to_user_error();
+        assert!(is_fatal_for_batch(&locked, None));
+    }
+}

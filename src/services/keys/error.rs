@@ -43,8 +43,13 @@ pub enum Error {
         page_url: String,
     },
     /// The key was deleted at the server, but its local copy could not be removed.
-    #[error("the key was deleted at OpenRouter, but its copy on this machine was not removed: {}", .0.message)]
-    CopyNotRemoved(UserError),
+    #[error("the key was deleted at OpenRouter, but its copy on this machine was not removed: {}", .error.message)]
+    CopyNotRemoved {
+        /// The key's label.
+        label: Label,
+        /// Why the copy could not be removed.
+        error: UserError,
+    },
     /// The secret is gone from the secret store, and the inventory could not be written afterwards.
     #[error("'{label}' is no longer in {store_name}, but is still in the inventory: {error}")]
     NotUnlisted {
@@ -198,10 +203,13 @@ impl Error {
                 "the other changes are in effect",
                 format!("check the key at {page_url}"),
             ),
-            Self::CopyNotRemoved(error) => (
+            Self::CopyNotRemoved { label, error } => (
                 error.kind,
                 "nobody can spend with this key any more",
-                format!("remove the copy with keywright rm: {}", error.advice),
+                match error.advice.as_str() {
+                    "" => format!("remove the copy: {}", label.command("rm")),
+                    advice => format!("{advice}, then remove the copy: {}", label.command("rm")),
+                },
             ),
             Self::NotUnlisted { label, is_revoked, error, .. } => (
                 ErrorKind::Failed,

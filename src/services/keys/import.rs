@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::trash::find_conflict;
-use super::{Error, create_secret, delete_secret, secret_for};
+use super::{Error, create_secret, delete_secret, find_secret, secret_for};
 use crate::api::openrouter;
 use crate::domain::{ApiKey, CheckResult, KeyInfo, KnownAccounts, Label, StoredKey};
 use crate::services::provision::{self, ServiceContext};
@@ -89,6 +90,24 @@ pub async fn restore_inventory_entry(
         }
     }
     add_to_inventory(services, stored_key)
+}
+
+/// Returns whether an entry that the inventory does not name may be a key that Keywright stored: its name
+/// is a label, and its text begins like a key. What cannot be read now may be one. Blocks.
+pub fn may_be_key(services: &ServiceContext, account: &str) -> bool {
+    let is_label = Label::parse_existing(account).is_ok_and(|label| label.as_str() == account);
+    let entry_id = services.entry_id(account);
+    is_label
+        && match find_secret(&services.secret_store, &entry_id, services.secret_store_timeout) {
+            Ok(Some(secret)) => is_key_text(&secret),
+            Ok(None) => true,
+            Err(error) => !error.is_about_one_key(),
+        }
+}
+
+#[expect(clippy::disallowed_methods, reason = "only the beginning of the text is compared")]
+fn is_key_text(secret: &SecretString) -> bool {
+    secret.expose_secret().starts_with("sk-or-")
 }
 
 /// Records the first check of the key.

@@ -249,7 +249,10 @@ pub async fn revoke_and_remove(
         Err(Error::NotUnlisted { label, store_name, error, .. }) => {
             Err(Error::NotUnlisted { label, store_name, is_revoked: true, error })
         }
-        Err(error) => Err(Error::CopyNotRemoved(error.to_user_error())),
+        Err(error) => {
+            let label = stored_key.label.clone();
+            Err(Error::CopyNotRemoved { label, error: error.to_user_error() })
+        }
     }
 }
 

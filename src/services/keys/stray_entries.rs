@@ -161,8 +161,11 @@ fn trash_entry(services: &ServiceContext, hash: &str) -> EntryId {
     super::trash::trash_entry_id_for(&services.keychain_service, hash)
 }
 
-/// Returns the hash of the key in an entry.
+/// Returns the hash of the key in an entry; `None` if there is no key that can be read.
 fn read_hash(services: &ServiceContext, entry_id: EntryId) -> Result<Option<String>, Error> {
-    let secret = find_secret(&services.secret_store, &entry_id, services.secret_store_timeout)?;
-    Ok(secret.map(|secret| to_api_key(&secret).hash()))
+    match find_secret(&services.secret_store, &entry_id, services.secret_store_timeout) {
+        Ok(secret) => Ok(secret.map(|secret| to_api_key(&secret).hash())),
+        Err(error) if error.is_about_one_key() => Ok(None),
+        Err(error) => Err(error),
+    }
 }

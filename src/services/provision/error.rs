@@ -18,6 +18,14 @@ pub enum Error {
     /// The secret store has the label, the inventory does not.
     #[error("the secret store has a key with the label {0} that is not in the inventory")]
     LabelInSecretStore(Label),
+    /// The secret store has an entry with the label that cannot be read as a key.
+    #[error("the secret store has an entry with the label {label} that cannot be read: {error}")]
+    UnreadableEntry {
+        /// The label.
+        label: Label,
+        /// Why it cannot be read.
+        error: secret_store::Error,
+    },
     /// Someone else created the label in the shared store.
     #[error("'{label}' was created {writer}")]
     CreatedByOther {
@@ -26,12 +34,12 @@ pub enum Error {
         /// Who created it and when, such as `by eva@laptop on …`.
         writer: String,
     },
-    /// Someone else is replacing the same key in a shared store.
+    /// Another program, or someone else in a shared store, is replacing the same key.
     #[error("the key of '{label}' is being replaced {writer}")]
     ReplacedByOther {
         /// The label of the key to be replaced.
         label: Label,
-        /// Who replaces it and when, such as `by eva@laptop on …`.
+        /// Who replaces it and when, such as `by eva@laptop on …` or `by another program`.
         writer: String,
     },
     /// The inventory or the journal cannot be read or written.
@@ -125,6 +133,10 @@ impl Error {
                 ErrorKind::Failed,
                 format!("see the result: {}", label.command("show")),
             ),
+            // Only this label cannot be used; the secret store works.
+            Self::UnreadableEntry { error, .. } => {
+                (ErrorKind::InvalidInput, error.advice().into())
+            }
             Self::LabelInSecretStore(_) => {
                 (ErrorKind::InvalidInput, "that key was not changed, choose another label".into())
             }
@@ -204,6 +216,9 @@ impl Error {
             ),
             Self::UnexpectedResponse { saved_as: None, .. } => {
                 "the response could not be stored, and this program has the only copy".into()
+            }
+            Self::ReplacedByOther { .. } => {
+                "nothing was changed, and no second key was created".into()
             }
             _ => "no key was created and nothing was spent".into(),
         }

@@ -94,7 +94,11 @@ async fn preflight(
     let mut taken = items.iter().map(|(_, label)| find_key(label)).enumerate();
     let taken = taken.find_map(|(index, key)| Some((index, key?.clone())));
     match taken {
-        Some((0, key)) => return Err(shared_entry::taken_error(key, items[0].1)),
+        Some((0, key)) => {
+            let rotation = replaces
+                .and_then(|replaces| shared_entry::find_other_rotation(services, replaces, ""));
+            return Err(rotation.unwrap_or_else(|| shared_entry::taken_error(key, items[0].1)));
+        }
         Some((taken, _)) => items.truncate(taken),
         None => {}
     }
@@ -212,9 +216,9 @@ async fn check_entry(guard: &AttemptGuard, services: &ServiceContext) -> Result<
     let entry_id = services.entry_id(label.as_str());
     match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await {
         Err(secret_store::Error::NoEntry) => Ok(()),
-        Ok(_) => {
-            let replaces = guard.attempt().replaces.as_ref();
-            Err(shared_entry::stored_error(services, label, replaces).await)
+        Ok(_) => Err(shared_entry::stored_error(services, guard.attempt()).await),
+        Err(error) if error.is_about_entry() => {
+            Err(Error::UnreadableEntry { label: label.clone(), error })
         }
         Err(error) => Err(error.into()),
     }

@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::platform::blocking_call::run_blocking;
 use crate::platform::environment::user_at_host;
-use crate::storage::journal::AttemptGuard;
+use crate::storage::journal::{self, Attempt, AttemptGuard};
 use crate::storage::secret_store;
 use crate::storage::secret_store::bao::{BaoStore, EntryMetadata};
 
@@ -133,13 +133,12 @@ pub(super) fn taken_error(key: StoredKey, label: &Label) -> Error {
 }
 
 /// Returns the error for a label that the store has and the inventory does not.
-pub(super) async fn stored_error(
-    services: &ServiceContext,
-    label: &Label,
-    replaces: Option<&PendingReplacement>,
-) -> Error {
+pub(super) async fn stored_error(services: &ServiceContext, attempt: &Attempt) -> Error {
+    let (label, replaces) = (&attempt.label, attempt.replaces.as_ref());
     if !services.secret_store.kind().is_shared() {
-        return Error::LabelInSecretStore(label.clone());
+        return replaces
+            .and_then(|replaces| find_other_rotation(services, replaces, &attempt.id))
+            .unwrap_or_else(|| Error::LabelInSecretStore(label.clone()));
     }
     let writer = describe_writer(services, label).await;
     match replaces {
@@ -149,6 +148,27 @@ pub(super) async fn stored_error(
         }
         None => Error::CreatedByOther { label: label.clone(), writer },
     }
+}
+
+/// Returns the error of a rotation if another program with this data directory is replacing the same key,
+/// in an attempt other than `own_attempt`.
+pub(super) fn find_other_rotation(
+    services: &ServiceContext,
+    replaces: &PendingReplacement,
+    own_attempt: &str,
+) -> Option<Error> {
+    let is_same = |other: &Option<PendingReplacement>| {
+        other.as_ref().is_some_and(|o| o.hash == replaces.hash)
+    };
+    let attempts = journal::list_attempts(&services.location, &services.server).unwrap_or_default();
+    let is_other = |attempt: &Attempt| attempt.id != own_attempt && is_same(&attempt.replaces);
+    let is_listed =
+        || services.filter_keys(|key| is_same(&key.replaces)).is_ok_and(|keys| !keys.is_empty());
+    if !attempts.iter().any(is_other) && !is_listed() {
+        return None;
+    }
+    let label = find_replaced_label(services, replaces)?;
+    Some(Error::ReplacedByOther { label, writer: "by another program".into() })
 }
 
 /// Returns the label of the key that is to be replaced. The label of its replacement is gone as

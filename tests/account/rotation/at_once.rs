@@ -37,6 +37,30 @@ fn of_two_rotations_at_once_the_second_one_leaves_nothing() {
 }
 
 #[test]
+fn a_rotation_that_meets_another_one_of_the_key_says_so() {
+    let account = TestAccount::new();
+    let first = create_replacement(&account, "agent (new)");
+    assert!(matches!(first, ProvisioningOutcome::Stored { .. }), "{first:?}");
+    let error_of_second = || match create_replacement(&account, "agent (new)") {
+        ProvisioningOutcome::Failed(error) => error,
+        outcome => panic!("{outcome:?}"),
+    };
+    let error = error_of_second();
+    assert_eq!(error.message, "the key of 'agent' is being replaced by another program");
+    assert_eq!(error.meaning, "nothing was changed, and no second key was created");
+    assert_eq!(error.advice, "see the result: keywright show agent");
+    assert_eq!(exit_code(error.kind), 1);
+    assert_eq!(account.proxy.count("POST"), 1);
+    // A key that has only the label is another matter.
+    let release = |key: &mut StoredKey| key.replaces = None;
+    let hash = account.stored_key("agent (new)").hash;
+    let (location, server) = (&account.services.location, &account.services.server);
+    inventory::update_key(location, server, &hash, release).unwrap();
+    let error = error_of_second();
+    assert_eq!(error.message, "a key with the label agent (new) is already stored");
+}
+
+#[test]
 fn rotating_again_continues_the_interrupted_rotation() {
     let account = TestAccount::new();
     let (old, new) = interrupted(&account);

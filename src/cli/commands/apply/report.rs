@@ -75,16 +75,19 @@ pub(super) fn describe_end(rows: &[PlanRow]) -> String {
         1 => "1 key was created and stored".into(),
         count => format!("{count} keys were created and stored"),
     };
-    let failed = count(|row| {
-        matches!(row, PlanRow::Failed(..) | PlanRow::Unusable(..) | PlanRow::OtherAccount(..))
-    });
+    let failed = count(|row| matches!(row, PlanRow::Failed(..) | PlanRow::OtherAccount(..)));
     let failed = if failed == 0 { String::new() } else { format!(", {failed} failed") };
+    let unusable = match count(|row| matches!(row, PlanRow::Unusable(..))) {
+        0 => String::new(),
+        1 => ", 1 stored key cannot be used".into(),
+        count => format!(", {count} stored keys cannot be used"),
+    };
     let not_started = match count(|row| matches!(row, PlanRow::NotStarted(..))) {
         0 => String::new(),
         1 => ", 1 was not started".into(),
         count => format!(", {count} were not started"),
     };
-    format!("{created}{failed}{not_started}")
+    format!("{created}{failed}{unusable}{not_started}")
 }
 
 /// Says how to move the keys that are in another store than the plan says.

@@ -109,6 +109,7 @@ pub(super) fn format_rows<'a>(rows: impl Iterator<Item = &'a PlanRow>) -> String
         (0, "replaced"),
         (0, "unchanged"),
         (0, "differing"),
+        (0, "unusable"),
         (0, "failed"),
         (0, "not started"),
     ];
@@ -143,14 +144,14 @@ pub(super) fn format_rows<'a>(rows: impl Iterator<Item = &'a PlanRow>) -> String
                     (4, "~", &stored.label, format!("differs: {}", each.join("; ")))
                 }
                 PlanRow::Failed(label, error) | PlanRow::LabelNotMoved(label, _, error) => {
-                    (5, "!", label, format!("failed: {}", error.message))
+                    (6, "!", label, format!("failed: {}", error.message))
                 }
                 PlanRow::Unusable(key, error) => {
-                    (5, "!", &key.label, format!("failed: {}", error.message))
+                    (5, "!", &key.label, format!("unusable: {}", error.message))
                 }
-                PlanRow::NotStarted(label, _) => (6, "!", label, "not started".into()),
+                PlanRow::NotStarted(label, _) => (7, "!", label, "not started".into()),
                 PlanRow::OtherAccount(label, key) => {
-                    (5, "!", label, format!("failed: {}", key.other_account_error().message))
+                    (6, "!", label, format!("failed: {}", key.other_account_error().message))
                 }
             };
             counts[index].0 += 1;

@@ -15,9 +15,11 @@ pub(in crate::services::keys) async fn find_free_label(
 ) -> Result<Label, Error> {
     for number in 1..=MAX_NUMBER {
         let name = numbered_label(label, suffix, number);
-        match secret_for(services, &name).await? {
-            Some(key) if own_hash.is_some_and(|hash| key.hash() == hash) => return Ok(name),
-            None if stored_keys.iter().all(|key| !key.label.is_same(name.as_str())) => {
+        match secret_for(services, &name).await {
+            // An entry that cannot be read has the label.
+            Err(error) if !error.is_about_one_key() => return Err(error),
+            Ok(Some(key)) if own_hash.is_some_and(|hash| key.hash() == hash) => return Ok(name),
+            Ok(None) if stored_keys.iter().all(|key| !key.label.is_same(name.as_str())) => {
                 return Ok(name);
             }
             _ => {}
@@ -34,10 +36,11 @@ pub(super) async fn find_old_key_label(
 ) -> Result<Option<Label>, Error> {
     for number in 1..=MAX_NUMBER {
         let name = numbered_label(label, "old", number);
-        match secret_for(services, &name).await? {
-            Some(key) if key.hash() == hash => return Ok(Some(name)),
+        match secret_for(services, &name).await {
+            Err(error) if !error.is_about_one_key() => return Err(error),
+            Ok(Some(key)) if key.hash() == hash => return Ok(Some(name)),
             // The first nine may have gaps, where old keys were removed.
-            None if number > 9 => break,
+            Ok(None) if number > 9 => break,
             _ => {}
         }
     }
