@@ -238,7 +238,9 @@ impl<W: Write> Backend for FrameBackend<W> {
     where
         I: Iterator<Item = (u16, u16, &'a Cell)>,
     {
-        let mut cells: Vec<_> = content.map(|(x, y, cell)| ChangedCell::new(x, y, cell)).collect();
+        // Each time a vector grows, what it leaves is wiped.
+        let mut cells = Vec::with_capacity(self.shown.len() / 4);
+        cells.extend(content.map(|(x, y, cell)| ChangedCell::new(x, y, cell)));
         // Beside a wide character, what is written first matters.
         let is_narrow = cells.iter().all(|cell| cell.width == 1);
         let is_simple =

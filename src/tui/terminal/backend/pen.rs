@@ -100,7 +100,6 @@ impl Pen {
     }
 
     const fn modifiers(self) -> Modifier {
-        #[expect(clippy::cast_possible_truncation, reason = "the highest 14 bits")]
         Modifier::from_bits_truncate((self.0 >> (2 * COLOR_BITS)) as u16)
     }
 }
