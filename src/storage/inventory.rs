@@ -69,7 +69,9 @@ fn read_with<R>(location: &StoreLocation, map: impl FnOnce(&Inventory) -> R) -> 
     } else {
         // Freed before the new inventory is read, so that both are not in memory at once.
         *last_read = None;
-        let inventory: Arc<Inventory> = Arc::new(location.read(FILE_NAME)?);
+        let mut inventory: Inventory = location.read(FILE_NAME)?;
+        inventory.keys.shrink_to_fit();
+        let inventory = Arc::new(inventory);
         // A file that was replaced meanwhile is read again by the next call.
         *last_read = stamp
             .filter(|stamp| file_stamp(&path) == Some(*stamp))
@@ -116,7 +118,9 @@ fn filter_keys_by(
 ) -> Result<Vec<StoredKey>, Error> {
     read_with(location, |inventory| {
         let of_server = inventory.keys.iter().filter(|key| key.server == server);
-        of_server.filter(|key| predicate(key)).cloned().collect()
+        let found: Vec<&StoredKey> = of_server.filter(|key| predicate(key)).collect();
+        // A vector that grows would have room for twice as many keys.
+        found.into_iter().cloned().collect()
     })
 }
 

@@ -12,7 +12,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::columns::MAX_LABEL_WIDTH;
 use super::new_key_screen::{REVEAL_DURATION, is_reveal_active};
-use super::sort_filter::{SortOrder, sort_and_filter};
+use super::sort_filter::{SortOrder, filter_keys, sort_keys};
 use super::text_field::TextField;
 use super::ticket::Ticket;
 use crate::domain::{
@@ -51,6 +51,8 @@ pub struct RevealedKey {
 pub struct Dashboard {
     /// The keys.
     pub keys: KeyList,
+    /// Indexes in `keys` of all keys, in order.
+    sorted: Vec<usize>,
     /// Indexes in `keys` of the listed keys, in order.
     pub rows: Vec<usize>,
     /// The scope of the table.
@@ -251,9 +253,14 @@ impl Dashboard {
         self.update_rows(now);
     }
 
-    /// Filters and sorts the keys again; the selected key stays selected.
-    pub fn update_rows(&mut self, now: Timestamp) {
+    /// Sorts and filters the keys again; the selected key stays selected.
+    fn update_rows(&mut self, now: Timestamp) {
         self.rebuild_rows(self.rows.get(self.selected_row).copied(), now);
+    }
+
+    /// Filters the sorted keys again; the selected key stays selected.
+    pub fn filter_rows(&mut self, now: Timestamp) {
+        self.filter_and_select(self.rows.get(self.selected_row).copied(), now);
     }
 
     /// Sorts the keys and lists those that need attention again, after figures or the time changed.
@@ -277,20 +284,20 @@ impl Dashboard {
 
     /// Rebuilds the rows and selects the key at `index`.
     fn rebuild_rows(&mut self, index: Option<usize>, now: Timestamp) {
+        self.sorted = sort_keys(self.all_keys(), self.sort_order, self.is_reversed, now);
+        self.filter_and_select(index, now);
+    }
+
+    /// Filters the sorted keys and selects the key at `index`.
+    fn filter_and_select(&mut self, index: Option<usize>, now: Timestamp) {
         let is_shown = |key: &StoredKey| match self.scope {
             KeyScope::Stored => key.is_stored(),
             KeyScope::All => true,
             KeyScope::NotStored => !key.is_stored(),
             KeyScope::Revoked => self.revoked_hashes.contains(&key.hash),
         };
-        self.rows = sort_and_filter(
-            self.all_keys(),
-            self.sort_order,
-            self.is_reversed,
-            self.filter.text(),
-            is_shown,
-            now,
-        );
+        let filter = self.filter.text();
+        self.rows = filter_keys(self.all_keys(), &self.sorted, filter, is_shown, now);
         let stored_keys = self.stored_keys();
         self.has_several_stores =
             stored_keys.windows(2).any(|pair| pair[0].location != pair[1].location);

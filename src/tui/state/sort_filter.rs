@@ -1,5 +1,5 @@
-//! Filters and sorts the keys. They are sorted again after each refresh round and each change of a
-//! key; the selected key stays selected.
+//! Sorts and filters the keys. They are sorted again after each refresh round and each change of a
+//! key, but not for each letter of a filter.
 
 use std::cmp::Ordering;
 
@@ -71,19 +71,14 @@ impl SortOrder {
     }
 }
 
-/// Returns the indexes in `keys` of the keys that are shown and match `filter`, in order.
-pub fn sort_and_filter(
+/// Returns the indexes in `keys` of all keys, in order.
+pub fn sort_keys(
     keys: &[StoredKey],
     sort_order: SortOrder,
     reversed: bool,
-    filter: &str,
-    is_shown: impl Fn(&StoredKey) -> bool,
     now: Timestamp,
 ) -> Vec<usize> {
-    let filter = Filter::parse(filter);
-    let mut rows: Vec<usize> = (0..keys.len())
-        .filter(|row| is_shown(&keys[*row]) && filter.matches(&keys[*row], now))
-        .collect();
+    let mut rows: Vec<usize> = (0..keys.len()).collect();
     match sort_order {
         SortOrder::CreatedAt => {}
         SortOrder::Label => sort_by_key(&mut rows, |row| keys[*row].label.as_str().to_lowercase()),
@@ -118,6 +113,19 @@ pub fn sort_and_filter(
     rows
 }
 
+/// Returns the rows of `sorted` whose keys are shown and match `filter`, in the same order.
+pub fn filter_keys(
+    keys: &[StoredKey],
+    sorted: &[usize],
+    filter: &str,
+    is_shown: impl Fn(&StoredKey) -> bool,
+    now: Timestamp,
+) -> Vec<usize> {
+    let filter = Filter::parse(filter);
+    let matches = |key: &StoredKey| is_shown(key) && filter.matches(key, now);
+    sorted.iter().copied().filter(|row| keys.get(*row).is_some_and(matches)).collect()
+}
+
 /// Returns the spent share from 0 to 1 of the limit or budget that blocks first, or -1 if it is unknown.
 pub fn spent_share(key: &StoredKey, now: Timestamp) -> f64 {
     key.spent_share(now).unwrap_or(-1.0)
@@ -144,7 +152,7 @@ mod tests {
             key("expiring", "2026-12-01T00:00:00Z"),
             key("expired", "2026-11-01T00:00:00Z"),
         ];
-        let rows = sort_and_filter(&keys, SortOrder::State, false, "", |_| true, now);
+        let rows = sort_keys(&keys, SortOrder::State, false, now);
         assert_eq!(rows, [2, 1, 0]);
         let mut model = Model::new(AppContext::default(), (80, 24), now);
         model.dashboard.set_keys(Ok(keys), now);

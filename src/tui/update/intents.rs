@@ -83,15 +83,15 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         // selection.
         Intent::TypeChar(c) if model.dashboard.is_filtering => {
             model.dashboard.filter.insert(c);
-            model.dashboard.update_rows(model.now);
+            model.dashboard.filter_rows(model.now);
         }
         Intent::Paste(text) if model.dashboard.is_filtering => {
             model.dashboard.filter.paste(&text);
-            model.dashboard.update_rows(model.now);
+            model.dashboard.filter_rows(model.now);
         }
         Intent::EditText(request) if model.dashboard.is_filtering => {
             model.dashboard.filter.edit(request);
-            model.dashboard.update_rows(model.now);
+            model.dashboard.filter_rows(model.now);
         }
         Intent::Enter => model.dashboard.is_filtering = false,
         Intent::EditFilter => model.dashboard.is_filtering = true,
@@ -100,7 +100,7 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             model.dashboard.is_filtering = filter.ends_with(':');
             model.dashboard.filter = TextField::default();
             model.dashboard.filter.paste(&filter);
-            model.dashboard.update_rows(model.now);
+            model.dashboard.filter_rows(model.now);
         }
         Intent::NextAttention => select_next_attention(model),
         Intent::NextSortOrder => {
@@ -165,7 +165,7 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         {
             model.dashboard.is_filtering = false;
             model.dashboard.filter = TextField::default();
-            model.dashboard.update_rows(model.now);
+            model.dashboard.filter_rows(model.now);
         }
         Intent::Back if !model.dashboard.marked_hashes.is_empty() => {
             model.dashboard.marked_hashes.clear();

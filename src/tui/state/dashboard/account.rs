@@ -73,7 +73,7 @@ impl Dashboard {
     /// Sets the scope of the table.
     pub fn set_scope(&mut self, scope: KeyScope, now: Timestamp) {
         self.scope = scope;
-        self.update_rows(now);
+        self.filter_rows(now);
     }
 
     /// Applies a finished rotation: adds the new key and updates the old one.
