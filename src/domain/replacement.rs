@@ -383,6 +383,7 @@ impl fmt::Display for NotCarried {
             "include_byok_in_limit" => "whether provider key spending counts against the limit",
             "guardrail" => "whether it has a guardrail",
             "allowed_api_key_hashes" => "which provider keys allow it",
+            "limit" => "whether its limit was changed meanwhile",
             other => other,
         };
         match &self.part {

@@ -225,7 +225,9 @@ fn create_replacement(account: &TestAccount, name: &str) -> ProvisioningOutcome 
             is_planned: false,
         },
     };
-    let request = KeyRequest { label: label("agent"), ..KeyRequest::default() };
+    let old = account.stored_key("agent").requested;
+    let (limit, limit_reset) = (old.limit, old.limit_reset);
+    let request = KeyRequest { label: label("agent"), limit, limit_reset, ..KeyRequest::default() };
     block_on(provision::run_replacement(
         &request,
         &replacement,

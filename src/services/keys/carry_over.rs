@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use super::account_resources::{list_guardrail_assignments, name_guardrail};
 use super::management_key::{AccountAccess, NO_MANAGEMENT_KEY};
 use super::paging::{List, fetch_complete_list};
-use super::same_policy::fetch_policy;
+use super::same_policy::{fetch_policy, follow_policy, follow_policy_of_key};
 use super::secret_for;
 use crate::api::openrouter::{self, Client};
 use crate::domain::{
-    AccountKey, ByokAccess, ByokCredential, Cents, GUARDRAIL_DELETED, GuardrailAssignment,
-    GuardrailRef, KeyAssignments, KeyPart, ManagementKey, MissingPart, NotCarried, StoredKey,
+    AccountKey, ByokAccess, ByokCredential, GUARDRAIL_DELETED, GuardrailAssignment, GuardrailRef,
+    KeyAssignments, KeyPart, ManagementKey, MissingPart, NotCarried, StoredKey,
 };
 use crate::services::provision::ServiceContext;
 
@@ -97,7 +97,18 @@ pub(super) async fn carry_over(
             let after = KeyAssignments::last_known(&new, reason);
             let mut missing =
                 expected(KeyAssignments::unknown(reason), pending.as_ref()).missing_on(&after);
-            missing.extend(new.missing_policy());
+            let policy = match (old, &client) {
+                (Some(old), Ok(client)) if planned.is_none() => {
+                    follow_policy_of_key(services, client, old, &mut new).await
+                }
+                _ => Ok(false),
+            };
+            missing.extend(match &policy {
+                Ok(true) => new.differing_policy(),
+                Ok(false) | Err(_) => new.missing_policy(),
+            });
+            missing
+                .extend(policy.err().map(|reason| MissingPart::Unknown { field: "limit", reason }));
             let add_reason = |part: MissingPart| part.with_reason(Some(reason.clone()), &after);
             let not_carried = missing.into_iter().map(add_reason).collect();
             return CarriedOver { new, not_carried, ends_guardrail_request: false };
@@ -122,7 +133,7 @@ pub(super) async fn carry_over(
         if planned.is_none()
             && let Some(old) = &before.account_key
         {
-            has_new_policy |= follow_policy(&mut new, old);
+            has_new_policy |= follow_policy(&mut new, &old.info);
         }
         let after = after.assignments;
         if let Ok(guardrail) = &after.guardrail {
@@ -233,21 +244,6 @@ pub(super) async fn carry_over(
             failures.push((part, result));
         }
     }
-}
-
-/// Updates the requested policy of the new key to the present limit and reset of the old one:
-/// someone else may have changed them since they were read. Returns whether they changed.
-fn follow_policy(new: &mut StoredKey, old: &AccountKey) -> bool {
-    let (Ok(limit), Ok(reset)) = (old.info.limit.to_known(), old.info.limit_reset.to_known())
-    else {
-        return false;
-    };
-    let Ok(limit) = limit.map(Cents::at_most).transpose() else { return false };
-    let reset = limit.and(reset);
-    let is_changed = (new.requested.limit, new.requested.limit_reset) != (limit, reset);
-    new.requested.limit = limit;
-    new.requested.limit_reset = reset;
-    is_changed
 }
 
 /// Returns whether the account says that it does not have this guardrail.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::Error;
 use super::management_key::AccountAccess;
+use super::{Error, secret_for};
+use crate::api::openrouter::Client;
 use crate::domain::{
-    ApiKey, Cents, CheckResult, Expiry, FieldChange, KeyRequest, StoredKey, UserError,
+    ApiKey, Cents, CheckResult, Expiry, FieldChange, KeyInfo, KeyRequest, StoredKey, UserError,
     format_command,
 };
 use crate::services::provision::ServiceContext;
@@ -87,4 +88,40 @@ fn expiry_not_repeatable_error(key: &StoredKey, reason: &str) -> Error {
         format!("give the new key another end: {renew}"),
     );
     Error::Refused(error.with_meaning("no key was created and nothing was spent"))
+}
+
+/// Updates the requested policy of the new key to the present limit and reset of the old one:
+/// someone else may have changed them since they were read. Returns whether they changed.
+pub(super) fn follow_policy(new: &mut StoredKey, old: &KeyInfo) -> bool {
+    let (Ok(limit), Ok(reset)) = (old.limit.to_known(), old.limit_reset.to_known()) else {
+        return false;
+    };
+    let Ok(limit) = limit.map(Cents::at_most).transpose() else { return false };
+    let reset = limit.and(reset);
+    let is_changed = (new.requested.limit, new.requested.limit_reset) != (limit, reset);
+    new.requested.limit = limit;
+    new.requested.limit_reset = reset;
+    is_changed
+}
+
+/// Follows the policy of the old key like [`follow_policy`], read with that key itself. Returns why it could
+/// not be read; a key that the server rejects has no policy any more.
+pub(super) async fn follow_policy_of_key(
+    services: &ServiceContext,
+    client: &Client,
+    old: &StoredKey,
+    new: &mut StoredKey,
+) -> Result<bool, String> {
+    if old.disabled == Some(true) {
+        return Ok(false);
+    }
+    let key = secret_for(&services.for_key(old), &old.label).await;
+    let Ok(Some(key)) = key.map(|key| key.filter(|key| key.hash() == old.hash)) else {
+        return Err("the text of the old key could not be read".into());
+    };
+    match client.get_current_key(&key).await {
+        Ok(info) => Ok(follow_policy(new, &info)),
+        Err(error) if matches!(error.status(), Some(401 | 402)) => Ok(false),
+        Err(error) => Err(error.to_string()),
+    }
 }

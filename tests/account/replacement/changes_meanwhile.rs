@@ -184,3 +184,42 @@ fn patch_key(url: &str, token: &str, hash: &str, body: &str) {
     socket.read_to_string(&mut response).unwrap();
     assert!(response.starts_with("HTTP/1.1 200"), "{response}");
 }
+
+#[test]
+fn without_a_management_key_a_limit_that_was_changed_meanwhile_is_read_with_the_key() {
+    let lower = r#"{"data":{"label":"x","limit":1,"limit_remaining":1,"limit_reset":"daily"}}"#;
+    for (second, is_lost) in [
+        (Fault::ReplaceResponse(200, lower.into()), true),
+        (Fault::Respond(403, String::new()), false),
+    ] {
+        let case = Case::new(Assignments { guardrail: false, byok: false, workspace: false });
+        let count = AtomicUsize::new(0);
+        let is_created = AtomicBool::new(false);
+        case.account.proxy.set_rule(move |request| {
+            is_created.fetch_or(request == "POST /api/v1/auth/keys", Ordering::Relaxed);
+            // The first reading after the creation is that of the new key.
+            let is_read = request == "GET /api/v1/key" && is_created.load(Ordering::Relaxed);
+            if is_read && count.fetch_add(1, Ordering::Relaxed) == 1 {
+                return second.clone();
+            }
+            Fault::Pass
+        });
+        let helper = keywright::domain::ApiKey::from(case.account.get("laptop").unwrap());
+        let paste = Box::new(keywright::services::provision::AuthMethod::PasteCode);
+        let method = keywright::services::provision::AuthMethod::ExistingKey(helper, paste);
+        let rotation = rotate(&case.account, KEY, method);
+        let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
+        assert_eq!(names(&rotated.not_carried, is_lost).last(), Some(&"limit"), "{rotated:?}");
+        if is_lost {
+            let error = rotated.weaker_error().unwrap();
+            assert!(error.message.contains("limit $1.00"), "{error:?}");
+            assert!(error.advice.contains("edit --limit 1"), "{error:?}");
+        } else {
+            let text = rotated.not_carried.last().unwrap().to_string();
+            assert!(
+                text.starts_with("not known whether its limit was changed meanwhile: "),
+                "{text}"
+            );
+        }
+    }
+}
