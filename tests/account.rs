@@ -241,8 +241,8 @@ fn rename_updates_secret_store_and_inventory() {
     assert!(renamed.warning.is_none(), "{:?}", renamed.warning);
     assert_eq!((world.get("build"), world.get("ci")), (Some(secret), None));
     assert_eq!(world.stored_key("build").hash, old.hash);
-    let client = world.services.build_client().unwrap();
-    let there = block_on(client.get_key(&world.management, &old.hash)).unwrap();
+    let client = world.services.build_management_client(&world.management).unwrap();
+    let there = block_on(client.get_key(&old.hash)).unwrap();
     assert_eq!(there.name.as_deref(), Some("build"));
     assert!(matches!(rename(&old, "again", None), Err(Error::NotInInventory(_))));
     // The key is renamed here even if the server rejects the name.

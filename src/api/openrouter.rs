@@ -6,6 +6,7 @@ mod certificates;
 mod content_encoding;
 mod error;
 mod keys;
+mod management;
 mod proxy;
 mod redaction;
 mod send;
@@ -14,6 +15,7 @@ pub(crate) mod wire;
 
 pub use certificates::TrustedCertificates;
 pub use error::Error;
+pub use management::ManagementClient;
 pub use proxy::{ProxyServer, Route};
 pub use wire::{CreatedKey, Page};
 

@@ -13,7 +13,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 use tokio::sync::watch;
 
-use crate::api::openrouter::Client;
+use crate::api::openrouter::ManagementClient;
 use crate::domain::{
     AccountKey, DailySpending, KeySpending, ManagementKey, ModelUse, StoredKey, UserError,
     sum_by_model, utc_date,
@@ -145,7 +145,7 @@ pub async fn report_usage(
     };
     let mut notes: Vec<UserError> = note.into_iter().collect();
     if let Some(management) = management {
-        let run = ActivityRun::new(services, management)?;
+        let run = ActivityRun::new(services, &management)?;
         if let Some(mut report) = run.report(query, on_progress, cancel, &mut notes).await? {
             report.notes.splice(0..0, notes);
             return Ok(report);
@@ -210,12 +210,11 @@ struct ListedKeys {
 /// Lists the keys of the account; a refusal becomes a note.
 async fn list_keys(
     services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
     notes: &mut Vec<UserError>,
 ) -> Result<ListedKeys, UserError> {
     let mut is_complete = false;
-    let keys = match keys::list_keys_with(services, client, management).await {
+    let keys = match keys::list_keys_with(services, client).await {
         Ok(list) => {
             is_complete = list.unlisted_workspaces.is_none() && list.skipped_rows == 0;
             if let Some(error) = list.unlisted_workspaces {

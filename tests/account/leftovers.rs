@@ -94,8 +94,8 @@ fn account_keys_show_whether_an_attempt_created_a_key() {
         label: label("exists"),
         ..keywright::domain::KeyRequest::default()
     };
-    let client = world.services.build_client().unwrap();
-    block_on(client.create_key(&world.management, &request, &request.label)).unwrap();
+    let client = world.services.build_management_client(&world.management).unwrap();
+    block_on(client.create_key(&request, &request.label)).unwrap();
     attempt(&world, "exists", 1, AttemptStage::Unresolved);
     attempt(&world, "just now", 1, AttemptStage::Unresolved);
     let never = attempt(&world, "never", 31, AttemptStage::Unresolved);
@@ -298,20 +298,20 @@ fn the_key_of_an_attempt_that_was_moved_to_another_workspace_is_deleted() {
         ServiceContext { management_key: Some(world.management.clone()), ..world.services.clone() };
     let fingerprint = Some(world.management.fingerprint());
     let begun = attempt_with(&world, "moved", 60, AttemptStage::Unresolved, fingerprint);
-    let client = services.build_client().unwrap();
+    let client = services.build_management_client(&world.management).unwrap();
     let request = keywright::domain::KeyRequest {
         label: label("moved"),
         ..keywright::domain::KeyRequest::default()
     };
     let name = begun.key_name();
-    block_on(client.create_key(&world.management, &request, &name)).unwrap();
+    block_on(client.create_key(&request, &name)).unwrap();
     let keys = || block_on(keys::list_account_keys(&services, &world.management)).unwrap();
     let named = || keys().into_iter().find(|key| key.name.as_deref() == Some(name.as_str()));
     let patch = keywright::domain::KeyPatch {
         workspace_id: Some(OTHER.into()),
         ..keywright::domain::KeyPatch::default()
     };
-    block_on(client.update_key(&world.management, &named().unwrap().hash, &patch)).unwrap();
+    block_on(client.update_key(&named().unwrap().hash, &patch)).unwrap();
 
     let recover = || block_on(recover_and_reconcile(&services, Timestamp::now())).unwrap();
     // Whether it is in another workspace is not known, so the attempt stays.

@@ -49,11 +49,11 @@ impl Case {
     fn new(assignments: Assignments) -> Self {
         let account = TestAccount::new();
         let (services, management) = (&account.services, &account.management);
-        let client = services.build_client().unwrap();
+        let client = services.build_management_client(management).unwrap();
         let hash = account.stored_key(KEY).hash;
         let guardrail = block_on(keys::list_guardrails(services, management)).unwrap().remove(0).id;
         let credential =
-            block_on(client.list_byok_credentials(management, None, 0)).unwrap().items.remove(0).id;
+            block_on(client.list_byok_credentials(None, 0)).unwrap().items.remove(0).id;
         let workspaces = block_on(keys::list_workspaces(services, management)).unwrap();
         let workspace = assignments.workspace.then(|| workspaces[1].id.clone());
         let patch = KeyPatch {
@@ -62,14 +62,14 @@ impl Case {
             limit: FieldChange::Set("12.34".parse().unwrap()),
             ..KeyPatch::default()
         };
-        let old = block_on(client.update_key(management, &hash, &patch)).unwrap();
+        let old = block_on(client.update_key(&hash, &patch)).unwrap();
         let hashes = [hash];
         if assignments.guardrail {
-            block_on(client.assign_guardrail(management, &guardrail, &hashes)).unwrap();
+            block_on(client.assign_guardrail(&guardrail, &hashes)).unwrap();
         }
         // The sandbox's provider key is in the default workspace.
         if assignments.byok && !assignments.workspace {
-            block_on(client.set_byok_key_hashes(management, &credential, &hashes)).unwrap();
+            block_on(client.set_byok_key_hashes(&credential, &hashes)).unwrap();
         }
         Self { account, guardrail, credential, workspace, old }
     }
@@ -77,13 +77,13 @@ impl Case {
     /// Returns OpenRouter's names of what the new key lacks, as the account shows.
     fn lacks(&self, new_hash: &str) -> Vec<&'static str> {
         let (services, management) = (&self.account.services, &self.account.management);
-        let client = services.build_client().unwrap();
+        let client = services.build_management_client(management).unwrap();
         self.account.proxy.set_rule(|_| Fault::Pass);
-        let read = |hash: &str| block_on(client.get_key(management, hash)).unwrap();
+        let read = |hash: &str| block_on(client.get_key(hash)).unwrap();
         let guardrail = |hash: &str| {
             block_on(keys::get_assigned_guardrail(services, management, hash)).unwrap()
         };
-        let allowed = block_on(client.get_byok_credential(management, &self.credential)).unwrap();
+        let allowed = block_on(client.get_byok_credential(&self.credential)).unwrap();
         let allowed = allowed.allowed_api_key_hashes.unwrap_or_default();
         let (old, new) = (read(&self.old.hash), read(new_hash));
         let mut lacks = Vec::new();

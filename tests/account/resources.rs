@@ -36,12 +36,12 @@ const ASSIGN: &str = "POST /api/v1/guardrails/";
 fn a_key_whose_guardrail_is_spent_is_blocked_by_its_name_until_the_reset() {
     let account = TestAccount::new();
     let (services, management) = (&account.services, &account.management);
-    let client = services.build_client().unwrap();
+    let client = services.build_management_client(management).unwrap();
     let guardrails = block_on(keys::list_guardrails(services, management)).unwrap();
     let research = guardrails.into_iter().find(|one| one.name == "research").unwrap();
     // $24.31 are spent: more than the guardrail's $20.00, less than the key's own $25.00.
     let hashes = [account.stored_key("ci").hash];
-    let assigned = block_on(client.assign_guardrail(management, &research.id, &hashes)).unwrap();
+    let assigned = block_on(client.assign_guardrail(&research.id, &hashes)).unwrap();
     assert_eq!(assigned, 1);
     refresh(&account, "ci");
     block_on(keys::join_account_keys(services, management)).unwrap();
@@ -57,7 +57,7 @@ fn a_key_whose_guardrail_is_spent_is_blocked_by_its_name_until_the_reset() {
     let read: StoredKey = serde_json::from_str(&file).unwrap();
     assert_eq!(read, stored_key);
 
-    let removed = block_on(client.unassign_guardrail(management, &research.id, &hashes)).unwrap();
+    let removed = block_on(client.unassign_guardrail(&research.id, &hashes)).unwrap();
     assert_eq!(removed, 1);
     refresh(&account, "ci");
     // Without the right to read guardrails the last known name stays.
@@ -77,25 +77,24 @@ fn the_account_is_read_through_typed_calls() {
     let workspaces = block_on(keys::list_workspaces(services, management)).unwrap();
     let slugs: Vec<_> = workspaces.iter().map(|one| one.slug.as_str()).collect();
     assert_eq!(slugs, ["default", "research"]);
-    let client = services.build_client().unwrap();
-    let budgets = block_on(client.list_workspace_budgets(management, "default")).unwrap();
+    let client = services.build_management_client(management).unwrap();
+    let budgets = block_on(client.list_workspace_budgets("default")).unwrap();
     assert_eq!(budgets.items.len(), 0);
     for odd in ["", "../keys", "a/b", "a?b"] {
-        assert!(block_on(client.list_workspace_budgets(management, odd)).is_err(), "{odd}");
+        assert!(block_on(client.list_workspace_budgets(odd)).is_err(), "{odd}");
     }
-    let credits = block_on(client.get_credits(management)).unwrap();
+    let credits = block_on(client.get_credits()).unwrap();
     assert!(credits.remaining() > 0.0 && credits.remaining() < credits.total_credits);
-    let all = block_on(client.list_activity(management, None)).unwrap();
+    let all = block_on(client.list_activity(None)).unwrap();
     let hash = account.stored_key("ci").hash;
-    let one = block_on(client.list_activity(management, Some(&hash))).unwrap();
+    let one = block_on(client.list_activity(Some(&hash))).unwrap();
     assert!(!one.items.is_empty() && one.row_count < all.row_count);
-    let credential =
-        block_on(client.list_byok_credentials(management, None, 0)).unwrap().items.remove(0);
+    let credential = block_on(client.list_byok_credentials(None, 0)).unwrap().items.remove(0);
     assert_eq!(credential.allowed_api_key_hashes, None);
     let hashes = [hash];
-    let set = block_on(client.set_byok_key_hashes(management, &credential.id, &hashes)).unwrap();
+    let set = block_on(client.set_byok_key_hashes(&credential.id, &hashes)).unwrap();
     assert_eq!(set.allowed_api_key_hashes.as_deref(), Some(&hashes[..]));
-    let read = block_on(client.get_byok_credential(management, &credential.id)).unwrap();
+    let read = block_on(client.get_byok_credential(&credential.id)).unwrap();
     assert_eq!(read, set);
 
     // One missing right does not hide the rest, and an older server has none of it.
@@ -103,8 +102,8 @@ fn the_account_is_read_through_typed_calls() {
         account.inject_fault("GET /api/v1/workspaces", Fault::Respond(status, String::new()));
         assert_eq!(block_on(keys::list_guardrails(services, management)).unwrap().len(), 1);
         account.inject_fault("GET /api/v1/credits", Fault::Respond(status, String::new()));
-        assert!(block_on(client.get_credits(management)).is_err());
-        assert!(block_on(client.list_activity(management, None)).is_ok());
+        assert!(block_on(client.get_credits()).is_err());
+        assert!(block_on(client.list_activity(None)).is_ok());
     }
 }
 
@@ -120,8 +119,8 @@ fn a_refresh_records_the_guardrail_that_the_account_reports_now() {
     let recorded = || account.stored_key("ci").guardrail.map(|guardrail| guardrail.name);
     let research = block_on(keys::find_guardrail(&services, management, "research")).unwrap();
     let hashes = [hash.clone()];
-    let client = services.build_client().unwrap();
-    block_on(client.assign_guardrail(management, &research.id, &hashes)).unwrap();
+    let client = services.build_management_client(management).unwrap();
+    block_on(client.assign_guardrail(&research.id, &hashes)).unwrap();
     refresh().unwrap();
     assert_eq!(recorded().as_deref(), Some("research"));
     // A key of another account has no assignment in this one, which says nothing.
@@ -137,7 +136,7 @@ fn a_refresh_records_the_guardrail_that_the_account_reports_now() {
         )
     };
     inventory::upsert_keys(&services.location, vec![foreign]).unwrap();
-    block_on(client.unassign_guardrail(management, &research.id, &hashes)).unwrap();
+    block_on(client.unassign_guardrail(&research.id, &hashes)).unwrap();
     // Nothing is read, so the last known one stays.
     account.inject_fault("GET /api/v1/guardrails", Fault::Respond(403, String::new()));
     assert!(refresh().is_err());

@@ -76,8 +76,8 @@ fn rotation_creates_a_key_with_the_same_policy_and_moves_the_label() {
     assert_eq!(handed.new.reset().value(), Some(ResetInterval::Daily));
     assert_eq!(handed.new.expires_at().value(), before.requested.expires_at);
     assert_eq!(handed.new.differing_fields(), [""; 0]);
-    let client = account.services.build_client().unwrap();
-    let there = block_on(client.get_key(&account.management, &handed.new.hash)).unwrap();
+    let client = account.services.build_management_client(&account.management).unwrap();
+    let there = block_on(client.get_key(&handed.new.hash)).unwrap();
     assert_eq!(there.name.as_deref(), Some("agent"), "the server knows it by its label");
     // The old key was replaced already; the new one can be replaced again.
     let again = rotate(&account, "agent (old)", management(&account));

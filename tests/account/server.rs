@@ -56,8 +56,8 @@ fn a_change_at_the_server_is_reported_though_the_inventory_cannot_be_written() {
     let dir = tempfile::tempdir().unwrap();
     let world = TestAccount::of(4, StoreLocation::Directory(dir.path().to_owned()));
     let stored_key = world.stored_key("laptop");
-    let client = world.services.build_client().unwrap();
-    let account_key = || block_on(client.get_key(&world.management, &stored_key.hash)).unwrap();
+    let client = world.services.build_management_client(&world.management).unwrap();
+    let account_key = || block_on(client.get_key(&stored_key.hash)).unwrap();
     block_inventory(dir.path());
     let updated =
         block_on(keys::set_disabled(&world.services, &world.management, &stored_key, true))
@@ -93,9 +93,9 @@ fn a_change_at_the_server_is_reported_though_the_inventory_cannot_be_written() {
 #[test]
 fn update_does_not_overwrite_a_concurrent_change() {
     let world = TestAccount::new();
-    let client = world.services.build_client().unwrap();
+    let client = world.services.build_management_client(&world.management).unwrap();
     let hash = world.stored_key("laptop").hash;
-    let seen = block_on(client.get_key(&world.management, &hash)).unwrap();
+    let seen = block_on(client.get_key(&hash)).unwrap();
     let edit = |patch: &KeyPatch| {
         block_on(keys::update_key(&world.services, &world.management, &seen, patch)).unwrap()
     };
@@ -103,7 +103,7 @@ fn update_does_not_overwrite_a_concurrent_change() {
         limit: FieldChange::from_option(usd.parse().ok()),
         ..KeyPatch::default()
     };
-    block_on(client.update_key(&world.management, &hash, &limit("77"))).unwrap();
+    block_on(client.update_key(&hash, &limit("77"))).unwrap();
     let before = world.proxy.count("PATCH");
     let ours = KeyPatch { name: Some(label("mine")), ..KeyPatch::default() };
     let UpdateOutcome::Conflict { current: now, changed_fields: differences, .. } = edit(&ours)
@@ -113,7 +113,7 @@ fn update_does_not_overwrite_a_concurrent_change() {
     assert_eq!((now.info.limit.value(), differences), (Some(77.0), vec!["limit"]));
     assert_eq!(world.proxy.count("PATCH"), before);
     // Restored to the fetched values: null clears a field, and an absent field is unchanged.
-    block_on(client.update_key(&world.management, &hash, &limit("10"))).unwrap();
+    block_on(client.update_key(&hash, &limit("10"))).unwrap();
     let cleared = KeyPatch {
         limit: FieldChange::Clear,
         limit_reset: FieldChange::Clear,
@@ -134,9 +134,9 @@ fn update_does_not_overwrite_a_concurrent_change() {
 #[test]
 fn fields_that_the_server_did_not_apply_are_named() {
     let world = TestAccount::new();
-    let client = world.services.build_client().unwrap();
+    let client = world.services.build_management_client(&world.management).unwrap();
     let hash = world.stored_key("laptop").hash;
-    let seen = block_on(client.get_key(&world.management, &hash)).unwrap();
+    let seen = block_on(client.get_key(&hash)).unwrap();
     let response = json!({"data": {"hash": hash, "name": "laptop", "limit": 5}}).to_string();
     world.inject_fault("PATCH", Fault::ReplaceResponse(200, response));
     let patch = KeyPatch { limit: FieldChange::Set("50".parse().unwrap()), ..KeyPatch::default() };

@@ -239,9 +239,9 @@ fn the_budgets_of_the_workspaces_are_read_and_a_refusal_hides_nothing_else() {
 #[test]
 fn a_key_that_the_account_no_longer_has_is_named() {
     let account = new_account();
-    let client = account.services.build_client().unwrap();
+    let client = account.services.build_management_client(&account.management).unwrap();
     let gone = account.stored_key("laptop").hash;
-    block_on(client.delete_key(&account.management, &gone)).unwrap();
+    block_on(client.delete_key(&gone)).unwrap();
     let found = report(&account, &query(&["laptop", "ci"], &account));
     assert_eq!(found.source, UsageSource::Activity);
     let unread: Vec<_> = found.unread.iter().map(|(label, ..)| label.as_str()).collect();

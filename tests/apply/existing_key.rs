@@ -24,8 +24,8 @@ fn existing_key_requests_the_whole_policy() {
     ));
     assert_eq!(world.in_words(&results[0]), "stored");
     let management = ManagementKey::from(world.sandbox.management_key().to_owned());
-    let client = world.services.build_client().unwrap();
-    let rows = block_on(client.list_keys(&management, Some(workspace), 0)).unwrap().items;
+    let client = world.services.build_management_client(&management).unwrap();
+    let rows = block_on(client.list_keys(Some(workspace), 0)).unwrap().items;
     let row = rows.into_iter().find(|row| row.display_name() == "a").unwrap();
     assert_eq!(row.info.limit.value(), Some(5.0));
     assert_eq!(row.info.limit_reset.value(), Some(ResetInterval::Monthly));

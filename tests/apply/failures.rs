@@ -50,8 +50,8 @@ fn lost_response_leaves_no_key_behind_and_two_in_a_row_end_the_batch() {
     assert_eq!(exit_code(keys::pending_error(&pending[0]).kind), 7);
     // A key with the same label that someone else created is not affected.
     let AuthMethod::ManagementKey(management) = world.management() else { panic!() };
-    let client = world.services.build_client().unwrap();
-    block_on(client.create_key(&management, &request("d"), &"d".parse().unwrap())).unwrap();
+    let client = world.services.build_management_client(&management).unwrap();
+    block_on(client.create_key(&request("d"), &"d".parse().unwrap())).unwrap();
 
     let services = ServiceContext { management_key: Some(management), ..world.services.clone() };
     let recovered = block_on(keys::recover_attempts(&services)).unwrap();

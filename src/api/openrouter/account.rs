@@ -6,54 +6,44 @@ use serde_json::{Map, Value, json};
 
 use super::keys::{MAX_LIST_RESPONSE_BYTES, with_json_body};
 use super::wire::{self, account};
-use super::{Client, Error, Page};
+use super::{Error, ManagementClient, Page};
 use crate::domain::{
-    ActivityRow, ByokCredential, Credits, Guardrail, GuardrailAssignment, ManagementKey, Workspace,
+    ActivityRow, ByokCredential, Credits, Guardrail, GuardrailAssignment, Workspace,
     WorkspaceBudget, collect_ordered, is_key_hash,
 };
 
 /// The maximum size of the activity of thirty days, which is not divided into pages.
 const MAX_ACTIVITY_BYTES: usize = 32 * 1024 * 1024;
 
-impl Client {
+impl ManagementClient {
     /// Returns one page of the workspaces (`GET /api/v1/workspaces`).
-    pub async fn list_workspaces(
-        &self,
-        management: &ManagementKey,
-        offset: usize,
-    ) -> Result<Page<Workspace>, Error> {
+    pub async fn list_workspaces(&self, offset: usize) -> Result<Page<Workspace>, Error> {
         let (expected, parse) = ("a list of workspaces", account::parse_workspace);
-        self.list_page(management, "workspaces", None, offset, expected, parse).await
+        self.list_page("workspaces", None, offset, expected, parse).await
     }
 
     /// Returns the budgets of a workspace by its UUID or slug (`GET /api/v1/workspaces/{id}/budgets`).
     pub async fn list_workspace_budgets(
         &self,
-        management: &ManagementKey,
         workspace: &str,
     ) -> Result<Page<WorkspaceBudget>, Error> {
         let path = format!("workspaces/{}/budgets", self.path_segment(workspace)?);
         let parse = account::parse_workspace_budget;
-        self.list_page(management, &path, None, 0, "a list of budgets", parse).await
+        self.list_page(&path, None, 0, "a list of budgets", parse).await
     }
 
     /// Returns the credits of the account (`GET /api/v1/credits`).
-    pub async fn get_credits(&self, management: &ManagementKey) -> Result<Credits, Error> {
-        let request = self.management_request(Method::GET, "api/v1/credits", &[], management)?;
+    pub async fn get_credits(&self) -> Result<Credits, Error> {
+        let request = self.management_request(Method::GET, "api/v1/credits", &[])?;
         self.fetch(request, "the account's credits", account::parse_credits).await
     }
 
     /// Returns the activity of the last thirty completed UTC days, of one key or of the account
     /// (`GET /api/v1/activity`).
-    pub async fn list_activity(
-        &self,
-        management: &ManagementKey,
-        key_hash: Option<&str>,
-    ) -> Result<Page<ActivityRow>, Error> {
+    pub async fn list_activity(&self, key_hash: Option<&str>) -> Result<Page<ActivityRow>, Error> {
         let query: Vec<_> =
             key_hash.map(|hash| ("api_key_hash", hash.to_owned())).into_iter().collect();
-        let request =
-            self.management_request(Method::GET, "api/v1/activity", &query, management)?;
+        let request = self.management_request(Method::GET, "api/v1/activity", &query)?;
         let parse = |body: &str| wire::parse_page(body, account::parse_activity_row);
         self.fetch_with_limit(request, MAX_ACTIVITY_BYTES, "a list of activity", parse).await
     }
@@ -62,22 +52,17 @@ impl Client {
     /// (`GET /api/v1/guardrails`).
     pub async fn list_guardrails(
         &self,
-        management: &ManagementKey,
         workspace: Option<&str>,
         offset: usize,
     ) -> Result<Page<Guardrail>, Error> {
         let (expected, parse) = ("a list of guardrails", account::parse_guardrail);
-        self.list_page(management, "guardrails", workspace, offset, expected, parse).await
+        self.list_page("guardrails", workspace, offset, expected, parse).await
     }
 
     /// Returns a guardrail (`GET /api/v1/guardrails/{id}`).
-    pub async fn get_guardrail(
-        &self,
-        management: &ManagementKey,
-        id: &str,
-    ) -> Result<Guardrail, Error> {
+    pub async fn get_guardrail(&self, id: &str) -> Result<Guardrail, Error> {
         let path = format!("api/v1/guardrails/{}", self.path_segment(id)?);
-        let request = self.management_request(Method::GET, &path, &[], management)?;
+        let request = self.management_request(Method::GET, &path, &[])?;
         let parse = |body: &str| wire::parse_object(body, account::parse_guardrail);
         self.fetch(request, "a guardrail", parse).await
     }
@@ -86,7 +71,6 @@ impl Client {
     /// (`GET /api/v1/guardrails/{id}/assignments/keys`, `GET /api/v1/guardrails/assignments/keys`).
     pub async fn list_guardrail_assignments(
         &self,
-        management: &ManagementKey,
         guardrail: Option<&str>,
         offset: usize,
     ) -> Result<Page<GuardrailAssignment>, Error> {
@@ -95,42 +79,39 @@ impl Client {
             None => "guardrails/assignments/keys".to_owned(),
         };
         let parse = account::parse_assignment;
-        self.list_page(management, &path, None, offset, "a list of assignments", parse).await
+        self.list_page(&path, None, offset, "a list of assignments", parse).await
     }
 
     /// Assigns keys to a guardrail, which replaces the one they had; returns how many were assigned
     /// (`POST /api/v1/guardrails/{id}/assignments/keys`). Idempotent.
     pub async fn assign_guardrail(
         &self,
-        management: &ManagementKey,
         guardrail: &str,
         key_hashes: &[String],
     ) -> Result<u64, Error> {
         let path = format!("api/v1/guardrails/{}/assignments/keys", self.path_segment(guardrail)?);
-        self.change_assignments(management, &path, key_hashes, "assigned_count").await
+        self.change_assignments(&path, key_hashes, "assigned_count").await
     }
 
     /// Removes keys from a guardrail; returns how many were removed
     /// (`POST /api/v1/guardrails/{id}/assignments/keys/remove`). Idempotent.
     pub async fn unassign_guardrail(
         &self,
-        management: &ManagementKey,
         guardrail: &str,
         key_hashes: &[String],
     ) -> Result<u64, Error> {
         let id = self.path_segment(guardrail)?;
         let path = format!("api/v1/guardrails/{id}/assignments/keys/remove");
-        self.change_assignments(management, &path, key_hashes, "unassigned_count").await
+        self.change_assignments(&path, key_hashes, "unassigned_count").await
     }
 
     async fn change_assignments(
         &self,
-        management: &ManagementKey,
         path: &str,
         key_hashes: &[String],
         count: &str,
     ) -> Result<u64, Error> {
-        let request = self.management_request(Method::POST, path, &[], management)?;
+        let request = self.management_request(Method::POST, path, &[])?;
         let body = collect_ordered([("key_hashes".to_owned(), json!(key_hashes))]);
         self.fetch(with_json_body(request, body), "a number of keys", |body| {
             account::parse_count(body, count)
@@ -142,22 +123,17 @@ impl Client {
     /// (`GET /api/v1/byok`).
     pub async fn list_byok_credentials(
         &self,
-        management: &ManagementKey,
         workspace: Option<&str>,
         offset: usize,
     ) -> Result<Page<ByokCredential>, Error> {
         let (expected, parse) = ("a list of provider keys", account::parse_credential);
-        self.list_page(management, "byok", workspace, offset, expected, parse).await
+        self.list_page("byok", workspace, offset, expected, parse).await
     }
 
     /// Returns a provider key (`GET /api/v1/byok/{id}`).
-    pub async fn get_byok_credential(
-        &self,
-        management: &ManagementKey,
-        id: &str,
-    ) -> Result<ByokCredential, Error> {
+    pub async fn get_byok_credential(&self, id: &str) -> Result<ByokCredential, Error> {
         let path = format!("api/v1/byok/{}", self.path_segment(id)?);
-        let request = self.management_request(Method::GET, &path, &[], management)?;
+        let request = self.management_request(Method::GET, &path, &[])?;
         let parse = |body: &str| wire::parse_object(body, account::parse_credential);
         self.fetch(request, "a provider key", parse).await
     }
@@ -166,12 +142,11 @@ impl Client {
     /// The whole list is replaced, so it must have been read before.
     pub async fn set_byok_key_hashes(
         &self,
-        management: &ManagementKey,
         id: &str,
         key_hashes: &[String],
     ) -> Result<ByokCredential, Error> {
         let path = format!("api/v1/byok/{}", self.path_segment(id)?);
-        let request = self.management_request(Method::PATCH, &path, &[], management)?;
+        let request = self.management_request(Method::PATCH, &path, &[])?;
         let body = collect_ordered([("allowed_api_key_hashes".to_owned(), json!(key_hashes))]);
         self.fetch(with_json_body(request, body), "a provider key", |body| {
             wire::parse_object(body, account::parse_credential)
@@ -181,7 +156,6 @@ impl Client {
 
     async fn list_page<T>(
         &self,
-        management: &ManagementKey,
         path: &str,
         workspace: Option<&str>,
         offset: usize,
@@ -190,8 +164,7 @@ impl Client {
     ) -> Result<Page<T>, Error> {
         let mut query = vec![("limit", "100".to_owned()), ("offset", offset.to_string())];
         query.extend(workspace.map(|id| ("workspace_id", id.to_owned())));
-        let request =
-            self.management_request(Method::GET, &format!("api/v1/{path}"), &query, management)?;
+        let request = self.management_request(Method::GET, &format!("api/v1/{path}"), &query)?;
         let parse = |body: &str| wire::parse_page(body, parse);
         self.fetch_with_limit(request, MAX_LIST_RESPONSE_BYTES, expected, parse).await
     }

@@ -4,21 +4,20 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value, json};
 
-use super::{Client, CreateKeyResponse, Error, Page, parse_create_response, wire};
+use super::{CreateKeyResponse, Error, ManagementClient, Page, parse_create_response, wire};
 use crate::domain::{
-    AccountKey, FieldChange, KeyPatch, KeyRequest, Label, ManagementKey, ResetInterval,
-    collect_ordered, is_key_hash,
+    AccountKey, FieldChange, KeyPatch, KeyRequest, Label, ResetInterval, collect_ordered,
+    is_key_hash,
 };
 
 /// The maximum size of a list response, which has at most a hundred rows.
 pub(super) const MAX_LIST_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 
-impl Client {
+impl ManagementClient {
     /// Returns one page of the keys (`GET /api/v1/keys`) in `workspace` or in the default workspace,
     /// including disabled and expired ones.
     pub async fn list_keys(
         &self,
-        management: &ManagementKey,
         workspace: Option<&str>,
         offset: usize,
     ) -> Result<Page<AccountKey>, Error> {
@@ -28,7 +27,7 @@ impl Client {
             ("include_expired", "true".into()),
         ];
         query.extend(workspace.map(|id| ("workspace_id", id.into())));
-        let request = self.management_request(Method::GET, "api/v1/keys", &query, management)?;
+        let request = self.management_request(Method::GET, "api/v1/keys", &query)?;
         let parse = wire::parse_key_list;
         self.fetch_with_limit(request, MAX_LIST_RESPONSE_BYTES, "a list of keys", parse).await
     }
@@ -37,7 +36,6 @@ impl Client {
     /// each call may create another key.
     pub async fn create_key(
         &self,
-        management: &ManagementKey,
         request: &KeyRequest,
         name: &Label,
     ) -> Result<CreateKeyResponse, Error> {
@@ -51,37 +49,25 @@ impl Client {
         ] {
             body.extend(value.map(|value| (name.into(), value)));
         }
-        let request = self.management_request(Method::POST, "api/v1/keys", &[], management)?;
+        let request = self.management_request(Method::POST, "api/v1/keys", &[])?;
         parse_create_response(self.send_request(with_json_body(request, body)).await?)
     }
 
     /// Returns one key (`GET /api/v1/keys/{hash}`).
-    pub async fn get_key(
-        &self,
-        management: &ManagementKey,
-        hash: &str,
-    ) -> Result<AccountKey, Error> {
-        let request =
-            self.management_request(Method::GET, &self.key_path(hash)?, &[], management)?;
+    pub async fn get_key(&self, hash: &str) -> Result<AccountKey, Error> {
+        let request = self.management_request(Method::GET, &self.key_path(hash)?, &[])?;
         self.fetch_key(request, hash).await
     }
 
     /// Updates a key (`PATCH /api/v1/keys/{hash}`) and returns the updated key.
-    pub async fn update_key(
-        &self,
-        management: &ManagementKey,
-        hash: &str,
-        patch: &KeyPatch,
-    ) -> Result<AccountKey, Error> {
-        let request =
-            self.management_request(Method::PATCH, &self.key_path(hash)?, &[], management)?;
+    pub async fn update_key(&self, hash: &str, patch: &KeyPatch) -> Result<AccountKey, Error> {
+        let request = self.management_request(Method::PATCH, &self.key_path(hash)?, &[])?;
         self.fetch_key(with_json_body(request, patch_body(patch)), hash).await
     }
 
     /// Deletes a key (`DELETE /api/v1/keys/{hash}`). Fails unless the response confirms it.
-    pub async fn delete_key(&self, management: &ManagementKey, hash: &str) -> Result<(), Error> {
-        let request =
-            self.management_request(Method::DELETE, &self.key_path(hash)?, &[], management)?;
+    pub async fn delete_key(&self, hash: &str) -> Result<(), Error> {
+        let request = self.management_request(Method::DELETE, &self.key_path(hash)?, &[])?;
         let parse = |body: &str| wire::is_deletion_confirmed(body).then_some(());
         self.fetch(request, "a deletion", parse).await
     }
@@ -91,13 +77,15 @@ impl Client {
         method: Method,
         path: &str,
         query: &[(&str, String)],
-        management: &ManagementKey,
     ) -> Result<RequestBuilder, Error> {
         let mut url = self.endpoint_url(path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        Ok(self.http.request(method, url).header(AUTHORIZATION, self.bearer_header(management)?))
+        Ok(self
+            .http
+            .request(method, url)
+            .header(AUTHORIZATION, self.bearer_header(self.management_key())?))
     }
 
     /// Returns the path of a key. Only a valid hash may become part of a path.

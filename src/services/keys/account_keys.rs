@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::error::is_not_found;
 use super::paging::{List, ListBudget, fetch_all_pages};
 use super::{Error, account_resources, management_key};
-use crate::api::openrouter::{self, Client};
+use crate::api::openrouter::{self, ManagementClient};
 use crate::domain::{AccountKey, ManagementKey, ProfileCopies, ProfileCopy, StoredKey};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
@@ -75,21 +75,19 @@ pub(super) async fn list_keys_of_workspaces(
     services: &ServiceContext,
     management: &ManagementKey,
 ) -> Result<AccountKeyList, Error> {
-    let client = services.build_client().map_err(Error::from_read_request)?;
-    list_keys_with(services, &client, management).await
+    let client = services.build_management_client(management).map_err(Error::from_read_request)?;
+    list_keys_with(services, &client).await
 }
 
 /// Does what [`list_account_keys`] does with this client, which then knows the server's clock.
 pub async fn list_keys_with(
     services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
 ) -> Result<AccountKeyList, Error> {
     let failed = Error::from_read_request;
     let mut budget = ListBudget::new();
     let mut unlisted_workspaces = None;
-    let fetched =
-        account_resources::fetch_workspaces(services, &mut budget, client, management).await;
+    let fetched = account_resources::fetch_workspaces(services, &mut budget, client).await;
     let workspaces = match fetched {
         Ok(workspaces) if !workspaces.is_empty() => {
             account_resources::remember_workspaces(services, &workspaces);
@@ -108,9 +106,7 @@ pub async fn list_keys_with(
     };
     let (mut keys, mut seen) = (Vec::new(), HashSet::new());
     for workspace in workspaces {
-        let found =
-            list_workspace_keys(services, &mut budget, client, management, workspace.as_deref())
-                .await;
+        let found = list_workspace_keys(services, &mut budget, client, workspace.as_deref()).await;
         keys.extend(found.map_err(failed)?.into_iter().filter(|key| seen.insert(key.hash.clone())));
     }
     Ok(AccountKeyList { keys, unlisted_workspaces, skipped_rows: budget.skipped_rows() })
@@ -119,14 +115,13 @@ pub async fn list_keys_with(
 async fn list_workspace_keys(
     services: &ServiceContext,
     budget: &mut ListBudget,
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
     workspace: Option<&str>,
 ) -> Result<Vec<AccountKey>, openrouter::Error> {
     let hash = |key: &AccountKey| key.hash.clone();
     let list = List { noun: "keys", workspace };
     fetch_all_pages(services, budget, list, hash, async |offset| {
-        client.list_keys(management, workspace, offset).await
+        client.list_keys(workspace, offset).await
     })
     .await
 }
@@ -160,11 +155,11 @@ pub async fn join_account_keys(
         }
     })?;
     let stored_keys = services.list_keys()?;
-    let client = services.build_client().map_err(Error::from_read_request)?;
+    let client = services.build_management_client(management).map_err(Error::from_read_request)?;
     let mut joined = join_by_hash(stored_keys, account_keys);
     for row in &mut joined {
         let JoinedKey::NotListed(stored_key) = row else { continue };
-        let found = client.get_key(management, &stored_key.hash).await;
+        let found = client.get_key(&stored_key.hash).await;
         match found {
             Ok(account_key) => *row = JoinedKey::Both(stored_key.clone(), Box::new(account_key)),
             Err(error) if is_not_found(&error) => *row = JoinedKey::Revoked(stored_key.clone()),
@@ -182,7 +177,7 @@ pub async fn refresh_guardrails(services: &ServiceContext) -> Result<(), Error> 
         return Ok(());
     };
     let assigned = account_resources::list_assigned_guardrails(services, &management).await?;
-    let client = services.build_client().map_err(Error::from_read_request)?;
+    let client = services.build_management_client(&management).map_err(Error::from_read_request)?;
     let mut changed = HashMap::new();
     for key in services.list_keys()? {
         let guardrail = assigned.get(&key.hash).cloned();
@@ -190,7 +185,7 @@ pub async fn refresh_guardrails(services: &ServiceContext) -> Result<(), Error> 
             continue;
         }
         // The account has no assignment of a key of another account either.
-        if guardrail.is_some() || client.get_key(&management, &key.hash).await.is_ok() {
+        if guardrail.is_some() || client.get_key(&key.hash).await.is_ok() {
             changed.insert(key.hash, guardrail);
         }
     }

@@ -8,7 +8,7 @@ use super::Error;
 use super::name_lookup::find_by_name;
 use super::paging::{List, ListBudget, fetch_all_pages, fetch_complete_list};
 use super::resource_error::ResourceError;
-use crate::api::openrouter::{self, Client, Page};
+use crate::api::openrouter::{self, ManagementClient, Page};
 use crate::domain::{
     AccountNames, Guardrail, GuardrailAssignment, GuardrailRef, ManagementKey, Workspace,
     collect_ordered, sanitize,
@@ -24,9 +24,9 @@ pub async fn list_workspaces(
     services: &ServiceContext,
     management: &ManagementKey,
 ) -> Result<Vec<Workspace>, Error> {
-    let client = build_client(services)?;
+    let client = build_client(services, management)?;
     let mut budget = ListBudget::new();
-    let workspaces = fetch_workspaces(services, &mut budget, &client, management).await;
+    let workspaces = fetch_workspaces(services, &mut budget, &client).await;
     let workspaces = workspaces.map_err(Error::from_read_request)?;
     remember_workspaces(services, &workspaces);
     Ok(workspaces)
@@ -36,11 +36,10 @@ pub async fn list_workspaces(
 pub(super) async fn fetch_workspaces(
     services: &ServiceContext,
     budget: &mut ListBudget,
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
 ) -> Result<Vec<Workspace>, openrouter::Error> {
     let id = |workspace: &Workspace| workspace.id.clone();
-    let fetch = async |offset| client.list_workspaces(management, offset).await;
+    let fetch = async |offset| client.list_workspaces(offset).await;
     fetch_all_pages(services, budget, List::of_account("workspaces"), id, fetch).await
 }
 
@@ -49,14 +48,13 @@ pub async fn list_guardrails(
     services: &ServiceContext,
     management: &ManagementKey,
 ) -> Result<Vec<Guardrail>, Error> {
-    let client = build_client(services)?;
+    let client = build_client(services, management)?;
     let guardrails = list_of_all_workspaces(
         services,
         &client,
-        management,
         "guardrails",
         |guardrail: &Guardrail| guardrail.id.clone(),
-        async |workspace, offset| client.list_guardrails(management, workspace, offset).await,
+        async |workspace, offset| client.list_guardrails(workspace, offset).await,
     )
     .await?;
     remember_guardrails(services, &guardrails);
@@ -69,10 +67,9 @@ pub async fn list_assigned_guardrails(
     services: &ServiceContext,
     management: &ManagementKey,
 ) -> Result<HashMap<String, GuardrailRef>, Error> {
-    let client = build_client(services)?;
-    let assignments = list_guardrail_assignments(services, &client, management)
-        .await
-        .map_err(Error::from_read_request)?;
+    let client = build_client(services, management)?;
+    let assignments =
+        list_guardrail_assignments(services, &client).await.map_err(Error::from_read_request)?;
     if assignments.is_empty() {
         return Ok(HashMap::new());
     }
@@ -124,19 +121,15 @@ pub async fn get_assigned_guardrail(
     management: &ManagementKey,
     key_hash: &str,
 ) -> Result<Option<GuardrailRef>, Error> {
-    let client = build_client(services)?;
-    let id = fetch_assigned_id(services, &client, management, key_hash).await;
+    let client = build_client(services, management)?;
+    let id = fetch_assigned_id(services, &client, key_hash).await;
     let Some(id) = id.map_err(Error::from_read_request)? else { return Ok(None) };
-    Ok(Some(name_guardrail(&client, management, id).await))
+    Ok(Some(name_guardrail(&client, id).await))
 }
 
 /// Returns the guardrail with its name; with its id as name if that cannot be read.
-pub(super) async fn name_guardrail(
-    client: &Client,
-    management: &ManagementKey,
-    id: String,
-) -> GuardrailRef {
-    let found = client.get_guardrail(management, &id).await;
+pub(super) async fn name_guardrail(client: &ManagementClient, id: String) -> GuardrailRef {
+    let found = client.get_guardrail(&id).await;
     let name = found.map_or_else(|_| id.clone(), |guardrail| guardrail.name);
     GuardrailRef { id, name }
 }
@@ -144,13 +137,12 @@ pub(super) async fn name_guardrail(
 /// Returns which keys have a guardrail. Fails if one of the rows cannot be read.
 pub(super) async fn list_guardrail_assignments(
     services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
 ) -> Result<Vec<GuardrailAssignment>, openrouter::Error> {
     let id = |assignment: &GuardrailAssignment| assignment.key_hash.clone();
     let list = List::of_account("guardrail assignments");
     fetch_complete_list(services, list, id, async |offset| {
-        client.list_guardrail_assignments(management, None, offset).await
+        client.list_guardrail_assignments(None, offset).await
     })
     .await
 }
@@ -164,22 +156,22 @@ pub async fn assign_guardrail(
     from: Option<&GuardrailRef>,
     guardrail: Option<&GuardrailRef>,
 ) -> Result<(), Error> {
-    let client = build_client(services)?;
+    let client = build_client(services, management)?;
     let hashes = [key_hash.to_owned()];
     let sent = match guardrail {
-        Some(new) => client.assign_guardrail(management, &new.id, &hashes).await,
-        None => match fetch_assigned_id(services, &client, management, key_hash)
+        Some(new) => client.assign_guardrail(&new.id, &hashes).await,
+        None => match fetch_assigned_id(services, &client, key_hash)
             .await
             .map_err(Error::from_read_request)?
         {
             Some(now) => {
                 let old = from.map_or(now, |from| from.id.clone());
-                client.unassign_guardrail(management, &old, &hashes).await
+                client.unassign_guardrail(&old, &hashes).await
             }
             None => return Ok(()),
         },
     };
-    let assigned = fetch_assigned_id(services, &client, management, key_hash).await;
+    let assigned = fetch_assigned_id(services, &client, key_hash).await;
     // A lost response does not matter if the key has the guardrail.
     if matches!(&assigned, Ok(now) if now.as_ref() == guardrail.map(|new| &new.id)) {
         return Ok(());
@@ -198,25 +190,23 @@ pub async fn assign_guardrail(
 
 async fn fetch_assigned_id(
     services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
     key_hash: &str,
 ) -> Result<Option<String>, openrouter::Error> {
-    let assignments = list_guardrail_assignments(services, client, management).await?;
+    let assignments = list_guardrail_assignments(services, client).await?;
     let found = assignments.into_iter().find(|assignment| assignment.key_hash == key_hash);
     Ok(found.map(|assignment| assignment.guardrail_id))
 }
 
 async fn list_of_all_workspaces<T>(
     services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
     noun: &'static str,
     id: impl Fn(&T) -> String + Copy,
     fetch: impl AsyncFn(Option<&str>, usize) -> Result<Page<T>, openrouter::Error>,
 ) -> Result<Vec<T>, Error> {
     let mut budget = ListBudget::new();
-    let workspaces = match fetch_workspaces(services, &mut budget, client, management).await {
+    let workspaces = match fetch_workspaces(services, &mut budget, client).await {
         // Without the right to list workspaces, the default one is still read.
         Err(openrouter::Error::Rejected { status: 403..=405, .. }) => Vec::new(),
         listed => listed.map_err(Error::from_read_request)?,
@@ -259,6 +249,9 @@ fn remember(services: &ServiceContext, change: impl FnOnce(&mut AccountNames)) {
     }
 }
 
-fn build_client(services: &ServiceContext) -> Result<Client, Error> {
-    services.build_client().map_err(Error::from_read_request)
+fn build_client(
+    services: &ServiceContext,
+    management: &ManagementKey,
+) -> Result<ManagementClient, Error> {
+    services.build_management_client(management).map_err(Error::from_read_request)
 }

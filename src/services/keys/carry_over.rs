@@ -8,7 +8,7 @@ use super::management_key::{AccountAccess, NO_MANAGEMENT_KEY};
 use super::paging::{List, fetch_complete_list};
 use super::same_policy::{fetch_policy, follow_policy, follow_policy_of_key};
 use super::secret_for;
-use crate::api::openrouter::{self, Client};
+use crate::api::openrouter::{self, ManagementClient};
 use crate::domain::{
     AccountKey, ByokAccess, ByokCredential, GUARDRAIL_DELETED, GuardrailAssignment, GuardrailRef,
     KeyAssignments, KeyPart, ManagementKey, MissingPart, NotCarried, StoredKey,
@@ -34,14 +34,14 @@ pub async fn preview_replacement(
         }
         _ => stored_key.clone(),
     };
-    let assignments = match (management, services.build_client()) {
-        (Some(management), Ok(client)) => {
-            let guardrail_assignments = list_assignments(services, &client, management).await;
+    let assignments = match management.map(|key| services.build_management_client(key)) {
+        Some(Ok(client)) => {
+            let guardrail_assignments = list_assignments(services, &client).await;
             let hash = &stored_key.hash;
-            read_key(services, &client, management, &guardrail_assignments, hash).await.assignments
+            read_key(services, &client, &guardrail_assignments, hash).await.assignments
         }
-        (None, _) => KeyAssignments::unknown(NO_MANAGEMENT_KEY),
-        (_, Err(error)) => KeyAssignments::unknown(&error.to_string()),
+        None => KeyAssignments::unknown(NO_MANAGEMENT_KEY),
+        Some(Err(error)) => KeyAssignments::unknown(&error.to_string()),
     };
     assignments.expected_losses(&current)
 }
@@ -90,10 +90,12 @@ pub(super) async fn carry_over(
             None => assignments,
         }
     };
-    let client = services.build_client().map_err(|error| error.to_string());
-    let (management, client) = match (access, &client) {
-        (Ok(management), Ok(client)) => (management, client),
-        (Err(reason), _) | (_, Err(reason)) => {
+    let client = access.as_ref().map_err(Clone::clone).and_then(|management| {
+        services.build_management_client(management).map_err(|error| error.to_string())
+    });
+    let client = match &client {
+        Ok(client) => client,
+        Err(reason) => {
             let after = KeyAssignments::last_known(&new, reason);
             let mut missing =
                 expected(KeyAssignments::unknown(reason), pending.as_ref()).missing_on(&after);
@@ -123,9 +125,9 @@ pub(super) async fn carry_over(
     let mut round = 0;
     loop {
         round += 1;
-        let guardrail_assignments = list_assignments(services, client, management).await;
-        let before = read_key(services, client, management, &guardrail_assignments, old_hash).await;
-        let after = read_key(services, client, management, &guardrail_assignments, &new.hash).await;
+        let guardrail_assignments = list_assignments(services, client).await;
+        let before = read_key(services, client, &guardrail_assignments, old_hash).await;
+        let after = read_key(services, client, &guardrail_assignments, &new.hash).await;
         if let Some(account_key) = &after.account_key {
             new.record_account_key(account_key, Timestamp::now());
             new.granted = Some(account_key.info.to_granted_policy());
@@ -153,7 +155,7 @@ pub(super) async fn carry_over(
             ..after.clone()
         };
         let deleted_guardrail = match (&before.assignments.guardrail, &seen_guardrail) {
-            (Ok(None), Some(seen)) if is_deleted(client, management, seen).await => {
+            (Ok(None), Some(seen)) if is_deleted(client, seen).await => {
                 Some(KeyPart::Guardrail(seen.clone()))
             }
             (Ok(Some(now)), _) => {
@@ -217,7 +219,7 @@ pub(super) async fn carry_over(
                 failures.push((part, "it belongs to the workspace that the plan leaves".into()));
                 continue;
             }
-            let given = give_part(client, management, &part, old_hash, &new.hash).await;
+            let given = give_part(client, &part, old_hash, &new.hash).await;
             // A part that cannot be read back is not assigned a second time.
             let result = match (given, after.unread_reason(&part)) {
                 (Ok(()), None) => continue,
@@ -229,7 +231,7 @@ pub(super) async fn carry_over(
                 (Err(_), _)
                     if let KeyPart::Guardrail(guardrail) = &part
                         && pending.as_ref() == Some(guardrail)
-                        && is_deleted(client, management, guardrail).await =>
+                        && is_deleted(client, guardrail).await =>
                 {
                     pending = None;
                     continue;
@@ -247,21 +249,13 @@ pub(super) async fn carry_over(
 }
 
 /// Returns whether the account says that it does not have this guardrail.
-pub(super) async fn is_deleted(
-    client: &Client,
-    management: &ManagementKey,
-    guardrail: &GuardrailRef,
-) -> bool {
-    client
-        .get_guardrail(management, &guardrail.id)
-        .await
-        .is_err_and(|error| error.status() == Some(404))
+pub(super) async fn is_deleted(client: &ManagementClient, guardrail: &GuardrailRef) -> bool {
+    client.get_guardrail(&guardrail.id).await.is_err_and(|error| error.status() == Some(404))
 }
 
 /// Gives a part of the old key to the new one. Every request is idempotent.
 async fn give_part(
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
     part: &KeyPart,
     old_hash: &str,
     hash: &str,
@@ -269,11 +263,11 @@ async fn give_part(
     match part {
         KeyPart::Guardrail(guardrail) => {
             let hashes = [hash.to_owned()];
-            client.assign_guardrail(management, &guardrail.id, &hashes).await?;
+            client.assign_guardrail(&guardrail.id, &hashes).await?;
         }
         KeyPart::Byok(access) => {
             let mut allowed = client
-                .get_byok_credential(management, &access.id)
+                .get_byok_credential(&access.id)
                 .await?
                 .allowed_api_key_hashes
                 .unwrap_or_default();
@@ -281,12 +275,12 @@ async fn give_part(
             let has = |hash: &str| allowed.iter().any(|other| other == hash);
             if has(old_hash) && !has(hash) {
                 allowed.push(hash.to_owned());
-                client.set_byok_key_hashes(management, &access.id, &allowed).await?;
+                client.set_byok_key_hashes(&access.id, &allowed).await?;
             }
         }
         KeyPart::Workspace(_) | KeyPart::IncludeByok(_) | KeyPart::Policy(..) => {
             if let Some(patch) = part.to_patch() {
-                client.update_key(management, hash, &patch).await?;
+                client.update_key(hash, &patch).await?;
             }
         }
     }
@@ -302,12 +296,11 @@ struct ReadKey {
 /// Reads a key and its assignments. A part that cannot be read does not hide the others.
 async fn read_key(
     services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
     guardrail_assignments: &Result<Vec<GuardrailAssignment>, String>,
     hash: &str,
 ) -> ReadKey {
-    let row = client.get_key(management, hash).await;
+    let row = client.get_key(hash).await;
     let is_gone = row.as_ref().is_err_and(|error| error.status() == Some(404));
     let row = row.map_err(|error| describe_error(&error, "read"));
     let guardrail = match guardrail_assignments {
@@ -317,7 +310,7 @@ async fn read_key(
         }
         Ok(all) => match all.iter().find(|assignment| assignment.key_hash == hash) {
             Some(GuardrailAssignment { guardrail_id: id, .. }) => {
-                Ok(Some(name_guardrail(client, management, id.clone()).await))
+                Ok(Some(name_guardrail(client, id.clone()).await))
             }
             None => Ok(None),
         },
@@ -326,7 +319,7 @@ async fn read_key(
     let (workspace_id, include_byok_in_limit, byok_access) = match &row {
         Ok(row) => {
             let workspace = row.workspace_id.as_deref();
-            let access = list_byok_access(services, client, management, workspace, hash).await;
+            let access = list_byok_access(services, client, workspace, hash).await;
             let counts = row.info.include_byok_in_limit.unwrap_or(false);
             (Ok(row.workspace_id.clone()), Ok(counts), access)
         }
@@ -340,15 +333,14 @@ async fn read_key(
 /// Returns the provider keys of a workspace whose list of allowed keys has this one.
 async fn list_byok_access(
     services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
     workspace: Option<&str>,
     hash: &str,
 ) -> Result<Vec<ByokAccess>, String> {
     let id = |credential: &ByokCredential| credential.id.clone();
     let list = List { noun: "provider keys", workspace };
     let all = fetch_complete_list(services, list, id, async |offset| {
-        client.list_byok_credentials(management, workspace, offset).await
+        client.list_byok_credentials(workspace, offset).await
     })
     .await
     .map_err(|error| describe_error(&error, "read"))?;
@@ -364,10 +356,9 @@ async fn list_byok_access(
 
 async fn list_assignments(
     services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
 ) -> Result<Vec<GuardrailAssignment>, String> {
-    let listed = list_guardrail_assignments(services, client, management).await;
+    let listed = list_guardrail_assignments(services, client).await;
     listed.map_err(|error| describe_error(&error, "read"))
 }
 

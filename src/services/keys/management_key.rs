@@ -99,13 +99,15 @@ pub async fn probe_rights(
     services: &ServiceContext,
     key: &ManagementKey,
 ) -> Vec<(&'static str, Option<String>)> {
-    let Ok(client) = services.build_client().map(|client| client.once()) else { return Vec::new() };
+    let Ok(client) = services.build_management_client(key).map(|client| client.once()) else {
+        return Vec::new();
+    };
     let (keys, credits, workspaces, guardrails, activity) = tokio::join!(
-        client.list_keys(key, None, 0),
-        client.get_credits(key),
-        client.list_workspaces(key, 0),
-        client.list_guardrails(key, None, 0),
-        client.list_activity(key, None),
+        client.list_keys(None, 0),
+        client.get_credits(),
+        client.list_workspaces(0),
+        client.list_guardrails(None, 0),
+        client.list_activity(None),
     );
     vec![
         ("list, edit, disable and delete keys", keys.err().map(|error| error.to_string())),

@@ -123,13 +123,11 @@ async fn assign_pending_guardrails(
 
 /// Returns whether the account has guardrails and not this one.
 async fn is_guardrail_deleted(services: &ServiceContext, guardrail: &GuardrailRef) -> bool {
-    let (Ok(Some(management)), Ok(client)) =
-        (management_key::load_management_key(services).await, services.build_client())
-    else {
+    let Ok(Some(management)) = management_key::load_management_key(services).await else {
         return false;
     };
-    is_deleted(&client, &management, guardrail).await
-        && list_guardrails(services, &management).await.is_ok()
+    let Ok(client) = services.build_management_client(&management) else { return false };
+    is_deleted(&client, guardrail).await && list_guardrails(services, &management).await.is_ok()
 }
 
 /// Returns the names that stored keys still have at the server, by their hashes: those of their attempts.

@@ -340,9 +340,10 @@ impl<F: Fn(&str, &CheckResult, Timestamp), N: Fn() -> Timestamp> RefreshRun<F, N
         let Ok(Some(management)) = management_key::load_management_key(&self.services).await else {
             return Vec::new();
         };
+        let client = self.client.with_management_key(&management);
         let mut rejected_keys = Vec::new();
         for hash in hashes {
-            let Ok(account_key) = self.client.get_key(&management, &hash).await else { continue };
+            let Ok(account_key) = client.get_key(&hash).await else { continue };
             let (location, server, checked_at) =
                 (&self.services.location, &self.services.server, (self.clock)());
             let warning = |stored_key: &mut StoredKey| {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::current_key::check_current;
 use super::error::is_not_found;
 use super::{Error, to_api_key};
-use crate::api::openrouter::{self, Client};
+use crate::api::openrouter::{self, ManagementClient};
 use crate::domain::{AccountKey, CheckResult, KeyPatch, ManagementKey, StoredKey, UserError};
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::{self, ServiceContext};
@@ -70,9 +70,9 @@ pub(super) async fn send_disabled(
     reserve: Option<SpaceReserve>,
 ) -> Result<UpdatedKey, Error> {
     let failed = |error| Error::from_management_request(error, &stored_key.page_url());
-    let client = services.build_client().map_err(failed)?;
+    let client = services.build_management_client(management).map_err(failed)?;
     let patch = KeyPatch { disabled: Some(disabled), ..KeyPatch::default() };
-    let now = send_patch(&client, management, &stored_key.hash, &patch).await.map_err(failed)?;
+    let now = send_patch(&client, &stored_key.hash, &patch).await.map_err(failed)?;
     drop(reserve);
     let at = Timestamp::now();
     let record = |stored_key: &mut StoredKey| stored_key.record_account_key(&now, at);
@@ -95,7 +95,7 @@ pub async fn update_key(
 ) -> Result<UpdateOutcome, Error> {
     let failed =
         |error| Error::from_management_request(error, &key_page_url(services, &expected.hash));
-    let client = services.build_client().map_err(failed)?;
+    let client = services.build_management_client(management).map_err(failed)?;
     let reserve = services.location.reserve_space()?;
     let now = fetch_account_key(services, management, &expected.hash).await?;
     let changed_fields = now.changed_fields(expected);
@@ -106,7 +106,7 @@ pub async fn update_key(
             changed_fields,
         });
     }
-    let now = send_patch(&client, management, &expected.hash, patch).await.map_err(failed)?;
+    let now = send_patch(&client, &expected.hash, patch).await.map_err(failed)?;
     drop(reserve);
     let at = Timestamp::now();
     let record = |stored_key: &mut StoredKey| stored_key.record_patch(patch, &now, at);
@@ -130,17 +130,16 @@ fn record_change(
 
 /// Sends an idempotent update. If the response does not show the result, fetches the key.
 async fn send_patch(
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
     hash: &str,
     patch: &KeyPatch,
 ) -> Result<AccountKey, openrouter::Error> {
-    let response = client.update_key(management, hash, patch).await;
+    let response = client.update_key(hash, patch).await;
     match response {
         Err(
             error @ (openrouter::Error::OutcomeUnknown { .. }
             | openrouter::Error::UnexpectedResponse { .. }),
-        ) => match client.once().get_key(management, hash).await {
+        ) => match client.once().get_key(hash).await {
             Ok(now) if patch.unapplied_fields(&now).is_empty() => Ok(now),
             _ => Err(error),
         },
@@ -155,8 +154,8 @@ pub async fn fetch_account_key(
     hash: &str,
 ) -> Result<AccountKey, Error> {
     let failed = |error| Error::from_management_request(error, &key_page_url(services, hash));
-    let client = services.build_client().map_err(failed)?;
-    client.get_key(management, hash).await.map_err(failed)
+    let client = services.build_management_client(management).map_err(failed)?;
+    client.get_key(hash).await.map_err(failed)
 }
 
 /// Gives a key at the server the label that it has in the inventory.
@@ -166,13 +165,13 @@ pub(super) async fn rename_at_server(
     stored_key: &StoredKey,
 ) -> Result<(), Error> {
     let failed = |error| Error::from_management_request(error, &stored_key.page_url());
-    let client = services.build_client().map_err(failed)?;
+    let client = services.build_management_client(management).map_err(failed)?;
     // Another process may have renamed it again. A replaced key keeps its name.
     let same = |key: &StoredKey| key.hash == stored_key.hash && key.retirement.is_none();
     let current = services.filter_keys(same)?.pop();
     let label = current.map_or_else(|| stored_key.label.clone(), |key| key.label);
     let patch = KeyPatch { name: Some(label), ..KeyPatch::default() };
-    let patched = client.update_key(management, &stored_key.hash, &patch);
+    let patched = client.update_key(&stored_key.hash, &patch);
     let now = patched.await.map_err(failed)?;
     match patch.unapplied_fields(&now) {
         names if names.is_empty() => Ok(()),
@@ -196,14 +195,14 @@ pub async fn revoke_key(
     hash: &str,
 ) -> Result<RevokeOutcome, Error> {
     let failed = |error| Error::from_management_request(error, &key_page_url(services, hash));
-    let client = services.build_client().map_err(failed)?;
-    match client.delete_key(management, hash).await {
+    let client = services.build_management_client(management).map_err(failed)?;
+    match client.delete_key(hash).await {
         Ok(()) => Ok(RevokeOutcome::Revoked),
         Err(error) if is_not_found(&error) => Ok(RevokeOutcome::AlreadyRevoked),
         Err(
             error @ (openrouter::Error::OutcomeUnknown { .. }
             | openrouter::Error::UnexpectedResponse { .. }),
-        ) => match client.once().get_key(management, hash).await {
+        ) => match client.once().get_key(hash).await {
             Err(found) if is_not_found(&found) => Ok(RevokeOutcome::Revoked),
             _ => Err(failed(error)),
         },

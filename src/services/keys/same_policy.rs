@@ -24,7 +24,8 @@ pub(super) async fn fetch_policy(
     let mut current = stored_key.clone();
     let Ok(client) = services.build_client() else { return current };
     if let Ok(management) = access
-        && let Ok(account_key) = client.get_key(management, &stored_key.hash).await
+        && let Ok(account_key) =
+            client.with_management_key(management).get_key(&stored_key.hash).await
     {
         current.record_account_key(&account_key, Timestamp::now());
         return current;

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use url::Url;
 
 use super::SkippedRows;
-use crate::api::openrouter::{Attribution, Client, Connection, Error};
+use crate::api::openrouter::{Attribution, Client, Connection, Error, ManagementClient};
 use crate::domain::{
     ApiKey, KeyDefaults, KeyLocation, Label, ManagementKey, ProfileName, StoreKind, StoredKey,
     TrashedKey,
@@ -107,6 +107,11 @@ impl ServiceContext {
     pub fn build_client(&self) -> Result<Client, Error> {
         let client = Client::new(&self.server_url()?, self.request_timeout, &self.attribution)?;
         Ok(client.with_retries(self.max_retries))
+    }
+
+    /// Returns such a client with the management key.
+    pub fn build_management_client(&self, key: &ManagementKey) -> Result<ManagementClient, Error> {
+        Ok(self.build_client()?.with_management_key(key))
     }
 
     /// Returns how the server is reached from this machine; fails if the environment makes a secure

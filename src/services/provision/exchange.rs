@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{
     Error, ServiceContext, attempt_entry_id, store_attempt_secrets, unreceived, wait_for_cancel,
 };
-use crate::api::openrouter::{self, Client, CreateKeyResponse, CreatedKey};
+use crate::api::openrouter::{self, Client, CreateKeyResponse, CreatedKey, ManagementClient};
 use crate::domain::{AuthCode, CodeVerifier, KeyRequest, Label, ManagementKey, ProvisioningEvent};
 use crate::storage::journal::{AttemptGuard, AttemptStage};
 
@@ -21,7 +21,7 @@ pub(super) enum CreateKeyRequest<'a> {
     ExchangeCode(&'a AuthCode, &'a CodeVerifier),
     /// Each request may create another key, so it is never repeated as it is.
     CreateKey {
-        management: &'a ManagementKey,
+        client: &'a ManagementClient,
         request: &'a KeyRequest,
         /// The name of the attempt.
         name: &'a Label,
@@ -32,9 +32,7 @@ impl CreateKeyRequest<'_> {
     async fn send_once(&self, client: &Client) -> Result<CreateKeyResponse, openrouter::Error> {
         match self {
             Self::ExchangeCode(code, verifier) => client.exchange_code(code, verifier).await,
-            Self::CreateKey { management, request, name } => {
-                client.create_key(management, request, name).await
-            }
+            Self::CreateKey { client, request, name } => client.create_key(request, name).await,
         }
     }
 
@@ -53,7 +51,7 @@ impl CreateKeyRequest<'_> {
     fn management_fingerprint(&self) -> Option<String> {
         match self {
             Self::ExchangeCode(..) => None,
-            Self::CreateKey { management, .. } => Some(management.fingerprint()),
+            Self::CreateKey { client, .. } => Some(client.management_key().fingerprint()),
         }
     }
 
@@ -106,9 +104,9 @@ pub(super) async fn create_with_management_key(
     cancel: &mut watch::Receiver<bool>,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<CreatedKey, Error> {
-    let client = services.build_client().map_err(Error::CreateFailed)?;
+    let client = services.build_management_client(management).map_err(Error::CreateFailed)?;
     let name = guard.attempt().key_name();
-    let create = CreateKeyRequest::CreateKey { management, request, name: &name };
+    let create = CreateKeyRequest::CreateKey { client: &client, request, name: &name };
     loop {
         let result = send_with_retries(guard, &client, &create, services, cancel, report).await;
         let Err(Error::Unresolved(error @ openrouter::Error::OutcomeUnknown { .. })) = result
@@ -126,8 +124,7 @@ pub(super) async fn create_with_management_key(
         )));
         let attempts = [guard.attempt()];
         // Boxed: the futures of many requests are large, and this one is rarely needed.
-        let delete =
-            Box::pin(unreceived::delete_keys_of_attempts(&attempts, services, &client, management));
+        let delete = Box::pin(unreceived::delete_keys_of_attempts(&attempts, services, &client));
         // A row that cannot be read may be the key.
         if !delete.await.is_ok_and(|found| found.is_complete()) {
             return Err(Error::UnresolvedNamed { name, error });

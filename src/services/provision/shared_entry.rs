@@ -185,8 +185,8 @@ pub(crate) async fn delete_unneeded_key(
     hash: &str,
 ) -> bool {
     let Some(management) = management.or(services.management_key.as_ref()) else { return false };
-    let Ok(client) = services.build_client() else { return false };
-    match client.delete_key(management, hash).await {
+    let Ok(client) = services.build_management_client(management) else { return false };
+    match client.delete_key(hash).await {
         Ok(()) | Err(openrouter::Error::Rejected { status: 404, .. }) => true,
         Err(error) => {
             tracing::warn!(%error, "a key that is not needed could not be deleted");

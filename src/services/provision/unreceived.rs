@@ -11,7 +11,7 @@ pub(crate) use errors::not_named_error;
 use errors::{not_deleted_error, not_listed_error};
 
 use super::{ServiceContext, abandon_attempt};
-use crate::api::openrouter::{self, Client};
+use crate::api::openrouter::{self, Client, ManagementClient};
 use crate::domain::{AccountKey, KeyPatch, Label, ManagementKey, StoredKey, UserError, sort_by};
 use crate::storage::journal::{self, Attempt, AttemptGuard, AttemptStage};
 use crate::storage::json_store;
@@ -75,7 +75,7 @@ pub async fn settle_attempts(
         // Whether a received key is stored is known only when the secret store can be read.
         .filter(|guard| guard.attempt().stage != AttemptStage::KeyReceived)
         .partition(|guard| guard.attempt().stage == AttemptStage::Stored);
-    let client = match services.build_client() {
+    let client = match services.build_management_client(management) {
         Ok(client) => client,
         Err(error) => {
             settled.errors.push(not_listed_error(&error));
@@ -83,7 +83,7 @@ pub async fn settle_attempts(
         }
     };
     for guard in stored {
-        match rename_stored_key(guard.attempt(), services, &client, management).await {
+        match rename_stored_key(guard.attempt(), services, &client).await {
             Ok(label) => {
                 settled.renamed.extend(label);
                 abandon_attempt(guard, services).await;
@@ -93,7 +93,7 @@ pub async fn settle_attempts(
             }
         }
     }
-    if let Err(error) = settle_lost(lost, services, &client, management, &mut settled).await {
+    if let Err(error) = settle_lost(lost, services, &client, &mut settled).await {
         settled.errors.push(not_listed_error(&error));
     }
     Ok(settled)
@@ -102,12 +102,11 @@ pub async fn settle_attempts(
 async fn settle_lost(
     mut lost: Vec<AttemptGuard>,
     services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
     settled: &mut SettledAttempts,
 ) -> Result<(), openrouter::Error> {
     // Only the account in which a key was created shows that it does not exist.
-    let fingerprint = management.fingerprint();
+    let fingerprint = client.management_key().fingerprint();
     for is_last_look in [false, true] {
         if lost.is_empty() {
             break;
@@ -116,9 +115,9 @@ async fn settle_lost(
         let mut workspaces = requested_workspaces(&attempts);
         if is_last_look {
             // Someone may have moved the key to another workspace.
-            workspaces.extend(list_workspaces(services, client, management).await?.map(Some));
+            workspaces.extend(list_workspaces(services, client).await?.map(Some));
         }
-        let found = delete_keys_in(workspaces, &attempts, services, client, management).await?;
+        let found = delete_keys_in(workspaces, &attempts, services, client).await?;
         settled.errors.extend(not_deleted_error(&found.not_deleted, services));
         let mut absent = Vec::new();
         for guard in lost {
@@ -157,12 +156,11 @@ fn requested_workspaces(attempts: &[&Attempt]) -> Vec<Option<String>> {
 /// Returns the ids of all workspaces; none if the server does not list them.
 async fn list_workspaces(
     services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
 ) -> Result<impl Iterator<Item = String> + use<>, openrouter::Error> {
     let mut ids = BTreeSet::new();
     for _ in 0..MAX_PAGES {
-        let page = match client.list_workspaces(management, ids.len()).await {
+        let page = match client.list_workspaces(ids.len()).await {
             Err(openrouter::Error::Rejected { status: 404 | 405, .. }) => break,
             page => page?,
         };
@@ -182,11 +180,10 @@ async fn list_workspaces(
 pub(super) async fn delete_keys_of_attempts(
     attempts: &[&Attempt],
     services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
 ) -> Result<AttemptKeys, openrouter::Error> {
     let workspaces = requested_workspaces(attempts);
-    delete_keys_in(workspaces, attempts, services, client, management).await
+    delete_keys_in(workspaces, attempts, services, client).await
 }
 
 /// Does what [`delete_keys_of_attempts`] does, in these workspaces.
@@ -194,8 +191,7 @@ async fn delete_keys_in(
     mut workspaces: Vec<Option<String>>,
     attempts: &[&Attempt],
     services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
 ) -> Result<AttemptKeys, openrouter::Error> {
     let stored = list_stored_keys(services)?;
     let is_stored = |attempt: Option<&Attempt>, hash: &str| {
@@ -210,7 +206,7 @@ async fn delete_keys_in(
     let mut failure: Option<openrouter::Error> = None;
     for workspace in workspaces {
         let workspace = workspace.as_deref();
-        let keys = find_keys(attempts, services, client, management, workspace, &mut found).await?;
+        let keys = find_keys(attempts, services, client, workspace, &mut found).await?;
         for key in keys {
             let name = key.name.as_deref().unwrap_or_default();
             let attempt = attempts.iter().copied().find(|attempt| attempt.is_key_name(name));
@@ -227,7 +223,7 @@ async fn delete_keys_in(
             }
             let deleted = match &failure {
                 Some(error) => Err(error.clone()),
-                None => delete_key(client, management, &key.hash).await,
+                None => delete_key(client, &key.hash).await,
             };
             match deleted {
                 Ok(()) => found.deleted.push(attempt.id.clone()),
@@ -245,14 +241,13 @@ async fn delete_keys_in(
 async fn find_keys(
     attempts: &[&Attempt],
     services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
     workspace: Option<&str>,
     found: &mut AttemptKeys,
 ) -> Result<Vec<AccountKey>, openrouter::Error> {
     let (mut keys, mut offset, mut skipped) = (Vec::new(), 0, 0);
     for _ in 0..MAX_PAGES {
-        let page = client.list_keys(management, workspace, offset).await?;
+        let page = client.list_keys(workspace, offset).await?;
         if page.row_count == 0 {
             services.skipped_rows.record("keys", workspace, skipped, offset);
             found.skipped_rows += skipped;
@@ -269,12 +264,8 @@ async fn find_keys(
     Err(unexpected(services, "a list with an end"))
 }
 
-async fn delete_key(
-    client: &Client,
-    management: &ManagementKey,
-    hash: &str,
-) -> Result<(), openrouter::Error> {
-    match client.delete_key(management, hash).await {
+async fn delete_key(client: &ManagementClient, hash: &str) -> Result<(), openrouter::Error> {
+    match client.delete_key(hash).await {
         Err(openrouter::Error::Rejected { status: 404, .. }) => Ok(()),
         result => result,
     }
@@ -292,24 +283,24 @@ fn list_stored_keys(services: &ServiceContext) -> Result<Vec<StoredKey>, openrou
 async fn rename_stored_key(
     attempt: &Attempt,
     services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
 ) -> Result<Option<Label>, openrouter::Error> {
     let Some(received) = &attempt.received_key else { return Ok(None) };
-    match client.get_key(management, &received.hash).await {
+    match client.get_key(&received.hash).await {
         Ok(key) if !attempt.is_key_name(key.name.as_deref().unwrap_or_default()) => {
             return Ok(None);
         }
         Err(error @ openrouter::Error::Rejected { status: 404, .. }) => {
             // Another account never had the key.
-            let is_same_account = attempt.management_key == Some(management.fingerprint());
+            let is_same_account =
+                attempt.management_key == Some(client.management_key().fingerprint());
             return if is_same_account { Ok(None) } else { Err(error) };
         }
         // Without the right to read it the key may still be renamed.
         Ok(_) | Err(_) => {}
     }
     let label = find_label(received, services)?;
-    finish_name(attempt, &received.hash, &label, services, client, management).await?;
+    finish_name(attempt, &received.hash, &label, services, client).await?;
     Ok(Some(label))
 }
 
@@ -334,12 +325,11 @@ async fn finish_name(
     hash: &str,
     label: &Label,
     services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
 ) -> Result<(), openrouter::Error> {
-    rename_key(services, client, management, hash, label).await?;
+    rename_key(services, client, hash, label).await?;
     if attempt.send_count > 1 {
-        let found = delete_keys_of_attempts(&[attempt], services, client, management).await?;
+        let found = delete_keys_of_attempts(&[attempt], services, client).await?;
         if let Some((_, _, error)) = found.not_deleted.into_iter().next() {
             return Err(error);
         }
@@ -350,13 +340,12 @@ async fn finish_name(
 /// Gives a key its label at the server.
 pub(super) async fn rename_key(
     services: &ServiceContext,
-    client: &Client,
-    management: &ManagementKey,
+    client: &ManagementClient,
     hash: &str,
     label: &Label,
 ) -> Result<(), openrouter::Error> {
     let patch = KeyPatch { name: Some(label.clone()), ..KeyPatch::default() };
-    let key = client.update_key(management, hash, &patch).await?;
+    let key = client.update_key(hash, &patch).await?;
     if patch.unapplied_fields(&key).is_empty() {
         return Ok(());
     }
@@ -377,8 +366,8 @@ pub(super) async fn name_key(
     let ((management, label), attempt) = (naming?, guard?.attempt());
     let hash = &attempt.received_key.as_ref()?.hash;
     let named = async {
-        let client = client.as_ref().map_err(Clone::clone)?;
-        finish_name(attempt, hash, label, services, client, management).await
+        let client = client.as_ref().map_err(Clone::clone)?.with_management_key(management);
+        finish_name(attempt, hash, label, services, &client).await
     };
     Some(not_named_error(attempt, services, &named.await.err()?))
 }

@@ -71,9 +71,9 @@ pub async fn fetch_summary(
     let Some(management) = management_key::load_management_key(services).await? else {
         return Ok(None);
     };
-    let run = ActivityRun::new(services, management)?;
+    let run = ActivityRun::new(services, &management)?;
     let mut summary = AccountSummary::default();
-    let credits = run.client().get_credits(run.management()).await;
+    let credits = run.client().get_credits().await;
     summary.credits = match credits.map_err(Error::from_read_request) {
         // Not every management key may read them, so nothing is said.
         Err(error) if error.is_unavailable() => None,
@@ -98,7 +98,7 @@ pub async fn fetch_summary(
         Err(error) => summary.notes.push(error.prefixed("the activity could not be read")),
     }
     if scope == SummaryScope::Figures {
-        let listed = keys::list_keys_with(services, run.client(), run.management()).await;
+        let listed = keys::list_keys_with(services, run.client()).await;
         let is_listed = listed.is_ok();
         if let Ok(list) = listed {
             // Without all workspaces the sum would not be that of the account.
@@ -126,7 +126,7 @@ pub async fn fetch_summary(
         run.fill_cache(hashes, today).await;
         return Ok(Some(summary));
     }
-    let listed = list_keys(services, run.client(), run.management(), &mut summary.notes).await?;
+    let listed = list_keys(services, run.client(), &mut summary.notes).await?;
     if listed.keys.is_none()
         && let Some(note) = summary.notes.last_mut()
     {
@@ -147,7 +147,7 @@ pub async fn fetch_summary(
     }
     keys.extend(only_stored);
     summary.keys = count_by_state(&keys, now);
-    let workspaces = keys::list_workspaces(services, run.management()).await;
+    let workspaces = keys::list_workspaces(services, run.client().management_key()).await;
     summary.workspaces = take_part("workspaces", workspaces, &mut summary.notes)?;
     let workspaces = summary.workspaces.as_deref().unwrap_or_default();
     summary.budgets = fetch_budgets(workspaces, &run, &mut summary.notes).await;
@@ -164,12 +164,12 @@ async fn fetch_budgets(
     let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_REQUESTS));
     let mut tasks = JoinSet::new();
     for workspace in workspaces {
-        let (client, management) = (run.client().clone(), run.management().clone());
+        let client = run.client().clone();
         let id = workspace.id.clone();
         let permits = permits.clone();
         tasks.spawn(async move {
             let _permit = permits.acquire().await;
-            let listed = client.list_workspace_budgets(&management, &id).await;
+            let listed = client.list_workspace_budgets(&id).await;
             (id, listed.map_err(Error::from_read_request))
         });
     }

@@ -16,7 +16,7 @@ use super::{
     KeyUsage, ListedKeys, UsageQuery, UsageReport, UsageSource, account_id, first_day, list_keys,
     unreadable_note,
 };
-use crate::api::openrouter::Client;
+use crate::api::openrouter::ManagementClient;
 use crate::domain::{AccountKey, ErrorKind, ManagementKey, UserError, sanitize, utc_date};
 use crate::platform::blocking_call::run_blocking;
 use crate::services::keys;
@@ -53,8 +53,7 @@ struct Fetched {
 /// Reads activity with one management key.
 pub struct ActivityRun {
     services: ServiceContext,
-    client: Client,
-    management: ManagementKey,
+    client: ManagementClient,
 }
 
 impl ActivityRun {
@@ -62,15 +61,15 @@ impl ActivityRun {
     ///
     /// # Errors
     /// Returns an error if the environment makes a secure connection impossible.
-    pub fn new(services: &ServiceContext, management: ManagementKey) -> Result<Self, UserError> {
-        let client = services.build_client().map_err(|error| {
+    pub fn new(services: &ServiceContext, management: &ManagementKey) -> Result<Self, UserError> {
+        let client = services.build_management_client(management).map_err(|error| {
             UserError::new(
                 error.kind(),
                 error.to_string(),
                 error.settings_advice().unwrap_or("check the connection: keywright doctor"),
             )
         })?;
-        Ok(Self { services: services.clone(), client, management })
+        Ok(Self { services: services.clone(), client })
     }
 
     /// Reports the activity; `None` if this management key may not read it, with the reason in `notes`.
@@ -81,7 +80,7 @@ impl ActivityRun {
         cancel: watch::Receiver<bool>,
         notes: &mut Vec<UserError>,
     ) -> Result<Option<UsageReport>, UserError> {
-        let listed = list_keys(&self.services, &self.client, &self.management, notes).await?;
+        let listed = list_keys(&self.services, &self.client, notes).await?;
         let targets = self.choose_targets(query, &listed)?;
         let ids: Vec<(String, Option<String>)> =
             targets.iter().map(|target| (target.id.clone(), target.hash.clone())).collect();
@@ -141,7 +140,7 @@ impl ActivityRun {
         today: Date,
     ) -> Result<(CachedActivity, usize), UserError> {
         let (_sender, cancel) = watch::channel(false);
-        let id = account_id(&self.management);
+        let id = account_id(self.client.management_key());
         let yesterday = today.saturating_sub(1.day());
         let is_known = |entry: &CachedActivity| entry.days_to(SETTLING_TIME) >= yesterday;
         let mut fetched =
@@ -153,12 +152,8 @@ impl ActivityRun {
         }
     }
 
-    pub(super) fn client(&self) -> &Client {
+    pub(super) fn client(&self) -> &ManagementClient {
         &self.client
-    }
-
-    pub(super) fn management(&self) -> &ManagementKey {
-        &self.management
     }
 
     fn choose_targets(
@@ -193,7 +188,7 @@ impl ActivityRun {
                 hash: None,
                 masked: None,
                 created: None,
-                id: account_id(&self.management),
+                id: account_id(self.client.management_key()),
                 today: keys.and_then(|keys| keys.iter().map(|key| key.info.usage_daily).sum()),
             }]);
         }
@@ -248,9 +243,9 @@ impl ActivityRun {
         loop {
             while stop.is_none() && tasks.len() < MAX_CONCURRENT_REQUESTS {
                 let Some((id, hash)) = queue.pop_front() else { break };
-                let (client, management) = (self.client.clone(), self.management.clone());
+                let client = self.client.clone();
                 tasks.spawn(async move {
-                    let rows = client.list_activity(&management, hash.as_deref()).await;
+                    let rows = client.list_activity(hash.as_deref()).await;
                     (id, rows.map_err(keys::Error::from_read_request))
                 });
             }
@@ -312,7 +307,7 @@ impl ActivityRun {
         if count == 1 {
             return true;
         }
-        let rows = self.client.list_activity(&self.management, None).await;
+        let rows = self.client.list_activity(None).await;
         rows.is_err_and(|error| keys::Error::from_read_request(error).is_unavailable())
     }
 }

@@ -22,8 +22,8 @@ fn a_guardrail_that_the_inventory_remembers_of_a_deleted_key_is_carried() {
     let case = Case::new(Assignments { guardrail: true, byok: true, workspace: false });
     let (services, management_key) = (&case.account.services, &case.account.management);
     block_on(keys::join_account_keys(services, management_key)).unwrap();
-    let client = services.build_client().unwrap();
-    block_on(client.delete_key(management_key, &case.old.hash)).unwrap();
+    let client = services.build_management_client(management_key).unwrap();
+    block_on(client.delete_key(&case.old.hash)).unwrap();
     let rotation = rotate(&case.account, KEY, management(&case.account));
     let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
     let assigned =

@@ -30,8 +30,8 @@ fn of_two_rotations_at_once_the_second_one_leaves_nothing() {
         let meaning = error.meaning;
         assert_eq!(meaning, "your new key was deleted at OpenRouter; the other one stays");
         handed_over(&account, &old);
-        let client = account.services.build_client().unwrap();
-        let gone = block_on(client.get_key(&account.management, &unneeded));
+        let client = account.services.build_management_client(&account.management).unwrap();
+        let gone = block_on(client.get_key(&unneeded));
         assert_eq!(gone.unwrap_err().status(), Some(404));
     }
 }
