@@ -46,35 +46,31 @@ pub fn load_keys(model: &mut Model) -> Vec<Effect> {
 pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
     model.now = now;
     let change_result = change_result(model, &msg);
-    let mut effects = match msg {
-        Msg::BackgroundReported(background) => {
-            model.background = background;
-            Vec::new()
-        }
+    let mut effects = Vec::new();
+    match msg {
+        Msg::BackgroundReported(background) => model.background = background,
         Msg::Intent(intent) => {
             model.dashboard.has_acted = true;
             model.notice = None;
-            let mut effects = if intent.acts_on_keys() {
-                inventory_change::check_before_action(model)
-            } else {
-                Vec::new()
-            };
+            if intent.acts_on_keys() {
+                effects = inventory_change::check_before_action(model);
+            }
             effects.extend(intents::handle_intent(model, intent));
-            effects
         }
         Msg::Tick => {
             model.dashboard.update_order(now);
-            if model.refresh.is_due(now) { refresh::start_due(model) } else { Vec::new() }
+            if model.refresh.is_due(now) {
+                effects = refresh::start_due(model);
+            }
         }
-        Msg::Disconnected => handle_disconnect(model),
+        Msg::Disconnected => effects = handle_disconnect(model),
         Msg::FocusGained => {
             model.is_inventory_check_due = true;
-            if model.refresh.is_due_on_focus(now) { refresh::start_due(model) } else { Vec::new() }
+            if model.refresh.is_due_on_focus(now) {
+                effects = refresh::start_due(model);
+            }
         }
-        Msg::InventoryChanged(keys) => {
-            inventory_change::apply(model, keys);
-            Vec::new()
-        }
+        Msg::InventoryChanged(keys) => inventory_change::apply(model, keys),
         Msg::Response(ticket, Response::KeyChecked { hash, result, checked_at }) => {
             if model.refresh.is_current_round(ticket) {
                 // Other keys of the account may still work; the next round decides.
@@ -85,28 +81,20 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 }
                 model.dashboard.record_check(&hash, &result, checked_at);
             }
-            Vec::new()
         }
         Msg::Response(ticket, Response::RefreshFinished { error, retry_after, rejected_keys }) => {
-            refresh::finish(model, ticket, error, retry_after, &rejected_keys)
+            effects = refresh::finish(model, ticket, error, retry_after, &rejected_keys);
         }
-        Msg::Resized(columns, rows) => {
-            model.terminal_size = (columns, rows);
-            Vec::new()
-        }
+        Msg::Resized(columns, rows) => model.terminal_size = (columns, rows),
         Msg::Response(ticket, Response::KeysLoaded(keys)) => {
             if model.dashboard.load_ticket == Some(ticket) {
-                load::finish_inventory(model, keys)
-            } else {
-                Vec::new()
+                effects = load::finish_inventory(model, keys);
             }
         }
         Msg::Response(ticket, Response::SharedKeysRead { keys, error, is_read_only }) => {
             if model.dashboard.load_ticket == Some(ticket) {
                 model.shared_store.is_read_only = is_read_only;
-                load::finish_shared_store(model, keys, error)
-            } else {
-                Vec::new()
+                effects = load::finish_shared_store(model, keys, error);
             }
         }
         Msg::RecoveryFinished {
@@ -148,14 +136,15 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 )));
                 model.dashboard.upsert_key(key, now);
             }
-            let effects = if finished.is_empty() { Vec::new() } else { load_keys(model) };
+            if !finished.is_empty() {
+                effects = load_keys(model);
+            }
             for step in finished {
                 model.notify(Ok(format!("{step}: an interrupted run is finished")));
             }
             for error in errors {
                 model.notify(Err(error));
             }
-            effects
         }
         Msg::Response(ticket, Response::ProvisioningEvent(event)) => {
             if let Screen::SignIn(sign_in) = &mut model.screen
@@ -163,7 +152,6 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             {
                 sign_in.handle_event(event, now);
             }
-            Vec::new()
         }
         Msg::Response(ticket, Response::QrCodeMeasured(size)) => {
             if let Screen::SignIn(sign_in) = &mut model.screen
@@ -171,152 +159,120 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             {
                 sign_in.qr_code_size = Some(size);
             }
-            Vec::new()
         }
         Msg::Response(ticket, Response::ProvisioningFinished(outcome)) => {
-            provisioning::finish_provisioning(model, ticket, outcome)
+            effects = provisioning::finish_provisioning(model, ticket, outcome);
         }
         Msg::Response(ticket, Response::RotationFinished(rotation)) => {
-            responses::finish_rotation(model, ticket, rotation)
+            effects = responses::finish_rotation(model, ticket, rotation);
         }
         Msg::Response(ticket, Response::RotationsFinished(outcomes)) => {
-            responses::finish_rotations(model, ticket, outcomes)
+            effects = responses::finish_rotations(model, ticket, outcomes);
         }
         Msg::Response(ticket, Response::LeakResponseFinished(responses)) => {
-            responses::finish_leak_response(model, ticket, responses)
+            effects = responses::finish_leak_response(model, ticket, responses);
         }
         Msg::Response(ticket, Response::PlanLoaded(result)) => {
             plan::finish_plan_load(model, ticket, result);
-            Vec::new()
         }
         Msg::Response(ticket, Response::ItemStarted(label)) => {
             plan::start_item(model, ticket, &label);
-            Vec::new()
         }
         Msg::Response(ticket, Response::ItemFinished { label, result, warning }) => {
             plan::finish_item(model, ticket, &label, result, warning);
-            Vec::new()
         }
         Msg::Response(ticket, Response::PlanApplied(error)) => {
-            plan::finish_plan(model, ticket, error)
+            effects = plan::finish_plan(model, ticket, error);
         }
         Msg::Response(ticket, Response::LossesExpected(losses)) => {
             responses::set_expected_losses(model, ticket, losses);
-            Vec::new()
         }
         Msg::Response(ticket, Response::AccountKeyFetched(account_key)) => {
             if let Some(request) = model.edit_request.take_if(|request| request.ticket == ticket) {
-                form::open_edit_form(model, &request.hash, account_key)
-            } else {
-                Vec::new()
+                effects = form::open_edit_form(model, &request.hash, account_key);
             }
         }
         Msg::Response(ticket, Response::KeyUpdated(outcome)) => {
             if model.close_request(ticket) {
                 responses::finish_key_update(model, ticket, outcome);
             }
-            Vec::new()
         }
         Msg::KeyDisabledSet { label, result, warning } => {
             responses::finish_set_disabled(model, &label, result, warning);
-            Vec::new()
         }
         Msg::Response(ticket, Response::ManagementKeyStored(result)) => {
-            management::finish(model, ticket, result)
+            effects = management::finish(model, ticket, result);
         }
         Msg::Response(ticket, Response::KeyImported(result)) => {
             if model.close_request(ticket) {
                 form::finish_import(model, ticket, result);
             }
-            Vec::new()
         }
         Msg::KeyRevoked { hash, label, result } => {
             responses::finish_revoke(model, &hash, &label, result);
-            Vec::new()
         }
         Msg::Response(ticket, Response::AccountKeysLoaded(account)) => {
             responses::finish_account_load(model, ticket, account);
-            Vec::new()
         }
         Msg::Response(ticket, Response::FormChoicesLoaded(choices)) => {
             form::set_choices(model, ticket, choices);
-            Vec::new()
         }
         // The account is read at intervals; an error that was already reported is not repeated.
         Msg::RowsSkipped(error) => {
             if model.messages.iter().all(|logged| logged.message.as_ref().err() != Some(&error)) {
                 model.notify(Err(error));
             }
-            Vec::new()
         }
-        Msg::NamesRead(names) => {
-            model.dashboard.names = names;
-            Vec::new()
-        }
-        Msg::OtherProfilesRead(copies) => {
-            model.dashboard.other_profiles = copies;
-            Vec::new()
-        }
+        Msg::NamesRead(names) => model.dashboard.names = names,
+        Msg::OtherProfilesRead(copies) => model.dashboard.other_profiles = copies,
         Msg::Response(ticket, Response::UsageHistoryLoaded(history)) => {
             if model.dashboard.usage_history_ticket == Some(ticket) {
                 model.dashboard.add_usage_history(history);
                 if !model.dashboard.replaced_keys.is_empty() {
                     model.dashboard.update_summary(now);
                 }
-                responses::revoke_unused_keys(model)
-            } else {
-                Vec::new()
+                effects = responses::revoke_unused_keys(model);
             }
         }
         Msg::Response(ticket, Response::SpendingLoaded(spending)) => {
             account::set_spending(model, ticket, spending);
-            Vec::new()
         }
         Msg::Response(ticket, Response::AccountLoaded(report)) => {
             account::set_report(model, ticket, report);
-            Vec::new()
         }
         Msg::Response(ticket, Response::SecretRead { label, result }) => {
             reveal::finish_secret_read(model, ticket, &label, result);
-            Vec::new()
         }
-        Msg::KeyRemoved { label, result } => {
-            trash::finish_remove(model, &label, result);
-            Vec::new()
+        Msg::KeyRemoved { label, result } => trash::finish_remove(model, &label, result),
+        Msg::KeyRestored { trashed, result } => {
+            effects = trash::finish_restore(model, &trashed, result);
         }
-        Msg::KeyRestored { trashed, result } => trash::finish_restore(model, &trashed, result),
         Msg::Response(ticket, Response::AccountKeysFetched(current)) => {
             limits::finish_fetch(model, ticket, current);
-            Vec::new()
         }
-        Msg::LimitEdited { update, outcome } => {
-            limits::finish_edit(model, &update, outcome);
-            Vec::new()
-        }
+        Msg::LimitEdited { update, outcome } => limits::finish_edit(model, &update, outcome),
         Msg::Response(ticket, Response::TrashLoaded(keys)) => {
             trash::finish_load(model, ticket, keys);
-            Vec::new()
         }
         Msg::AccountConfirmed { label, result } => {
             responses::finish_account_confirmation(model, &label, result);
-            load_keys(model)
+            effects = load_keys(model);
         }
         Msg::Response(ticket, Response::ConsentDecided(result)) => {
-            sign_in::handle_consent_decision(model, ticket, result)
+            effects = sign_in::handle_consent_decision(model, ticket, result);
         }
         Msg::SandboxActionFinished(notice) => {
             model.notify(notice);
             // Results of the current round may be from before the action.
             model.refresh.rerun_requested = model.refresh.current_round.is_some();
-            refresh::start(model)
+            effects = refresh::start(model);
         }
         Msg::Notice(notice) => {
             // What failed may be the copying of a key that others changed.
             model.is_inventory_check_due |= notice.is_err();
             model.notify(notice);
-            Vec::new()
         }
-    };
+    }
     effects.extend(after_update(model));
     effects.extend(change_result.into_iter().flat_map(|done| finish_change(model, done)));
     count_changes(model, &effects);
