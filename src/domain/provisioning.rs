@@ -102,6 +102,8 @@ pub enum FinishedStep {
     GuardrailAssigned(Label, GuardrailRef),
     /// The guardrail that was requested for the key no longer exists.
     GuardrailDeleted(Label, GuardrailRef),
+    /// The secret store has no entry of the renamed key under the other label any more.
+    OldEntryDeleted(Label, Label),
 }
 
 impl FinishedStep {
@@ -110,7 +112,8 @@ impl FinishedStep {
         match self {
             Self::Renamed(label)
             | Self::GuardrailAssigned(label, _)
-            | Self::GuardrailDeleted(label, _) => label,
+            | Self::GuardrailDeleted(label, _)
+            | Self::OldEntryDeleted(label, _) => label,
         }
     }
 
@@ -120,6 +123,7 @@ impl FinishedStep {
             Self::Renamed(_) => "renamed",
             Self::GuardrailAssigned(..) => "guardrail",
             Self::GuardrailDeleted(..) => "guardrail_deleted",
+            Self::OldEntryDeleted(..) => "old_entry_deleted",
         }
     }
 }
@@ -132,6 +136,9 @@ impl fmt::Display for FinishedStep {
             }
             Self::GuardrailAssigned(label, guardrail) => {
                 write!(f, "'{label}' is under its guardrail '{}' now", guardrail.name)
+            }
+            Self::OldEntryDeleted(label, other) => {
+                write!(f, "'{label}' has no copy under the label '{other}' any more")
             }
             Self::GuardrailDeleted(label, guardrail) => write!(
                 f,

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::budget::KEY_LIMIT_SCOPE;
 use super::{
-    Budget, GuardrailRef, KeyInfo, KeyLocation, PendingReplacement, Reported, ResetInterval,
+    Budget, GuardrailRef, KeyInfo, KeyLocation, Label, PendingReplacement, Reported, ResetInterval,
     Retirement, StoreKind, StoredKey,
 };
 
@@ -43,6 +43,8 @@ pub struct StateFields<'a> {
     guardrail: Option<GuardrailRef>,
     #[serde(default)]
     replaces: Option<PendingReplacement>,
+    #[serde(default)]
+    other_entry: Option<Label>,
     #[serde(default, rename = "retiring")]
     retirement: Option<Retirement>,
 }
@@ -204,6 +206,7 @@ impl StateFields<'_> {
         key.leaked = self.leaked;
         key.guardrail = self.guardrail;
         key.replaces = self.replaces;
+        key.other_entry = self.other_entry;
         key.retirement = self.retirement;
         Ok(())
     }
@@ -293,7 +296,8 @@ mod tests {
             effective in prop::option::of(budget()),
             (checked_at, rejected_at) in (checked(), checked()),
             (disabled, leaked) in (prop::option::of(any::<bool>()), any::<bool>()),
-            (has_info, has_granted, is_replaced, replaces) in any::<(bool, bool, bool, bool)>(),
+            (has_info, has_granted, is_replaced, replaces, is_renamed) in
+                any::<(bool, bool, bool, bool, bool)>(),
             (is_old, awaits_guardrail, has_guardrail) in any::<(bool, bool, bool)>(),
         ) -> Value {
             let mut row = json!({
@@ -323,6 +327,9 @@ mod tests {
             }
             if replaces {
                 row["replaces"] = json!({"hash": "o", "quiet_for": 3600});
+            }
+            if is_renamed {
+                row["other_entry"] = json!("y");
             }
             row
         }

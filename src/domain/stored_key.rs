@@ -78,6 +78,9 @@ pub struct StoredKey {
     /// The store that still has a copy, while the key is moved from there to another store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<StoreKind>,
+    /// While the key is renamed, the other label under which its store may have an entry of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_entry: Option<Label>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When the key was created whose fixed expiry this one has, if it replaced that key.
@@ -174,15 +177,18 @@ impl StoredKey {
             && self.retirement.is_none()
     }
 
-    /// Returns whether its creation or its rotation was interrupted before the end, or is under way.
+    /// Returns whether its creation, its rotation or its renaming was interrupted before the end, or is
+    /// under way.
     pub const fn is_unfinished(&self) -> bool {
-        self.replaces.is_some() || self.awaits_guardrail()
+        self.replaces.is_some() || self.other_entry.is_some() || self.awaits_guardrail()
     }
 
     /// Returns what is left to do for a key that [`Self::is_unfinished`].
     pub const fn unfinished_part(&self) -> &'static str {
         if self.replaces.is_some() {
             "it does not have the label of the key that it replaces yet"
+        } else if self.other_entry.is_some() {
+            "a copy of it may be stored under another label"
         } else {
             "it is not under the requested guardrail yet"
         }

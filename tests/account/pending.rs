@@ -11,7 +11,7 @@ use keywright::storage::{inventory, journal};
 
 use super::proxy::Fault;
 use super::rotation::{controls, management, respond_to_leak, rotate};
-use super::{TestAccount, block_on, label};
+use super::{TIMEOUT, TestAccount, block_on, entry_id, label};
 
 const CREATE: &str = "POST /api/v1/keys";
 const RENAME: &str = "PATCH /api/v1/keys/";
@@ -250,4 +250,43 @@ fn a_guardrail_that_cannot_be_read_back_may_be_assigned_and_a_refused_list_is_no
     block_on(keys::list_guardrails(&services, &account.management)).unwrap_err();
     account.inject_fault("GET /api/v1/workspaces", Fault::Respond(404, String::new()));
     block_on(keys::list_guardrails(&services, &account.management)).unwrap();
+}
+
+#[test]
+fn an_interrupted_renaming_is_finished_and_deletes_no_other_key() {
+    // Killed before the inventory has the new label, after that, and after the old entry was deleted.
+    for (listed, other, entries) in [
+        ("agent", "bot", &["agent", "bot"][..]),
+        ("bot", "agent", &["agent", "bot"]),
+        ("bot", "agent", &["bot"]),
+        ("agent", "bot", &["agent"]),
+    ] {
+        let account = TestAccount::new();
+        let text = account.get("agent").unwrap();
+        let hash = account.stored_key("agent").hash;
+        account.services.secret_store.delete(&entry_id("agent"), TIMEOUT).unwrap();
+        entries.iter().for_each(|name| account.put(name, &text));
+        let interrupt = |key: &mut StoredKey| {
+            key.label = label(listed);
+            key.other_entry = Some(label(other));
+        };
+        let (location, server) = (&account.services.location, &account.services.server);
+        inventory::update_key(location, server, &hash, interrupt).unwrap();
+        assert!(account.stored_key(listed).is_unfinished());
+        let deleted = FinishedStep::OldEntryDeleted(label(listed), label(other));
+        let expected = if entries.len() == 2 { vec![deleted] } else { vec![] };
+        assert_eq!(account.recover(), (expected, vec![]));
+        assert_eq!((account.get(listed), account.get(other)), (Some(text), None));
+        assert!(!account.stored_key(listed).is_unfinished());
+        assert_eq!(account.recover(), (vec![], vec![]));
+    }
+    // Another key has the other label by now.
+    let account = TestAccount::new();
+    let hash = account.stored_key("agent").hash;
+    let (location, server) = (&account.services.location, &account.services.server);
+    let interrupt = |key: &mut StoredKey| key.other_entry = Some(label("ci"));
+    inventory::update_key(location, server, &hash, interrupt).unwrap();
+    let before = account.entries();
+    assert_eq!(account.recover(), (vec![], vec![]));
+    assert_eq!((account.entries(), account.stored_key("agent").other_entry), (before, None));
 }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Error, account_keys::list_keys_of_workspaces, assign_requested_guardrail,
     carry_over::is_deleted, finish_rotations, list_guardrails, management_key,
-    management_key::NO_MANAGEMENT_KEY, to_api_key, to_secret_string,
+    management_key::NO_MANAGEMENT_KEY, rename::finish_renames, to_api_key, to_secret_string,
 };
 use crate::domain::{
     AUTH_CODE_LIFETIME, AccountKey, FinishedStep, GuardrailRef, Label, ManagementKey,
@@ -61,6 +61,7 @@ pub struct RecoveryReport {
 pub async fn recover_attempts(services: &ServiceContext) -> Result<RecoveredAttempts, Error> {
     let mut recovered = provision::recover_attempts(services).await?;
     assign_pending_guardrails(services, &mut recovered).await?;
+    finish_renames(services, &mut recovered).await?;
     let attempts = journal::list_attempts(&services.location, &services.server)?;
     if attempts.iter().all(|attempt| attempt.management_key.is_none()) {
         return Ok(recovered);

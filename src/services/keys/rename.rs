@@ -1,14 +1,15 @@
 //! Renames keys in the secret store and the inventory. The new entry is written before the old one is
-//! deleted, so an interruption leaves two entries and never none.
+//! deleted, so an interruption leaves two entries and never none. The inventory names the other entry until
+//! it is deleted, so that the next start can delete it.
 
 use super::current_key::check_current;
 use super::remote_update::rename_at_server;
 use super::rotate::replaced_error;
 use super::{Error, create_secret, delete_secret, keep_earlier_keys, missing_error, secret_for};
-use crate::domain::{Label, ManagementKey, StoredKey, UserError};
-use crate::services::provision::{self, ServiceContext};
+use crate::domain::{FinishedStep, Label, ManagementKey, StoredKey, UserError};
+use crate::services::provision::{self, RecoveredAttempts, ServiceContext};
 use crate::services::shared_inventory::find_conflict_async;
-use crate::storage::inventory;
+use crate::storage::{inventory, json_store};
 
 /// A key under its new label.
 #[derive(Clone, Debug)]
@@ -37,6 +38,9 @@ pub async fn rename_key(
     {
         return Err(Error::NotInInventory(old.label.clone()));
     }
+    if old.other_entry.is_some() {
+        delete_other_entry(services, &old.hash).await?;
+    }
     let (old_key, new_label) = (old.clone(), new.clone());
     let find = move |keys: &[StoredKey]| {
         is_label_taken(keys.iter(), &old_key, &new_label).then(|| new_label.clone())
@@ -60,8 +64,10 @@ pub async fn rename_key(
         Some(_) => return Err(Error::LabelInSecretStore(new.clone())),
         None => false,
     };
-    if !already_stored {
-        create_secret(services, new, &key).await?;
+    services.update_key(&old.hash, |key| key.other_entry = Some(new.clone()))?;
+    if !already_stored && let Err(error) = create_secret(services, new, &key).await {
+        end_rename(services, &old.hash);
+        return Err(error);
     }
     drop(reserve);
     let renamed = update_inventory_label(services, old, new);
@@ -70,6 +76,9 @@ pub async fn rename_key(
         Err(error) => {
             // Restore the old state.
             let is_restored = !already_stored && delete_secret(services, new).await.is_ok();
+            if is_restored {
+                end_rename(services, &old.hash);
+            }
             return Err(match error {
                 Error::JsonStore(error) if !is_restored => Error::NotListed {
                     label: new.clone(),
@@ -87,6 +96,11 @@ pub async fn rename_key(
         Ok(Some(_)) => delete_secret(services, &old.label).await,
         Err(error) => Err(error),
     };
+    let mut stored_key = stored_key;
+    if matches!(deleted, Ok(()) | Err(Error::ReplacedByOther(_))) {
+        end_rename(services, &old.hash);
+        stored_key.other_entry = None;
+    }
     // Only now: a key that takes the old label meanwhile would lose its entry.
     drop(storing_lock);
     let mut warning = deleted.err().map(|error| {
@@ -126,6 +140,54 @@ fn is_label_taken<'a>(
     old.label == *new || keys.any(|key| key.hash != old.hash && key.label.is_same(new.as_str()))
 }
 
+/// Records that the secret store has no other entry of the key. If that fails, the next start looks again.
+fn end_rename(services: &ServiceContext, hash: &str) {
+    if let Err(error) = services.update_key(hash, |key| key.other_entry = None) {
+        tracing::warn!(%error, "the end of a renaming could not be recorded");
+    }
+}
+
+/// Deletes the second entries of keys whose renaming was interrupted.
+pub(super) async fn finish_renames(
+    services: &ServiceContext,
+    recovered: &mut RecoveredAttempts,
+) -> Result<(), json_store::Error> {
+    for key in services.filter_keys(|key| key.other_entry.is_some())? {
+        match delete_other_entry(services, &key.hash).await {
+            Ok(step) => recovered.finished.extend(step),
+            Err(error) => recovered.errors.push(
+                error
+                    .to_user_error()
+                    .prefixed(format!("the renaming of '{}' cannot be finished", key.label)),
+            ),
+        }
+    }
+    Ok(())
+}
+
+async fn delete_other_entry(
+    services: &ServiceContext,
+    hash: &str,
+) -> Result<Option<FinishedStep>, Error> {
+    let _storing_lock = provision::lock_storing(services).await?;
+    // Only now: a renaming that was under way has ended.
+    let keys = services.list_keys()?;
+    let Some(key) = keys.iter().find(|key| key.hash == hash) else { return Ok(None) };
+    let Some(other) = key.other_entry.clone() else { return Ok(None) };
+    let services = &services.for_key(key);
+    let mut is_second = keys.iter().all(|key| key.label != other);
+    for label in [&key.label, &other] {
+        is_second = is_second
+            && secret_for(services, label).await?.is_some_and(|secret| secret.hash() == hash);
+    }
+    // An entry is deleted only if there is another one of the same key.
+    if is_second {
+        delete_secret(services, &other).await?;
+    }
+    end_rename(services, hash);
+    Ok(is_second.then(|| FinishedStep::OldEntryDeleted(key.label.clone(), other)))
+}
+
 fn update_inventory_label(
     services: &ServiceContext,
     old: &StoredKey,
@@ -147,6 +209,7 @@ fn update_inventory_label(
             .find(is_renamed)
             .ok_or_else(|| Error::NotInInventory(old.label.clone()))?;
         stored_key.label = new.clone();
+        stored_key.other_entry = Some(old.label.clone());
         Ok(stored_key.clone())
     })?
 }
@@ -161,7 +224,7 @@ mod tests {
     use crate::api::openrouter::Attribution;
     use crate::domain::{ApiKey, KeyDefaults, ProfileName, StoreKind};
     use crate::services::provision::{PendingAttempts, SkippedRows};
-    use crate::storage::json_store::{self, StoreLocation};
+    use crate::storage::json_store::StoreLocation;
     use crate::storage::secret_store::{EntryId, SecretStore};
 
     #[test]
