@@ -30,19 +30,24 @@ pub(super) struct Bus {
 
 impl Bus {
     pub(super) fn connect() -> Result<Self, CallError> {
-        let mut stream = BufReader::new(open_stream()?);
+        let mut bus = Self::new(open_stream()?);
+        bus.authenticate()?;
+        bus.call(DBUS_NAME, DBUS, "Hello", &Writer::new(""), "s")?;
+        Ok(bus)
+    }
+
+    pub(super) fn new(stream: UnixStream) -> Self {
+        Self { stream: BufReader::new(stream), last_serial: 0, received: Vec::new() }
+    }
+
+    fn authenticate(&mut self) -> io::Result<()> {
         let user_id = rustix::process::geteuid().as_raw().to_string();
         // It is sent as hexadecimal ASCII: the code of digit `d` is `3d`.
         let user_id: String = user_id.chars().flat_map(|digit| ['3', digit]).collect();
-        write!(stream.get_mut(), "\0AUTH EXTERNAL {user_id}\r\nBEGIN\r\n")?;
+        write!(self.stream.get_mut(), "\0AUTH EXTERNAL {user_id}\r\nBEGIN\r\n")?;
         let mut line = String::new();
-        stream.by_ref().take(256).read_line(&mut line)?;
-        if !line.starts_with("OK ") {
-            return Err(io::Error::from(io::ErrorKind::PermissionDenied).into());
-        }
-        let mut bus = Self { stream, last_serial: 0, received: Vec::new() };
-        bus.call(DBUS_NAME, DBUS, "Hello", &Writer::new(""), "s")?;
-        Ok(bus)
+        self.stream.by_ref().take(256).read_line(&mut line)?;
+        if line.starts_with("OK ") { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
     }
 
     /// Calls a method, whose reply has this signature.
@@ -140,12 +145,21 @@ fn check_signature(message: Message, signature: &str) -> io::Result<Message> {
     if message.signature == signature { Ok(message) } else { Err(wire::malformed()) }
 }
 
+/// Returns the path of the bus that systemd starts for each user.
+pub(super) fn default_bus_path() -> PathBuf {
+    let runtime_dir = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    // A relative path is invalid (XDG Base Directory Specification): it would name a bus in the current
+    // directory, which may be another user's.
+    let runtime_dir = runtime_dir
+        .filter(|dir| dir.is_absolute())
+        .unwrap_or_else(|| format!("/run/user/{}", rustix::process::geteuid().as_raw()).into());
+    runtime_dir.join("bus")
+}
+
 /// Connects to the bus of the environment, else to the one that systemd starts for each user.
 fn open_stream() -> io::Result<UnixStream> {
     let Some(addresses) = env::var_os("DBUS_SESSION_BUS_ADDRESS") else {
-        let run_dir = || format!("/run/user/{}", rustix::process::geteuid().as_raw()).into();
-        let runtime_dir = env::var_os("XDG_RUNTIME_DIR").map_or_else(run_dir, PathBuf::from);
-        return UnixStream::connect(runtime_dir.join("bus"));
+        return UnixStream::connect(default_bus_path());
     };
     let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
     for address in addresses.to_string_lossy().split(';') {

@@ -348,3 +348,6 @@ fn write_attributes(args: &mut Writer, attributes: &Attributes<'_>) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,6 @@ mod wire;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
@@ -194,8 +193,7 @@ fn no_bus_error() -> Error {
     if std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_none_or(|address| address.is_empty()) {
         return Error::NoSessionBus;
     }
-    let default_bus = std::env::var_os("XDG_RUNTIME_DIR").map(|dir| Path::new(&dir).join("bus"));
-    Error::BusUnreachable { has_default_bus: default_bus.is_some_and(|path| path.exists()) }
+    Error::BusUnreachable { has_default_bus: bus::default_bus_path().exists() }
 }
 
 /// Converts an error of a call to the provider.

@@ -48,6 +48,13 @@ impl Writer {
         self.bytes.extend(value);
     }
 
+    /// Starts a header field. Its value follows.
+    fn start_field(&mut self, code: u8, signature: &str) {
+        self.align(8);
+        self.bytes.push(code);
+        self.write_signature(signature);
+    }
+
     /// Writes an array whose elements have this alignment.
     pub(super) fn write_array(&mut self, alignment: usize, write_elements: impl FnOnce(&mut Self)) {
         self.write_u32(0);
@@ -73,23 +80,24 @@ pub(super) fn encode_call(
     method: &str,
     args: &Writer,
 ) -> Vec<u8> {
+    let fields = [(1, "o", path), (2, "s", interface), (3, "s", method), (6, "s", destination)];
+    encode(METHOD_CALL, serial, args, |writer| {
+        for (code, signature, value) in fields {
+            writer.start_field(code, signature);
+            writer.write_str(value);
+        }
+    })
+}
+
+fn encode(kind: u8, serial: u32, args: &Writer, write_fields: impl FnOnce(&mut Writer)) -> Vec<u8> {
     let no_flags = 0;
     let mut message = Writer::new("");
-    message.bytes.extend([b'l', METHOD_CALL, no_flags, 1]);
+    message.bytes.extend([b'l', kind, no_flags, 1]);
     message.write_u32(length(args.bytes.len()));
     message.write_u32(serial);
     message.write_array(8, |fields| {
-        for (code, signature, value) in
-            [(1, "o", path), (2, "s", interface), (3, "s", method), (6, "s", destination)]
-        {
-            fields.align(8);
-            fields.bytes.push(code);
-            fields.write_signature(signature);
-            fields.write_str(value);
-        }
-        fields.align(8);
-        fields.bytes.push(8);
-        fields.write_signature("g");
+        write_fields(fields);
+        fields.start_field(8, "g");
         fields.write_signature(args.signature);
     });
     message.align(8);
@@ -277,6 +285,26 @@ impl<'a> Reader<'a> {
         }
         Ok(strings)
     }
+}
+
+/// Encodes a message as the bus delivers it. A message has use only for the texts of its own kind.
+#[cfg(test)]
+pub(super) fn encode_delivered(
+    kind: u8,
+    call: u32,
+    [sender, path, member, error]: [&str; 4],
+    args: &Writer,
+) -> Vec<u8> {
+    encode(kind, 1, args, |writer| {
+        writer.start_field(5, "u");
+        writer.write_u32(call);
+        for (code, signature, value) in
+            [(1, "o", path), (3, "s", member), (4, "s", error), (7, "s", sender)]
+        {
+            writer.start_field(code, signature);
+            writer.write_str(value);
+        }
+    })
 }
 
 #[cfg(test)]
