@@ -40,7 +40,7 @@ impl Home {
             .args(arguments)
             .env_clear()
             .env("HOME", self.0.path())
-            // On Windows it has this name, and programs need the directory of the system.
+            // On Windows this names the home directory, and programs need SystemRoot to start.
             .env("USERPROFILE", self.0.path())
             .envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)))
             .env("KEYWRIGHT_DATA_DIR", self.0.path().join("data"))

@@ -55,7 +55,7 @@ pub struct FieldDifference {
     pub from: String,
     /// The new value.
     pub to: String,
-    /// What the new value does at once, if that is easily missed.
+    /// What the new value does at once, such as blocking the key.
     pub consequence: Option<String>,
 }
 
@@ -290,7 +290,7 @@ impl KeyEdit {
     }
 }
 
-/// Returns that the key is blocked once `patch` is made, because as much was spent as it may spend.
+/// Returns a warning if `patch` blocks the key at once, because the limit is spent already.
 fn describe_block(info: &KeyInfo, patch: &KeyPatch) -> Option<String> {
     let limit = match patch.limit {
         FieldChange::Keep => info.limit.value()?,

@@ -64,11 +64,11 @@ pub fn retirement_status(
     let replaced = samples.partition_point(|(at, _)| *at < retirement.replaced_at);
     let since = samples.get(replaced..).unwrap_or_default();
     let from = last.checked_sub(required).unwrap_or(Timestamp::MIN);
-    let before = since.iter().rev().find(|(at, _)| *at <= from).or(since.first());
-    let before = before.copied().unwrap_or((last, usage));
-    let spent = usage - before.1;
+    let baseline = since.iter().rev().find(|(at, _)| *at <= from).or(since.first());
+    let baseline = baseline.copied().unwrap_or((last, usage));
+    let spent = usage - baseline.1;
     if spent > MIN_SPENT_USD {
-        let window = format_duration(last.duration_since(before.0));
+        let window = format_duration(last.duration_since(baseline.0));
         let window = window.strip_prefix("1 ").unwrap_or(&window);
         return RetirementStatus::InUse(format!(
             "still in use: {} in the last {window}",

@@ -274,7 +274,7 @@ impl StoredKey {
         if self.is_shared() { "from the shared store" } else { "here" }
     }
 
-    /// Returns what a key is at OpenRouter after its removal here: `stays valid at OpenRouter`.
+    /// Returns the state of the key at OpenRouter after it is removed here, such as `stays valid at OpenRouter`.
     pub fn validity_when_removed(&self) -> &'static str {
         if self.disabled == Some(true) {
             "stays disabled at OpenRouter"

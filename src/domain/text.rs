@@ -64,8 +64,8 @@ fn in_largest_unit(seconds: u64) -> (u64, &'static str) {
     ((seconds + size / 2) / size, name)
 }
 
-/// Returns the time between two instants in its largest unit. All texts about two instants have this number,
-/// also the columns and the commands. Days are those of the calendar in UTC, so that a key that was requested
+/// Returns the time between two instants in its largest unit. Every text uses it, so that the dashboard and
+/// the commands say the same number. Days are those of the calendar in UTC, so that a key that was requested
 /// for 30 days ends in 30 days at every hour.
 fn count_between(from: Timestamp, to: Timestamp) -> (u64, &'static str) {
     match in_largest_unit((to.as_second() - from.as_second()).unsigned_abs()) {
@@ -135,7 +135,7 @@ pub fn seconds_until_relative_time_changes(from: Timestamp, to: Timestamp) -> i6
     }
     let (count, name) = in_largest_unit(size);
     if name == "day" {
-        // The text changes at midnight, or when the span becomes one of hours.
+        // The text changes at midnight, or when less than two days are left.
         let midnight = 86_400 - from.as_second().rem_euclid(86_400).unsigned_abs();
         let change = if seconds > 0 { midnight.min(size - TWO_DAYS + 1) } else { midnight };
         return i64::try_from(change).unwrap_or(i64::MAX);

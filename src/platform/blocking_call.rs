@@ -1,4 +1,4 @@
-//! Blocking calls on the runtime's threads for them.
+//! Runs blocking calls on the runtime's pool of threads.
 
 use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -23,7 +23,7 @@ pub(crate) struct BlockingWorker<S> {
     state: PhantomData<fn() -> S>,
 }
 
-/// Not generic, because each type of state would add a copy.
+/// The thread of a [`BlockingWorker`]. Not generic, because each type of state would add a copy of the code.
 struct WorkerThread {
     current: Mutex<CurrentThread>,
     new_state: fn() -> Box<dyn Any>,
@@ -46,7 +46,7 @@ impl<S: Default + 'static> BlockingWorker<S> {
     /// Runs `job` on the thread and waits for its result for at most `timeout`, including the time
     /// in the queue.
     ///
-    /// Returns `None` after the timeout. A job that has not started by then never runs; a job that
+    /// Returns `None` after the timeout, if the job panics, or if no thread can be started. A job that has not started by then never runs; a job that
     /// has started may still complete, and its result is dropped.
     pub(crate) fn call<T: Send + 'static>(
         &self,
@@ -67,7 +67,7 @@ impl<S: Default + 'static> BlockingWorker<S> {
 }
 
 impl WorkerThread {
-    /// Runs a job to its end, or returns `None` after the timeout.
+    /// Waits for a job to end. Returns `None` as [`BlockingWorker::call`] does.
     fn run_job(&self, timeout: Duration, job: Job) -> Option<()> {
         let (done_sender, done) = mpsc::sync_channel(1);
         let abandoned = Arc::new(AtomicBool::new(false));
@@ -90,11 +90,11 @@ impl WorkerThread {
     }
 
     fn enqueue(&self, job: Job) -> Option<u64> {
-        let mut worker = self.lock_state();
-        let job = match worker.sender.as_ref() {
+        let mut current = self.lock_current();
+        let job = match current.sender.as_ref() {
             None => job,
             Some(jobs) => match jobs.send(job) {
-                Ok(()) => return Some(worker.generation),
+                Ok(()) => return Some(current.generation),
                 Err(mpsc::SendError(job)) => job, // the thread has panicked
             },
         };
@@ -111,19 +111,19 @@ impl WorkerThread {
             })
             .ok()?;
         jobs.send(job).ok()?;
-        worker.sender = Some(jobs);
-        worker.generation += 1;
-        Some(worker.generation)
+        current.sender = Some(jobs);
+        current.generation += 1;
+        Some(current.generation)
     }
 
     fn discard_thread(&self, generation: u64) {
-        let mut worker = self.lock_state();
-        if worker.generation == generation {
-            worker.sender = None; // the old thread ends when its queue is empty
+        let mut current = self.lock_current();
+        if current.generation == generation {
+            current.sender = None; // the old thread ends when its queue is empty
         }
     }
 
-    fn lock_state(&self) -> std::sync::MutexGuard<'_, CurrentThread> {
+    fn lock_current(&self) -> std::sync::MutexGuard<'_, CurrentThread> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -110,7 +110,7 @@ pub fn filter_keys(
     filter_keys_by(location, server, &predicate)
 }
 
-/// Not generic, because each predicate would add a copy.
+/// Returns the keys of [`filter_keys`]. Not generic, because each predicate would add a copy of the code.
 fn filter_keys_by(
     location: &StoreLocation,
     server: &str,
@@ -119,7 +119,7 @@ fn filter_keys_by(
     read_with(location, |inventory| {
         let of_server = inventory.keys.iter().filter(|key| key.server == server);
         let found: Vec<&StoredKey> = of_server.filter(|key| predicate(key)).collect();
-        // A vector that grows would have room for twice as many keys.
+        // Collected first by reference, because a vector that grows keeps room for up to twice as many keys.
         found.into_iter().cloned().collect()
     })
 }
@@ -179,7 +179,7 @@ fn update<R>(
     result.ok_or_else(|| Error::Empty(FILE_NAME.into()))
 }
 
-/// Calls `change` once. Not generic, because each change would add a copy.
+/// Calls `change` once. Not generic, because each change would add a copy of the code.
 fn update_with(
     location: &StoreLocation,
     change: &mut dyn FnMut(&mut Inventory),

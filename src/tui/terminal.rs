@@ -258,8 +258,8 @@ impl Write for TerminalWriter {
     }
 }
 
-/// Marks lines and blocks, which fill a good part of the screen, as one cell wide. ratatui measures every
-/// other character of several bytes for each frame.
+/// Marks lines and blocks as one cell wide, because ratatui measures every unmarked character of several
+/// bytes for each frame.
 fn mark_narrow(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         // U+2500 to U+259F.

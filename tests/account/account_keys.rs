@@ -1,8 +1,8 @@
 //! Lists of the keys of an account.
 
-use keywright::cli::exit_code;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use keywright::cli::exit_code;
 use keywright::services::keys::{self, Error, JoinedKey};
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::proxy::Fault;
 use super::{TestAccount, block_on};
 
-fn list(world: &TestAccount) -> Result<usize, Error> {
+fn count_listed_keys(world: &TestAccount) -> Result<usize, Error> {
     block_on(keys::list_account_keys(&world.services, &world.management)).map(|keys| keys.len())
 }
 
@@ -19,7 +19,7 @@ fn list(world: &TestAccount) -> Result<usize, Error> {
 fn all_pages_of_account_keys_are_fetched_also_disabled_ones() {
     let world = TestAccount::of(250, StoreLocation::in_memory());
     world.inject_fault("GET /api/v1/workspaces", Fault::Respond(404, String::new()));
-    assert_eq!(list(&world).unwrap(), 250);
+    assert_eq!(count_listed_keys(&world).unwrap(), 250);
     assert_eq!(world.proxy.count("GET /api/v1/keys?"), 4, "{:?}", world.proxy.requests());
     let last = world.proxy.requests().pop().unwrap();
     for part in ["offset=250", "include_disabled=true", "include_expired=true"] {
@@ -41,10 +41,10 @@ fn each_workspace_is_listed_or_else_the_default_one() {
         };
         Fault::Respond(200, json!({"data": rows}).to_string())
     });
-    assert_eq!(list(&world).unwrap(), 2);
+    assert_eq!(count_listed_keys(&world).unwrap(), 2);
     for odd in [Fault::Respond(403, String::new()), Fault::Respond(200, "<html>".into())] {
         world.inject_fault("GET /api/v1/workspaces", odd);
-        assert_eq!(list(&world).unwrap(), 4);
+        assert_eq!(count_listed_keys(&world).unwrap(), 4);
     }
 }
 
@@ -64,7 +64,7 @@ fn rows_that_cannot_be_read_are_counted_in_all_workspaces() {
         };
         Fault::Respond(200, json!({"data": rows}).to_string())
     });
-    assert_eq!(list(&world).unwrap(), 1);
+    assert_eq!(count_listed_keys(&world).unwrap(), 1);
     let errors = world.services.skipped_rows.take_errors();
     let messages: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
     assert_eq!(
@@ -74,7 +74,7 @@ fn rows_that_cannot_be_read_are_counted_in_all_workspaces() {
             "1 of 3 workspaces in the account's list could not be read"
         ]
     );
-    assert_eq!(world.services.skipped_rows.take_errors(), [], "it is said once");
+    assert_eq!(world.services.skipped_rows.take_errors(), [], "it is reported once");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn failed_key_list_is_an_error_and_not_an_empty_list() {
     ] {
         let case = format!("{fault:?}");
         world.inject_fault("GET /api/v1/keys", fault);
-        let error = list(&world).expect_err(&case).to_user_error();
+        let error = count_listed_keys(&world).expect_err(&case).to_user_error();
         let all = error.one_line();
         assert!(exit_code(error.kind) == code && all.contains(words), "{case}: {error:?}");
     }
@@ -105,10 +105,10 @@ fn repeated_or_endless_pages_end_the_listing() {
     let count = AtomicUsize::new(0);
     let page = |hash: String| Fault::Respond(200, json!({"data": [{"hash": hash}]}).to_string());
     world.inject_fault("GET /api/v1/", page("a".repeat(64)));
-    assert_eq!(list(&world).unwrap(), 1);
+    assert_eq!(count_listed_keys(&world).unwrap(), 1);
     assert_eq!(world.proxy.count("GET /api/v1/keys?"), 2);
     world.proxy.set_rule(move |_| page(format!("{:064x}", count.fetch_add(1, Ordering::Relaxed))));
-    assert!(list(&world).unwrap_err().to_string().contains("at most 100000 rows"));
+    assert!(count_listed_keys(&world).unwrap_err().to_string().contains("at most 100000 rows"));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn endless_workspaces_and_large_pages_do_not_fill_the_memory() {
         };
         Fault::Respond(200, json!({"data": rows}).to_string())
     });
-    assert!(list(&world).unwrap_err().to_string().contains("100 MiB"));
+    assert!(count_listed_keys(&world).unwrap_err().to_string().contains("100 MiB"));
     assert!(world.proxy.requests().len() < 60, "{}", world.proxy.requests().len());
 }
 

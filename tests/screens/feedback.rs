@@ -60,7 +60,7 @@ fn a_leaked_key_that_was_replaced_gets_no_new_key() {
 }
 
 #[test]
-fn a_dialog_leaves_the_keys_of_the_rows_below_it() {
+fn rows_below_a_dialog_still_name_the_keys_to_press() {
     let mut model = in_every_state((160, 50));
     want(&mut model, &[Intent::Rotate]);
     let shown = drawn(&model);
@@ -85,7 +85,7 @@ fn the_days_before_a_key_existed_are_not_days_without_spending() {
 }
 
 #[test]
-fn the_hints_and_errors_of_a_form_are_never_cut() {
+fn the_hints_and_errors_of_a_form_are_never_truncated() {
     for size in [(60, 16), (80, 24), (120, 40)] {
         let mut model = loaded_model(size);
         want(&mut model, &[Intent::NewKey]);

@@ -10,8 +10,8 @@ fn shared_key(label: &str) -> StoredKey {
 }
 
 /// Returns a dashboard that shows what this machine knew and reads the shared store, and the ticket of
-/// that reading.
-fn reading(known: Vec<StoredKey>) -> (Model, Ticket) {
+/// that request.
+fn start_reading(known: Vec<StoredKey>) -> (Model, Ticket) {
     let shared_store = SharedStoreState { is_in_use: true, is_default: true, is_read_only: false };
     let context =
         AppContext { shared_store, sort_order: SortOrder::CreatedAt, ..AppContext::default() };
@@ -26,7 +26,7 @@ fn reading(known: Vec<StoredKey>) -> (Model, Ticket) {
     (model, ticket)
 }
 
-fn finish(
+fn finish_reading(
     model: &mut Model,
     ticket: Ticket,
     keys: Vec<StoredKey>,
@@ -39,8 +39,8 @@ fn finish(
 
 #[test]
 fn a_token_that_may_only_read_is_offered_no_change_and_may_copy() {
-    let (mut model, ticket) = reading(vec![shared_key("ci")]);
-    finish(&mut model, ticket, vec![shared_key("ci")], None, true);
+    let (mut model, ticket) = start_reading(vec![shared_key("ci")]);
+    finish_reading(&mut model, ticket, vec![shared_key("ci")], None, true);
     for intent in [
         Intent::Rotate,
         Intent::EditKey,
@@ -57,18 +57,19 @@ fn a_token_that_may_only_read_is_offered_no_change_and_may_copy() {
     }
     assert!(!send_intent(&mut model, Intent::Copy).is_empty());
     // A key of this machine can still be changed.
-    let (mut model, ticket) = reading(vec![key("own")]);
-    finish(&mut model, ticket, vec![key("own")], None, true);
+    let (mut model, ticket) = start_reading(vec![key("own")]);
+    finish_reading(&mut model, ticket, vec![key("own")], None, true);
     send_intent(&mut model, Intent::Remove);
     assert!(matches!(model.question, Some(Question::RemoveKeys(_))), "{:?}", model.question);
 }
 
 #[test]
 fn without_the_engine_the_keys_of_the_last_reading_are_shown_with_the_reason() {
-    let (mut model, ticket) = reading(vec![shared_key("ci")]);
+    let (mut model, ticket) = start_reading(vec![shared_key("ci")]);
     assert_eq!(labels(&model), ["ci"]);
     let away = user_error(ErrorKind::SecretStore);
-    let effects = finish(&mut model, ticket, vec![shared_key("ci")], Some(away.clone()), false);
+    let effects =
+        finish_reading(&mut model, ticket, vec![shared_key("ci")], Some(away.clone()), false);
     assert_eq!(labels(&model), ["ci"]);
     assert_eq!(model.notice, Some(Err(away)));
     let recovers = |effect: &Effect| matches!(effect, Effect::RecoverInterrupted);
@@ -82,9 +83,9 @@ fn without_the_engine_the_keys_of_the_last_reading_are_shown_with_the_reason() {
 fn a_key_that_waits_for_the_engine_needs_attention_until_it_is_moved() {
     let mut waiting = key("ci");
     waiting.move_to = Some(StoreKind::Bao);
-    let (mut model, ticket) = reading(vec![waiting.clone()]);
+    let (mut model, ticket) = start_reading(vec![waiting.clone()]);
     let away = user_error(ErrorKind::SecretStore);
-    finish(&mut model, ticket, vec![waiting], Some(away), false);
+    finish_reading(&mut model, ticket, vec![waiting], Some(away), false);
     assert_eq!(model.dashboard.attention_list, [(0, Attention::Waiting)]);
     // The engine is back: the recovery that follows each reading moves the key.
     send(
@@ -105,11 +106,11 @@ fn a_key_that_waits_for_the_engine_needs_attention_until_it_is_moved() {
 }
 
 #[test]
-fn a_failed_act_reads_the_keys_again_and_shows_what_others_changed() {
-    let (mut model, ticket) = reading(vec![shared_key("ci")]);
-    finish(&mut model, ticket, vec![shared_key("ci")], None, false);
+fn a_failed_action_reads_the_keys_again_and_shows_what_others_changed() {
+    let (mut model, ticket) = start_reading(vec![shared_key("ci")]);
+    finish_reading(&mut model, ticket, vec![shared_key("ci")], None, false);
     let checks = |effects: &[Effect]| effects.iter().any(|e| matches!(e, Effect::CheckInventory));
-    // Each act names the key as it is on screen, so that another key is not taken for it.
+    // Each action names the key as it is on screen, so that another key is not taken for it.
     let effects = send_intent(&mut model, Intent::Copy);
     let copied = effects.iter().any(
         |effect| matches!(effect, Effect::CopyStoredKey(key) if key.hash == shared_key("ci").hash),
@@ -133,8 +134,8 @@ fn a_failed_act_reads_the_keys_again_and_shows_what_others_changed() {
 
 #[test]
 fn what_someone_else_restored_is_not_undone_again() {
-    let (mut model, ticket) = reading(vec![shared_key("ci"), shared_key("web")]);
-    finish(&mut model, ticket, vec![shared_key("ci"), shared_key("web")], None, false);
+    let (mut model, ticket) = start_reading(vec![shared_key("ci"), shared_key("web")]);
+    finish_reading(&mut model, ticket, vec![shared_key("ci"), shared_key("web")], None, false);
     let removed = shared_key("ci");
     let trashed = TrashedKey { removed_at: now(), key: removed.clone() };
     let removal = Msg::KeyRemoved { label: removed.label.clone(), result: Ok(Some(trashed)) };

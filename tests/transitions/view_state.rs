@@ -47,7 +47,7 @@ fn order_filter_and_details_survive_a_restart() {
 }
 
 #[test]
-fn the_first_press_on_the_key_of_themes_changes_what_is_seen() {
+fn the_first_change_of_the_theme_is_visible() {
     let mut model = model_with_keys(&[]);
     model.uses_color = true;
     let mut seen = vec![model.resolve_theme(model.theme_choice)];

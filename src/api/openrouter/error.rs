@@ -106,8 +106,8 @@ const INVALID_CERTIFICATE_ADVICE: &str = if cfg!(any(target_os = "macos", window
 };
 
 impl Error {
-    /// Returns how long to wait before an idempotent request is retried after `tries` attempts, or
-    /// `None` if a retry cannot help.
+    /// Returns how long to wait before an idempotent request is sent again after `tries` tries, or
+    /// `None` if that cannot help.
     pub fn retry_delay(&self, tries: u32) -> Option<Duration> {
         let backoff = Duration::from_millis(500 << tries.min(5));
         match self {
@@ -154,7 +154,8 @@ impl Error {
         }
     }
 
-    /// Classifies a failed request. reqwest's messages contain the URL, so only the kind is kept.
+    /// Classifies a failed request. reqwest's own messages contain the URL, so only
+    /// the kind and the innermost message are kept.
     pub(super) fn from_reqwest(server: &str, error: &reqwest::Error) -> Self {
         let server = String::from(server);
         if let Some(reason) = certificate_problem(error) {
@@ -191,7 +192,7 @@ fn error_chain<'a>(
     })
 }
 
-/// Returns the messages of an error and its sources, outermost first.
+/// Returns the messages of an error's sources, outermost first. The error's own message contains the URL.
 pub(super) fn error_messages(error: &reqwest::Error) -> Vec<String> {
     error_chain(error).skip(1).map(ToString::to_string).collect()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{DATE, HeaderMap, HeaderValue};
 
-/// A smaller difference is the time that a response takes.
+/// A smaller difference is ignored, because a response takes time.
 const MIN_DIFFERENCE_SECONDS: i64 = 30;
 
 /// How far the server's clock is ahead of this machine's. Clones share it.

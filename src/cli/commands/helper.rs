@@ -278,7 +278,7 @@ mod tests {
         );
     }
 
-    /// Labels of the marks of templates and the special characters of all languages.
+    /// Labels made of placeholders and of the special characters of all languages.
     fn any_label() -> impl Strategy<Value = String> {
         let part = prop_oneof![
             "\\{(shell|json|list|unit|string) (get|run)\\}",

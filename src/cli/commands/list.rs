@@ -87,9 +87,8 @@ pub fn refresh_all_keys(services: &ServiceContext) -> Result<(), UserError> {
     run_async(refresh_keys(services, &keys))?.1
 }
 
-/// Does what [`refresh_all_keys`] does. A key that could not be checked is an error even if others
-/// were.
-pub(super) fn refresh_every_key(services: &ServiceContext) -> Result<(), UserError> {
+/// Checks every key as [`refresh_all_keys`] does, and fails if one of them could not be checked.
+pub(super) fn refresh_all_keys_or_fail(services: &ServiceContext) -> Result<(), UserError> {
     let keys = services.list_keys()?;
     let (results, result) = run_async(refresh_keys(services, &keys))?;
     result?;
@@ -106,8 +105,8 @@ pub(super) fn refresh_every_key(services: &ServiceContext) -> Result<(), UserErr
 /// The results of a refresh by the hash of the key.
 type CheckResults = HashMap<String, (Timestamp, CheckResult)>;
 
-/// Checks the keys and prints those that fail. Returns the results, and an error if no key or not
-/// every key could be checked, or if the inventory could not be written.
+/// Checks the keys and prints those that fail. Returns the results, and an error if the refresh ended
+/// early, if no key could be checked, or if the inventory could not be written.
 async fn refresh_keys(
     services: &ServiceContext,
     keys: &[StoredKey],

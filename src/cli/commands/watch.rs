@@ -9,7 +9,7 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::list::refresh_every_key;
+use super::list::refresh_all_keys_or_fail;
 use crate::cli::json::to_iso8601;
 use crate::cli::output::{print, print_error, print_warning};
 use crate::domain::{LowThreshold, UserError, WatchThresholds, io_error_text};
@@ -68,7 +68,7 @@ impl WatchArgs {
             idle: self.idle_days.map(days),
         };
         loop {
-            let refreshed = refresh_every_key(services);
+            let refreshed = refresh_all_keys_or_fail(services);
             let needing_attention = self.report_changes(services, &thresholds)?;
             if self.once {
                 refreshed?;

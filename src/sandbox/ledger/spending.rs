@@ -132,10 +132,10 @@ impl Spending {
         self.last_used_at
     }
 
-    /// Returns the spending in the window that contains `now`, or the total without a window.
-    pub fn spent_in_window(&self, window: Option<Reset>, now: Timestamp) -> MicroUsd {
+    /// Returns the spending in the window that contains `now`, or the total without a reset.
+    pub fn spent_in_window(&self, reset: Option<Reset>, now: Timestamp) -> MicroUsd {
         let today = utc_date(now);
-        let window = window.map(|window| window.window_start(today)..=today);
+        let window = reset.map(|reset| reset.window_start(today)..=today);
         let is_in_window = |day: &Date| window.as_ref().is_none_or(|days| days.contains(day));
         self.by_date.iter().filter(|(day, _)| is_in_window(day)).map(|(_, spent)| *spent).sum()
     }

@@ -127,7 +127,7 @@ pub async fn get_assigned_guardrail(
     Ok(Some(name_guardrail(&client, id).await))
 }
 
-/// Returns the guardrail with its name; with its id as name if that cannot be read.
+/// Returns the guardrail with its name, or with its id as the name if the name cannot be read.
 pub(super) async fn name_guardrail(client: &ManagementClient, id: String) -> GuardrailRef {
     let found = client.get_guardrail(&id).await;
     let name = found.map_or_else(|_| id.clone(), |guardrail| guardrail.name);

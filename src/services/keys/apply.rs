@@ -77,7 +77,7 @@ pub struct ApplyLock {
 }
 
 /// Waits for the locks that allow one batch at a time, then reads the keys of the shared store. Calls
-/// `on_wait` if another batch holds one, with who it is on another machine. Returns `None` when `stop`
+/// `on_wait` if another batch holds one, with its name if it runs on another machine. Returns `None` when `stop`
 /// becomes true.
 pub async fn lock_apply(
     services: &ServiceContext,
@@ -138,15 +138,15 @@ pub fn list_unfinished_attempts(
     Ok(sent.map(|attempt| attempt.label).collect())
 }
 
-/// Returns the method for a batch and its description. If the method needs the user and may be
-/// replaced (`open`), an existing key authorises the new ones.
+/// Returns the method for a batch and its description. If the method needs the user and `may_replace` is
+/// `true`, an existing key authorises the new ones.
 pub async fn choose_batch_auth_method(
     services: &ServiceContext,
     auth_method: AuthMethod,
-    open: bool,
+    may_replace: bool,
 ) -> (AuthMethod, String) {
     let found = match auth_method {
-        AuthMethod::Browser | AuthMethod::OpenManually | AuthMethod::PasteCode if open => {
+        AuthMethod::Browser | AuthMethod::OpenManually | AuthMethod::PasteCode if may_replace => {
             find_authorizing_key(services).await
         }
         _ => None,
@@ -233,7 +233,7 @@ pub async fn create_keys(
         report(Progress::ItemStarted { number: at + 1, total: requests.len(), label: &label });
         let (outcome, stop) = runner.run_item(&requests[at..]).await;
         let (result, warning) = match outcome {
-            // A stranger who answered this sign-in may answer the next one as well.
+            // Whoever answered this sign-in from another account may answer the next one too.
             Ok((stored_key, warning)) if stored_key.is_of_unconfirmed_account() => {
                 let unlisted = runner.flush_inventory(true).err();
                 (Err(stored_key.other_account_error()), UserError::join([unlisted, warning]))

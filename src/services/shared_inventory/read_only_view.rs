@@ -1,4 +1,4 @@
-//! The keys of a shared store where the data directory cannot be written, as on a machine without people.
+//! The keys of a shared store where the data directory cannot be written, as on a build server.
 
 use super::SharedStore;
 use crate::services::provision::ServiceContext;

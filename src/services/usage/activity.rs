@@ -206,8 +206,8 @@ impl ActivityRun {
         Ok(keys.collect())
     }
 
-    /// Reads the activity of ids, each with the hash of its key, unless `is_known` is true for what the
-    /// cache has. What is read is cached, also if the run is cancelled.
+    /// Requests the activity of each id, which comes with the hash of its key, unless `is_known` returns
+    /// `true` for its cached entry. What was read is cached even if the run is cancelled.
     async fn fetch(
         &self,
         ids: Vec<(String, Option<String>)>,

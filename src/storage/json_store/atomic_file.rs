@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{Error, LOCK_TIMEOUT};
 
-/// Writes the content of a file. Not generic, because each type of document would add a copy.
+/// Writes the content of a file. Not generic, because each type of document would add a copy of the code.
 type WriteContent<'a> = &'a dyn Fn(&mut BufWriter<File>) -> io::Result<()>;
 
 /// Locks the file `name` by its lock file. The lock file is not removed afterwards, because then

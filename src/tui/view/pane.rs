@@ -148,7 +148,7 @@ fn draw_lines(
     text::draw_lines(&lines, frame, area);
 }
 
-/// Says where what does not fit is shown.
+/// Returns the line that names the key to press for what does not fit.
 fn format_rest(what: &str, model: &Model, theme: Theme) -> Line<'static> {
     let open = key_text(model, &Intent::ToggleDetails);
     Line::styled(format!("… {open} shows {what}"), theme.dim())

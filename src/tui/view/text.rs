@@ -48,8 +48,8 @@ pub fn draw_lines(lines: &[Line<'_>], frame: &mut Frame<'_>, area: Rect) {
     }
 }
 
-/// Draws a line as its widget does, which takes a third of a frame to find and measure each character
-/// (ADR 15). In most texts each byte is one.
+/// Draws a line as ratatui's widget does, but does not find and measure the characters of ASCII text,
+/// which would take a quarter of a frame (ADR 15).
 pub fn draw_line(line: &Line<'_>, area: Rect, buffer: &mut Buffer) {
     let row = Rect { height: 1, ..area }.intersection(area).intersection(buffer.area);
     let widths: Vec<u16> = line.spans.iter().map(span_width).collect();

@@ -89,7 +89,7 @@ impl Theme {
     }
 
     /// Returns the colour of bars and charts that a dialog covers: filled cells draw the eye more than
-    /// text. `None` without a colour that is surely fainter.
+    /// text. `None` for a theme without a colour that is known to be fainter.
     pub const fn covered_bar(self) -> Option<Color> {
         match self {
             Self::Dark => Some(Color::Indexed(236)),

@@ -34,8 +34,8 @@ pub(super) enum NameKind {
     RemovedLabel,
 }
 
-/// Returns the candidates for `current` after the words before it. They may not start with
-/// `current`, except for the part that a list or an option has before the value.
+/// Returns the candidates for `current`, the word after `words`. Those that do not start with `current` are
+/// included, but each has the part of a list or option that stands before the value.
 pub(super) fn complete_word(
     root: &Command,
     words: &[String],
@@ -182,7 +182,7 @@ const STORES: [(&str, &str); 4] = [
 /// What the names of Docker's credential helpers start with.
 const HELPER_PREFIX: &str = "docker-credential-";
 
-/// Returns the stores, with the credential helpers on PATH once `exec:` is there.
+/// Returns the stores, or the credential helpers on PATH if `current` starts with `exec:`.
 fn list_stores(current: &str) -> Vec<Candidate> {
     if !current.starts_with("exec:") {
         return STORES.map(|(name, about)| Candidate::new(name, about)).into();
@@ -204,8 +204,8 @@ fn list_values(
 ) -> Vec<Candidate> {
     match (command.get_name(), arg.get_id().as_str()) {
         ("run", "labels") => {
-            let (item, in_list) = current.split_at(last_item_start(current));
-            list_mappings(item, in_list, !item.is_empty(), names(NameKind::Label))
+            let (before, item) = current.split_at(last_item_start(current));
+            list_mappings(before, item, !before.is_empty(), names(NameKind::Label))
         }
         ("env", "labels") => list_mappings("", current, false, names(NameKind::Label)),
         (name, "label" | "labels" | "old") if !NEW_LABEL_COMMANDS.contains(&name) => {
@@ -334,7 +334,7 @@ mod tests {
     fn commands_options_and_values_are_offered_where_they_are_valid() {
         assert!(offers(&[], "", "get") && offers(&[], "-", "--sandbox"));
         assert!(!offers(&[], "", "complete") && !offers(&[], "", "hold-clipboard"));
-        assert!(!offers(&[], "", "--sandbox"), "an option shows itself once a dash is there");
+        assert!(!offers(&[], "", "--sandbox"), "options are offered only after a dash");
         assert!(offers(&["management"], "", "forget") && !offers(&["management"], "", "get"));
         assert!(offers(&["get"], "--", "--no-tty") && !offers(&["get", "--"], "-", "--no-tty"));
         assert_eq!(candidates(&["env", "--shell"], ""), ["bash", "zsh", "fish", "pwsh", "dotenv"]);

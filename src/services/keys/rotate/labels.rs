@@ -16,7 +16,7 @@ pub(in crate::services::keys) async fn find_free_label(
     for number in 1..=MAX_NUMBER {
         let name = numbered_label(label, suffix, number);
         match secret_for(services, &name).await {
-            // An entry that cannot be read has the label.
+            // The label of an entry that cannot be read is taken.
             Err(error) if !error.is_about_one_key() => return Err(error),
             Ok(Some(key)) if own_hash.is_some_and(|hash| key.hash() == hash) => return Ok(name),
             Ok(None) if stored_keys.iter().all(|key| !key.label.is_same(name.as_str())) => {

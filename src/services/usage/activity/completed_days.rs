@@ -44,7 +44,7 @@ impl CachedActivity {
         self.to.min(last_day(self.read_at, after_end))
     }
 
-    /// Returns whether no day is to be read again, or for the first time.
+    /// Returns whether each day was read as often as is needed by now.
     pub(super) fn is_up_to_date(&self, now: Timestamp) -> bool {
         READING_TIMES.iter().all(|&after| self.days_to(after) >= last_day(now, after))
     }
@@ -60,8 +60,8 @@ pub fn last_final_day(now: Timestamp) -> Date {
     last_day(now, SETTLING_TIME)
 }
 
-/// Joins the final days of what is cached with what the server reported on `today`, to all completed
-/// days.
+/// Merges the cached final days with the days that the server reported on `today`, and returns all
+/// completed days.
 ///
 /// Of the thirty days that the server reports the first one is left out: its clock may be ahead of the
 /// one that says what today is.

@@ -51,7 +51,7 @@ struct UsedPen {
 }
 
 impl UsedPen {
-    /// Returns whether an own pass is shorter. Within a pass each run costs a move, and a gap in the
+    /// Returns whether a pass of its own is shorter. Within a pass each run costs a move, and a gap in the
     /// pass of the other cells.
     fn needs_own_pass(&self) -> bool {
         const MOVE_LENGTH: usize = 5;

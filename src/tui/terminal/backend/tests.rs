@@ -123,17 +123,17 @@ fn changes_lead_to_the_same_screen_as_a_whole_frame() {
         screen.process(written.as_bytes());
         let mut whole = parser();
         whole.process(write_frames(std::slice::from_ref(frame))[0].as_bytes());
-        let look = |parser: &vt100::Parser| {
+        let visible_cells = |parser: &vt100::Parser| {
             let cells = (0..80).filter_map(|at| parser.screen().cell(at / 20, at % 20));
-            let looks = cells.map(|cell| {
+            let visible = cells.map(|cell| {
                 let text = if cell.has_contents() { cell.contents() } else { " " };
-                let hides_ink = text == " " && !cell.inverse() && !cell.underline();
-                let ink = (!hides_ink).then(|| (cell.fgcolor(), cell.bold()));
-                (text.to_owned(), ink, cell.bgcolor(), cell.inverse(), cell.underline())
+                let hides_foreground = text == " " && !cell.inverse() && !cell.underline();
+                let foreground = (!hides_foreground).then(|| (cell.fgcolor(), cell.bold()));
+                (text.to_owned(), foreground, cell.bgcolor(), cell.inverse(), cell.underline())
             });
-            looks.collect::<Vec<_>>()
+            visible.collect::<Vec<_>>()
         };
-        assert_eq!(look(&screen), look(&whole));
+        assert_eq!(visible_cells(&screen), visible_cells(&whole));
     }
 }
 
@@ -144,10 +144,10 @@ fn what_was_on_screen_is_wiped_when_it_is_cleared() {
     cell.set_symbol("k");
     backend.draw([(3, 1, &cell)].into_iter()).unwrap();
     assert_eq!(backend.shown[23].ascii, Some(b'k'));
-    let place = backend.shown.as_ptr();
+    let address = backend.shown.as_ptr();
     backend.clear().unwrap();
     assert!(backend.shown.iter().all(|cell| cell.ascii == Some(b' ')));
-    assert_eq!(backend.shown.as_ptr(), place, "the memory is still in use");
+    assert_eq!(backend.shown.as_ptr(), address, "the memory is still in use");
 }
 
 #[test]
