@@ -317,7 +317,7 @@ fn unresolved_attempts_are_shown_on_top() {
 #[test]
 fn disabling_and_enabling_name_the_key_in_their_question() {
     let mut model = loaded_model((80, 24));
-    want(&mut model, &[Intent::ToggleDisabled]);
+    want(&mut model, &[Intent::MoveToBottom, Intent::ToggleDisabled]);
     let label = model.dashboard.selected_key().unwrap().label.clone();
     let screen = drawn(&model);
     assert!(screen.contains(&format!("Disable {label} at OpenRouter?")), "{screen}");
@@ -332,6 +332,18 @@ fn help_lists_the_active_key_bindings() {
 }
 
 #[test]
+fn help_has_two_pages_at_80_by_24() {
+    let mut model = loaded_model((80, 24));
+    model.is_sandbox = true;
+    want(&mut model, &[Intent::ToggleHelp]);
+    let first = drawn(&model);
+    want(&mut model, &[Intent::Move(1)]);
+    let second = drawn(&model);
+    assert!(first.contains("↓ next page (1 of 2)"), "{first}");
+    assert!(second.contains("all that do not match") && second.contains("2 of 2"), "{second}");
+}
+
+#[test]
 fn help_shows_every_binding_on_the_smallest_terminal() {
     let mut model = loaded_model(view::MIN_TERMINAL_SIZE);
     want(&mut model, &[Intent::ToggleHelp]);
@@ -340,7 +352,7 @@ fn help_shows_every_binding_on_the_smallest_terminal() {
         text += &drawn(&model);
         want(&mut model, &[Intent::Move(1)]);
     }
-    assert!(drawn(&model).contains("1 of 4"), "{text}");
+    assert!(drawn(&model).contains("1 of 4"), "{}", drawn(&model));
     let mut keys_seen = Vec::new();
     for binding in screen_bindings(&model) {
         let key = binding.key_text();

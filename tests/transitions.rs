@@ -52,7 +52,7 @@ use keywright::domain::{
 use keywright::tui::state::{
     AlternateStore, AppContext, AuthChoice, ConfirmKind, Effect, ExpectedLosses, FormField,
     FormKind, Intent, KeyList, KeyScope, Model, Msg, PlannedLimit, Question, Request, Response,
-    ResultsScreen, Screen, SortOrder, Ticket,
+    ResultsScreen, Screen, SortOrder, Ticket, UndoableChange,
 };
 use keywright::tui::update::{load_keys, update};
 use proptest::prelude::*;

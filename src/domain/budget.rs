@@ -174,7 +174,7 @@ impl StoredKey {
     /// Returns the spent share of the layer that blocks first, from 0 to 1.
     pub fn spent_share(&self, now: Timestamp) -> Option<f64> {
         let share = |limit: f64, remaining: f64| {
-            if limit > 0.0 { ((limit - remaining) / limit).clamp(0.0, 1.0) } else { 1.0 }
+            if limit > 0.0 { ((limit - remaining) / limit).max(0.0) } else { 1.0 }
         };
         let layer = self.binding_layer(now)?;
         // Of a budget, only the remaining amount may be known.
@@ -347,7 +347,7 @@ mod tests {
         let own = key(&[json!({"scope": "workspace", "limit_usd": 50, "remaining_usd": 20})]);
         assert_eq!((own.spendable(now), own.spent_share(now)), (Some(9.0), Some(0.1)));
         let exceeded = key(&[json!({"scope": "workspace", "limit_usd": 50, "remaining_usd": -1})]);
-        assert_eq!((exceeded.spendable(now), exceeded.spent_share(now)), (Some(0.0), Some(1.0)));
+        assert_eq!((exceeded.spendable(now), exceeded.spent_share(now)), (Some(0.0), Some(1.02)));
         let low = json!({"scope": "workspace", "limit_usd": 50, "remaining_usd": 1.5});
         assert_eq!(key(&[low]).state(now), KeyState::Low);
     }

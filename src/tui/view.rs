@@ -138,7 +138,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> Drawn {
         text::draw_rule(theme, frame, line);
     }
     if let Some(Overlay::Help { page }) = &model.overlay {
-        help::draw(model, *page, theme, frame, body);
+        help::draw(model, *page, theme, frame, body, screen.footer.into());
     } else if let Some(Overlay::Messages(view)) = &model.overlay {
         messages::draw(*view, model, theme, frame, body);
     } else if let Some(Overlay::Account { scroll }) = model.overlay {

@@ -29,6 +29,7 @@ fn remote(label: &str) -> AccountKey {
 
 fn editing(remote: Option<AccountKey>, size: (u16, u16)) -> Model {
     let mut model = loaded_model(size);
+    want(&mut model, &[Intent::MoveToBottom]);
     let effects = update(&mut model, Msg::Intent(Intent::EditKey), now());
     let [Effect::Request(ticket, Request::FetchAccountKey(_))] = effects[..] else {
         panic!("{effects:?}")
@@ -79,6 +80,7 @@ fn with_past(retiring: bool, size: (u16, u16)) -> Model {
 
 /// Opens a dialog, and answers what the new key will lack.
 fn open_with_losses(model: &mut Model, intent: Intent) {
+    want(model, &[Intent::MoveToBottom]);
     let effects = update(model, Msg::Intent(intent), now());
     let [Effect::Request(ticket, Request::PreviewReplacements(keys))] = &effects[..] else {
         panic!("{effects:?}")
@@ -117,6 +119,7 @@ fn dialogs_say_that_another_profile_has_the_key() {
         [&[Intent::Remove, Intent::Revoke][..], &[Intent::RespondToLeak], &[Intent::Rotate]]
     {
         let mut model = loaded_model((80, 24));
+        want(&mut model, &[Intent::MoveToBottom]);
         let hash = model.dashboard.selected_key().unwrap().hash.clone();
         let copy = ProfileCopy { profile: "work".parse().unwrap(), label: "desk".parse().unwrap() };
         let copies = [(hash, vec![copy])].into();
@@ -143,7 +146,7 @@ fn rotation_dialog_offers_to_rotate_once_it_knows_what_is_lost() {
 #[test]
 fn a_dialog_offers_only_what_works_at_every_size() {
     let mut model = loaded_model((80, 24));
-    want(&mut model, &[Intent::Remove, Intent::Revoke]);
+    want(&mut model, &[Intent::MoveToBottom, Intent::Remove, Intent::Revoke]);
     for (typed, is_offered) in [("lapt", false), ("op", true)] {
         type_text(&mut model, typed);
         for size in [(60, 16), (80, 24), (300, 80)] {
@@ -187,7 +190,7 @@ fn leak_response_dialog_lists_the_steps() {
 #[test]
 fn revocation_requires_the_label() {
     let mut model = loaded_model((80, 24));
-    want(&mut model, &[Intent::Remove]);
+    want(&mut model, &[Intent::MoveToBottom, Intent::Remove]);
     let question = drawn(&model);
     assert!(
         question.contains("Remove laptop from this machine?")

@@ -248,4 +248,11 @@ fn a_new_key_has_a_first_day() {
     update(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Ok(vec![new]))), now());
     let shown = drawn(&model);
     assert!(shown.contains("·············▁") && shown.contains("Nothing was spent."), "{shown}");
+    // Nothing was spent on models either, so no rows say so.
+    model.account.report = Some(AccountReport::default());
+    for intents in [&[][..], &[Intent::ToggleDetails]] {
+        want(&mut model, intents);
+        let shown = drawn(&model);
+        assert!(shown.contains("Nothing was spent.") && !shown.contains("By model"), "{shown}");
+    }
 }

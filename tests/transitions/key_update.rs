@@ -155,6 +155,9 @@ fn an_imported_key_is_sent_once_and_redacted_in_debug() {
         panic!("{effects:?}")
     };
     send(&mut model, Msg::Response(*ticket, Response::KeyImported(Ok(key("ci")))));
+    assert!(
+        matches!(&model.undoable, Some(UndoableChange::Final(text)) if text.contains("x removes"))
+    );
     assert!(matches!(model.screen, Screen::Dashboard));
     assert_eq!(labels(&model), ["laptop", "ci"]);
 }
@@ -312,4 +315,15 @@ fn a_new_label_alone_is_not_undone() {
     let ticket = submit_limit(&mut model);
     send(&mut model, Msg::Response(ticket, Response::KeyUpdated(outcome)));
     assert!(model.undoable.is_none());
+    // An earlier change must not be undone in its place.
+    let mut model = editing(Some(account_key("laptop")));
+    model.undoable = Some(UndoableChange::DisabledSet { keys: Vec::new(), disabled: true });
+    let ticket = submit_limit(&mut model);
+    let renamed = StoredKey { label: "desk".parse().unwrap(), ..key("laptop") };
+    let outcome =
+        KeyUpdateOutcome::Updated { account_key: None, stored_key: Some(renamed), warning: None };
+    send(&mut model, Msg::Response(ticket, Response::KeyUpdated(outcome)));
+    assert!(send_intent(&mut model, Intent::Undo).is_empty());
+    let expected = "this change of 'desk' is not undone by u; e edits the key again";
+    assert!(matches!(&model.notice, Some(Ok(text)) if text == expected), "{:?}", model.notice);
 }

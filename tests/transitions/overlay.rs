@@ -359,6 +359,42 @@ fn palette_finds_an_action_by_its_name_and_by_what_others_call_it() {
 }
 
 #[test]
+fn palette_does_not_find_letters_that_are_scattered_over_words() {
+    let model = model_with_keys(&["laptop"]);
+    let found = |typed: &str| {
+        let mut palette = Palette::default();
+        palette.query.paste(typed);
+        let entries = palette_entries(&model, &palette);
+        entries.into_iter().map(|entry| entry.text).collect::<Vec<_>>()
+    };
+    let spend = found("spend");
+    assert!(spend.contains(&"credits, spending, models"), "{spend:?}");
+    assert!(!spend.iter().any(|text| text.contains("expire")), "{spend:?}");
+    assert_eq!(found("rotte"), ["rotate: get a new key"], "a letter may be missing");
+    assert_eq!(found("new rot"), ["rotate: get a new key"], "words have any order");
+}
+
+#[test]
+fn the_footer_has_what_is_used_most_at_each_width() {
+    let model = model_with_keys(&["laptop"]);
+    let shown = footer(&model, 78);
+    for action in ["n new", "e edit", "/ filter", "R rotate", ": more", "? help", "q quit"] {
+        assert!(shown.contains(action), "{action} in {shown}");
+    }
+    let shown = footer(&model, 118);
+    assert!(shown.contains("space mark") && shown.contains("enter open"), "{shown}");
+}
+
+#[test]
+fn the_page_of_the_account_names_the_key_that_lists_all_keys() {
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::ToggleAccount);
+    assert_eq!(footer(&model, 78), "a all keys of the account  esc close");
+    press(&mut model, KeyCode::Char('a'));
+    assert!(model.overlay.is_none() && model.notice.is_some());
+}
+
+#[test]
 fn the_footer_says_what_esc_clears() {
     let mut model = model_with_keys(&["a", "b"]);
     let esc = |model: &Model| {

@@ -379,7 +379,7 @@ fn a_key_whose_end_has_passed_is_not_replaced_without_another_end() {
 fn undo_after_a_rotation_says_why_not_and_what_the_old_key_does() {
     let mut model = model_with_keys(&["laptop", "other"]);
     let removed = TrashedKey { removed_at: now(), key: key("other") };
-    model.undoable = Some(keywright::tui::state::UndoableChange::Removed(vec![removed]));
+    model.undoable = Some(UndoableChange::Removed(vec![removed]));
     open_rotation(&mut model, Vec::new());
     let effects = send_intent(&mut model, Intent::Yes);
     let [Effect::Request(ticket, Request::RotateKey { .. })] = effects[..] else {

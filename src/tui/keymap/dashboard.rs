@@ -84,38 +84,38 @@ pub(super) const DASHBOARD: &[Action] = actions! {
     Keys "copy" [char_key('c')] "c" "copy as .env" => Intent::Copy,
         with_long_description("copy, or several as .env"),
         enabled_if(|model| has_stored_target(model) && has_several_targets(model));
-    Keys "details" [bare_key(KeyCode::Enter), char_key('l'), bare_key(KeyCode::Right)] "enter" "open" => Intent::ToggleDetails,
-        with_long_description("open or close the details"),
-        enabled_if(|model| has_selection(model) && !model.dashboard.are_details_shown);
-    Keys "details" [bare_key(KeyCode::Enter), char_key('l'), bare_key(KeyCode::Right)] "enter" "close" => Intent::ToggleDetails,
-        help_only(), enabled_if(|model| has_selection(model) && model.dashboard.are_details_shown);
     Keys "edit" [char_key('e')] "e" "edit" => Intent::EditKey, for_marked(),
         with_long_description("edit limit, reset and label"), with_other_words("rename raise guardrail workspace"),
         safety(Safety::Confirmed), enabled_if(has_selection);
+    Table "filter" [char_key('/')] "/" "filter" => Intent::EditFilter,
+        enabled_if(|model| has_keys(model) && !model.dashboard.are_details_shown);
+    Keys "rotate" [char_key('R')] "R" "rotate" => Intent::Rotate, for_marked(),
+        with_long_description("rotate: get a new key"), with_other_words("replace renew"),
+        safety(Safety::Confirmed), enabled_if(has_stored_target);
     Keys "disable" [char_key('d')] "d" "disable" => Intent::ToggleDisabled, for_marked(),
         with_long_description("disable or enable"), with_short_description("disable, enable"),
         safety(Safety::Confirmed), enabled_if(has_enabled_target);
     Keys "disable" [char_key('d')] "d" "enable" => Intent::ToggleDisabled, for_marked(),
         with_long_description("disable or enable"), with_short_description("disable, enable"),
         safety(Safety::Confirmed), enabled_if(|model| has_selection(model) && !has_enabled_target(model));
-    Table "next-attention" [char_key('!')] "!" "urgent" => Intent::NextAttention,
-        with_long_description("next that needs attention"), with_short_description("next attention"),
-        enabled_if(|model| !model.dashboard.attention_list.is_empty());
-    Table "filter" [char_key('/')] "/" "filter" => Intent::EditFilter,
-        enabled_if(|model| has_keys(model) && !model.dashboard.are_details_shown);
-    Keys "reveal" [char_key('v')] "v" "reveal" => Intent::ToggleReveal,
-        with_long_description("reveal for a moment"), enabled_if(is_selection_stored);
-    Keys "rotate" [char_key('R')] "R" "rotate" => Intent::Rotate, for_marked(),
-        with_long_description("rotate: get a new key"), with_other_words("replace renew"),
-        safety(Safety::Confirmed), enabled_if(has_stored_target);
-    Keys "remove" [char_key('x')] "x" "remove" => Intent::Remove, for_marked(),
-        with_long_description("remove or revoke"), with_other_words("delete trash rm"), safety(Safety::Confirmed),
-        enabled_if(has_selection);
-    Account "refresh" [char_key('r')] "r" "refresh" => Intent::Reload,
-        with_long_description("check all keys again");
+    Keys "details" [bare_key(KeyCode::Enter), char_key('l'), bare_key(KeyCode::Right)] "enter" "open" => Intent::ToggleDetails,
+        with_long_description("open or close the details"),
+        enabled_if(|model| has_selection(model) && !model.dashboard.are_details_shown);
+    Keys "details" [bare_key(KeyCode::Enter), char_key('l'), bare_key(KeyCode::Right)] "enter" "close" => Intent::ToggleDetails,
+        help_only(), enabled_if(|model| has_selection(model) && model.dashboard.are_details_shown);
     Keys "mark" [char_key(' ')] "space" "mark" => Intent::ToggleMark,
         with_long_description("mark and move down"), with_short_description("mark, move down"),
         with_other_words("select several"), enabled_if(has_selection);
+    Keys "remove" [char_key('x')] "x" "remove" => Intent::Remove, for_marked(),
+        with_long_description("remove or revoke"), with_other_words("delete trash rm"), safety(Safety::Confirmed),
+        enabled_if(has_selection);
+    Table "next-attention" [char_key('!')] "!" "urgent" => Intent::NextAttention,
+        with_long_description("next that needs attention"), with_short_description("next attention"),
+        enabled_if(|model| !model.dashboard.attention_list.is_empty());
+    Keys "reveal" [char_key('v')] "v" "reveal" => Intent::ToggleReveal,
+        with_long_description("reveal for a moment"), enabled_if(is_selection_stored);
+    Account "refresh" [char_key('r')] "r" "refresh" => Intent::Reload,
+        with_long_description("check all keys again");
     Table "sort" [char_key('s')] "s" "sort" => Intent::NextSortOrder,
         with_long_description("sort by the next column"),
         enabled_if(|model| has_keys(model) && !model.dashboard.are_details_shown);

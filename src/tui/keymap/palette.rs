@@ -45,7 +45,7 @@ enum MatchKind {
     Beginning,
     /// A later word begins with it.
     Word,
-    /// The text has its letters in that order, or nothing is typed.
+    /// Each typed word is in a word of the text, or nothing is typed.
     Letters,
 }
 
@@ -107,13 +107,12 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<PaletteEntry> {
         sort_by_key(&mut entries, |entry| !entry.is_enabled);
         return entries;
     }
-    let letters: String = query.split_whitespace().collect();
     let matcher = SkimMatcherV2::default().ignore_case();
     let mut scored: Vec<(i64, PaletteEntry)> = entries
         .into_iter()
         .filter_map(|entry| {
             let (score, matched_chars) =
-                matcher.fuzzy_indices(entry.text, &letters).unwrap_or_default();
+                match_words(&matcher, entry.text, &query).unwrap_or_default();
             let text = entry.text.to_lowercase();
             // A capital letter is a different key.
             let match_kind = if entry.key_text == palette.query.text().trim() {
@@ -134,6 +133,29 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<PaletteEntry> {
         .collect();
     sort_by_key(&mut scored, |(score, entry)| (entry.match_kind, !entry.is_enabled, -score));
     scored.into_iter().map(|(_, entry)| entry).collect()
+}
+
+/// Returns how well the text matches, and the positions of the matching characters. A typed word is part of
+/// one word of the text, or has its first letter and then some others in that order.
+fn match_words(matcher: &SkimMatcherV2, text: &str, query: &str) -> Option<(i64, Vec<usize>)> {
+    let (mut sum, mut matched) = (0, Vec::new());
+    for typed in query.split_whitespace() {
+        let mut start = 0;
+        let words = text.split(' ').map(|word| {
+            let at = start;
+            start += word.chars().count() + 1;
+            (at, word)
+        });
+        let found = words.filter_map(|(at, word)| {
+            let (score, indices) = matcher.fuzzy_indices(word, typed)?;
+            let is_part = word.to_lowercase().contains(typed) || indices.first() == Some(&0);
+            is_part.then_some((score, at, indices))
+        });
+        let (score, at, indices) = found.max_by_key(|(score, ..)| *score)?;
+        sum += score;
+        matched.extend(indices.into_iter().map(|index| at + index));
+    }
+    Some((sum, matched))
 }
 
 /// Returns the index of the selected entry, which `enter` runs.

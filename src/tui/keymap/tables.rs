@@ -359,8 +359,9 @@ pub(super) const MESSAGES: &[Action] = key_bindings! {
 
 /// While the figures of the account are shown.
 pub(super) const ACCOUNT: &[Action] = key_bindings! {
-    [bare_key(KeyCode::Down), char_key('j')] "↓" "down" => Intent::Move(1);
-    [bare_key(KeyCode::Up), char_key('k')] "↑" "up" => Intent::Move(-1);
+    [char_key('a')] "a" "all keys of the account" => Intent::NextScope;
+    #[help_only] [bare_key(KeyCode::Down), char_key('j')] "↓" "down" => Intent::Move(1);
+    #[help_only] [bare_key(KeyCode::Up), char_key('k')] "↑" "up" => Intent::Move(-1);
     #[help_only] [bare_key(KeyCode::PageDown), char_key(' ')] "page down" "next page" => Intent::MovePage(1);
     #[help_only] [bare_key(KeyCode::PageUp)] "page up" "previous page" => Intent::MovePage(-1);
     #[help_only] [bare_key(KeyCode::Home), char_key('g')] "g" "first row" => Intent::MoveToTop;

@@ -1,7 +1,7 @@
 //! Sorts and filters the keys. They are sorted again after each refresh round and each change of a
 //! key, but not for each letter of a filter.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 
 use jiff::Timestamp;
 
@@ -15,7 +15,7 @@ pub enum SortOrder {
     CreatedAt,
     /// The label, case-insensitive.
     Label,
-    /// Keys that need attention, most urgent first, then the spent share of the limit.
+    /// Keys that need attention, most urgent first; then the spent share of the limit, then the label.
     #[default]
     State,
     /// The spent share of the limit, largest first.
@@ -84,15 +84,14 @@ pub fn sort_keys(
         SortOrder::Label => sort_by_key(&mut rows, |row| keys[*row].label.as_str().to_lowercase()),
         SortOrder::State => {
             let rank = |key: &StoredKey| match key.state(now) {
-                state if key.needs_attention(now) => (state.urgency_rank(), 0.0),
-                KeyState::Disabled => (u8::MAX, 0.0),
-                _ if key.retirement.is_some() => (u8::MAX - 1, 0.0),
-                _ => (u8::MAX - 2, -spent_share(key, now)),
+                state if key.needs_attention(now) => state.urgency_rank(),
+                KeyState::Disabled => u8::MAX,
+                _ if key.retirement.is_some() => u8::MAX - 1,
+                _ => u8::MAX - 2,
             };
-            let mut ranked: Vec<_> = rows.iter().map(|row| (rank(&keys[*row]), *row)).collect();
-            sort_by(&mut ranked, |((one, share), _), ((other, other_share), _)| {
-                one.cmp(other).then(share.total_cmp(other_share))
-            });
+            let place = |row: usize| ((rank(&keys[row]), ShareAndLabel::new(&keys[row], now)), row);
+            let mut ranked: Vec<_> = rows.iter().map(|row| place(*row)).collect();
+            sort_by(&mut ranked, Ord::cmp);
             rows = ranked.into_iter().map(|(_, row)| row).collect();
         }
         SortOrder::SpentShare => sort_by(&mut rows, |a, b| {
@@ -126,7 +125,20 @@ pub fn filter_keys(
     sorted.iter().copied().filter(|row| keys.get(*row).is_some_and(matches)).collect()
 }
 
-/// Returns the spent share from 0 to 1 of the limit or budget that blocks first, or -1 if it is unknown.
+/// The position among keys of one state: the spent share of the limit, largest first, then the label.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub struct ShareAndLabel(Reverse<i64>, String);
+
+impl ShareAndLabel {
+    /// Returns the position of a key.
+    #[expect(clippy::cast_possible_truncation, reason = "a share in millionths")]
+    pub fn new(key: &StoredKey, now: Timestamp) -> Self {
+        let millionths = (spent_share(key, now) * 1e6) as i64;
+        Self(Reverse(millionths), key.label.as_str().to_lowercase())
+    }
+}
+
+/// Returns the spent share, above 1 if more was spent, of the limit or budget that blocks first, or -1 if it is unknown.
 pub fn spent_share(key: &StoredKey, now: Timestamp) -> f64 {
     key.spent_share(now).unwrap_or(-1.0)
 }
@@ -154,6 +166,16 @@ mod tests {
         ];
         let rows = sort_keys(&keys, SortOrder::State, false, now);
         assert_eq!(rows, [2, 1, 0]);
+        // Keys of one state have the order of what is spent of their limits, then of their labels.
+        let spent = |label: &str, remaining: f64| {
+            let (limit, limit_remaining) = (Some(10.0).into(), Some(remaining).into());
+            let info = KeyInfo { limit, limit_remaining, ..KeyInfo::default() };
+            let key = StoredKey::sample(label, now).with_check(now, info);
+            StoredKey { disabled: Some(true), ..key }
+        };
+        let equal = [spent("b", 9.0), spent("B2", 1.0), spent("C", 9.0), spent("a", 9.0)];
+        let order = sort_keys(&equal, SortOrder::State, false, now);
+        assert_eq!(order, [1, 3, 0, 2]);
         let mut model = Model::new(AppContext::default(), (80, 24), now);
         model.dashboard.set_keys(Ok(keys), now);
         model.dashboard.update_summary(now);

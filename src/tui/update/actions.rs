@@ -253,11 +253,11 @@ pub(super) fn set_keys_disabled(
     vec![Effect::SetKeysDisabled { keys, disabled }]
 }
 
-/// Reverts the last change; asks first if that changes keys at OpenRouter.
+/// Reverts the last change. Only the values of limits are shown first.
 fn undo(model: &mut Model) -> Vec<Effect> {
     match model.undoable.clone() {
         Some(UndoableChange::DisabledSet { keys, disabled }) => {
-            model.question = Some(Question::SetKeysDisabled { keys, disabled: !disabled });
+            return set_keys_disabled(model, &keys, !disabled);
         }
         Some(UndoableChange::Removed(keys)) => return trash::undo_removal(model, keys),
         Some(UndoableChange::LimitsEdited(updates)) => limits::confirm_restore(model, &updates),

@@ -1,6 +1,6 @@
 //! Handles intents in a form.
 
-use super::{actions, operation};
+use super::{actions, operation, provisioning};
 use crate::domain::{AccountKey, StoredKey, UserError};
 use crate::tui::state::{
     Effect, Form, FormChoices, Intent, Model, Operation, Request, Screen, Submission, Ticket,
@@ -173,12 +173,14 @@ pub(super) fn finish_import(
         matches!(&model.screen, Screen::Form(form) if form.submit_ticket == Some(ticket));
     match result {
         Ok(key) => {
+            let label = key.label.clone();
             let copies = model.dashboard.describe_copies(&key);
             model.notify(Ok(format!("'{}' is stored in {}{copies}", key.label, model.store_name)));
             model.dashboard.upsert_key(key, model.now);
             if is_shown {
                 model.screen = Screen::Dashboard;
             }
+            provisioning::record_addition(model, "import", &label);
             update_used_labels(model);
         }
         Err(error) => show_submit_error(model, is_shown, error),

@@ -60,6 +60,10 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Option<Intent>
         }
         (Some(Overlay::Account { scroll }), Intent::MoveToTop) => *scroll = 0,
         (Some(Overlay::Account { scroll }), Intent::MoveToBottom) => *scroll = u16::MAX,
+        (Some(Overlay::Account { .. }), Intent::NextScope) => {
+            model.overlay = None;
+            return Some(Intent::NextScope);
+        }
         (Some(Overlay::Help { .. } | Overlay::Account { .. }), _) => {}
     }
     None

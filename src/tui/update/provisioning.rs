@@ -1,8 +1,17 @@
 //! Handles the end of a provisioning run.
 
 use super::{queue_unstored, quit_when_idle, update_used_labels};
-use crate::domain::{ErrorKind, ProvisioningOutcome};
-use crate::tui::state::{Effect, Model, NewKeyScreen, Screen, Ticket};
+use crate::domain::{ErrorKind, Label, ProvisioningOutcome};
+use crate::tui::keymap::key_text;
+use crate::tui::state::{Effect, Intent, Model, NewKeyScreen, Screen, Ticket, UndoableChange};
+
+/// Remembers that the last change added a key, which undo does not revert, and what removes it.
+pub(super) fn record_addition(model: &mut Model, change: &str, label: &Label) {
+    let [undo, remove] = [Intent::Undo, Intent::Remove].map(|intent| key_text(model, &intent));
+    model.undoable = Some(UndoableChange::Final(format!(
+        "the {change} of '{label}' is not undone by {undo}; {remove} removes or revokes the key"
+    )));
+}
 
 /// Handles the end of a provisioning run: on its screen if that is shown, otherwise by a notice.
 pub(super) fn finish_provisioning(
@@ -28,6 +37,7 @@ pub(super) fn finish_provisioning(
     let background_run = background_run.map(|index| model.background_runs.remove(index));
     if let ProvisioningOutcome::Stored { stored_key, .. } = &outcome {
         model.dashboard.upsert_key(stored_key.clone(), model.now);
+        record_addition(model, "creation", &stored_key.label);
         update_used_labels(model);
     }
     match (NewKeyScreen::from_outcome(outcome), background_run) {

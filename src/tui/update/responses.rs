@@ -281,6 +281,13 @@ pub(super) fn finish_key_update(model: &mut Model, ticket: Ticket, outcome: KeyU
             if is_shown {
                 model.screen = Screen::Dashboard;
             }
+            if let (Some(label), true) = (&label, end.is_empty()) {
+                let [undo, edit] =
+                    [Intent::Undo, Intent::EditKey].map(|intent| key_text(model, &intent));
+                model.undoable = Some(UndoableChange::Final(format!(
+                    "this change of '{label}' is not undone by {undo}; {edit} edits the key again"
+                )));
+            }
             let name = label.map_or("the key".to_owned(), |label| format!("'{label}'"));
             model.notify(warning.map_or(Ok(format!("{name} was changed{end}")), Err));
             super::update_used_labels(model);

@@ -1,8 +1,8 @@
 //! Removed keys: undoing a removal, the screen that lists them, and their restoration.
 
 use super::bulk;
-use crate::domain::{Label, StoredKey, TRASH_DAYS, TrashedKey, UserError};
-use crate::tui::keymap::{key_text, undo_hint};
+use crate::domain::{Label, StoredKey, TrashedKey, UserError};
+use crate::tui::keymap::undo_hint;
 use crate::tui::state::{
     Effect, Intent, Model, Request, Screen, Ticket, TrashScreen, UndoableChange,
 };
@@ -72,8 +72,7 @@ pub(super) fn finish_remove(
                     Some(UndoableChange::Removed(keys)) => keys.push(trashed),
                     undoable => *undoable = Some(UndoableChange::Removed(vec![trashed])),
                 }
-                let (undo, trash) = (undo_hint(model), key_text(model, &Intent::OpenTrash));
-                format!("{removed}{undo}, or {trash} within {TRASH_DAYS} days")
+                format!("{removed}{}", undo_hint(model))
             }
             None => removed,
         }

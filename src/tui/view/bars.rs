@@ -45,7 +45,7 @@ pub fn format_gauge(share: f64, state: KeyState, width: u16, theme: Theme) -> [S
     };
     let number = if width > 2 * NUMBER_WIDTH {
         // Rounded down, so that 100% means that nothing remains.
-        format!(" {:>3.0}%", (share * 100.0).floor())
+        format!(" {:>3.0}%", (share * 100.0).floor().min(999.0))
     } else {
         String::new()
     };
@@ -100,6 +100,16 @@ mod tests {
             assert_eq!((bar.as_str(), empty), expected, "{share}");
         }
         assert_eq!(format_bar(0.5, 0), (String::new(), 0));
+    }
+
+    #[test]
+    fn the_number_of_a_gauge_says_by_how_much_a_limit_is_exceeded() {
+        for (share, expected) in
+            [(0.999, "  99%"), (1.0, " 100%"), (1.4655, " 146%"), (70.0, " 999%")]
+        {
+            let [.., number] = format_gauge(share, KeyState::LimitReached, 20, Theme::NoColor);
+            assert_eq!(number.content, expected);
+        }
     }
 
     #[test]

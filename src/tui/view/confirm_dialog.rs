@@ -286,13 +286,15 @@ pub fn results_dialog(state: &ResultsScreen, theme: Theme, width: usize) -> Dial
     let mut dialog = Dialog::new(&heading, style, width);
     dialog.is_dangerous = failed > 0;
     dialog.scroll = Some(state.scroll);
+    let mut lines = Vec::new();
     for result in results {
         let (mark, style) = if result.succeeded {
             ("✓ done    ", theme.success())
         } else {
             ("✗ FAILED  ", theme.error())
         };
-        dialog.add_lines(wrap_hanging(&to_sentence(&result.message), mark, style, width));
+        lines.extend(wrap_hanging(&to_sentence(&result.message), mark, style, width));
     }
+    dialog.add_lines(lines);
     dialog
 }

@@ -63,14 +63,21 @@ struct Entry {
     text: &'static str,
 }
 
-pub fn draw(model: &Model, page: usize, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+/// Draws a page of the help, and at the right end of the row `hint` how to turn to the next one.
+pub fn draw(
+    model: &Model,
+    page: usize,
+    theme: Theme,
+    frame: &mut Frame<'_>,
+    area: Rect,
+    hint: Rect,
+) {
     // Two columns of few words are read faster than many pages.
     let is_short = matches!(model.screen, Screen::Dashboard) && area.width < 2 * MIN_COLUMN_WIDTH;
     let sections = sections(model, is_short);
     let entries = sections.iter().flat_map(|(_, entries)| entries);
     let key_width = entries.map(|entry| entry.key.width()).max().unwrap_or(0) + 2;
-    // A blank row stands before the last one where the columns are long.
-    let rows = usize::from(area.height.saturating_sub(if is_short { 1 } else { 2 })).max(1);
+    let rows = usize::from(area.height).max(1);
     let least = if is_short { MIN_SHORT_COLUMN_WIDTH } else { MIN_COLUMN_WIDTH };
     let column_count = usize::from(area.width / least).max(1);
     let width = area.width / u16::try_from(column_count).unwrap_or(1);
@@ -89,26 +96,30 @@ pub fn draw(model: &Model, page: usize, theme: Theme, frame: &mut Frame<'_>, are
     // Columns of about the same length, where all fit on the screen.
     let line_count: usize = sections.iter().map(|(_, entries)| entries.len() + 2).sum();
     let even = line_count.div_ceil(column_count).min(rows);
+    let split = |rows, breaks| split_columns(&sections, rows, breaks, &to_line);
     let columns = (even..=rows)
-        .map(|rows| split_columns(&sections, rows, !is_short, &to_line))
+        .map(|rows| split(rows, Breaks::BetweenSections))
         .find(|columns| columns.len() <= column_count)
-        .unwrap_or_else(|| split_columns(&sections, rows, !is_short, &to_line));
+        .unwrap_or_else(|| {
+            let all = [Breaks::BetweenSections, Breaks::Anywhere, Breaks::WithoutBlankRows];
+            let columns = all.map(|breaks| split(rows, breaks)).into_iter();
+            // The first of those with the fewest pages.
+            columns.min_by_key(|columns| columns.len().div_ceil(column_count)).unwrap_or_default()
+        });
     let pages = columns.len().div_ceil(column_count).max(1);
     let shown = columns.chunks(column_count).nth(page % pages).unwrap_or_default();
     for (column, lines) in (0..).zip(shown) {
-        let area = Rect { x: area.x + column * width, width, height: area.height - 1, ..area };
+        let area = Rect { x: area.x + column * width, width, ..area };
         // Not wrapped: an extra line would push the last ones out of the area.
         frame.render_widget(Paragraph::new(lines.clone()), area);
     }
-    let last_line = Rect { y: area.bottom() - 1, height: 1, ..area };
-    let text = if pages > 1 {
-        let page = page % pages + 1;
-        let step = if page == pages { "first page" } else { "next page" };
-        format!(" ↓ {step} ({page} of {pages}) · all commands: keywright --help")
-    } else {
-        " All commands: keywright --help".to_owned()
-    };
-    frame.render_widget(Line::styled(text, theme.dim()), last_line);
+    let page = page % pages + 1;
+    let step = if page == pages { "first page" } else { "next page" };
+    let turn = (pages > 1).then(|| format!("↓ {step} ({page} of {pages})"));
+    let commands = (hint.width >= 80).then(|| "all commands: keywright --help".to_owned());
+    let text = [turn, commands].into_iter().flatten().collect::<Vec<_>>().join(" · ");
+    let text = Line::styled(format!("{text} "), theme.dim()).right_aligned();
+    frame.render_widget(text, hint);
 }
 
 /// Returns the actions under their headings. A screen other than the dashboard has one heading.
@@ -156,19 +167,30 @@ fn sections(model: &Model, is_short: bool) -> Vec<(&'static str, Vec<Entry>)> {
         .collect()
 }
 
-/// Returns the lines of each column. With `keeps_sections` a section that does not fit into the rest of a
-/// column starts the next one, unless it is longer than a column.
+/// Where the sections are divided into columns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Breaks {
+    /// A section that does not fit into the rest of a column starts the next one, unless it is longer than
+    /// a column.
+    BetweenSections,
+    /// A section continues in the next column.
+    Anywhere,
+    /// Likewise, and no blank row separates two sections.
+    WithoutBlankRows,
+}
+
+/// Returns the lines of each column.
 fn split_columns<'a>(
     sections: &[(&'static str, Vec<Entry>)],
     rows: usize,
-    keeps_sections: bool,
+    breaks: Breaks,
     to_line: &impl Fn(&'static str, Option<&Entry>) -> Line<'a>,
 ) -> Vec<Vec<Line<'a>>> {
     let mut columns: Vec<Vec<Line<'a>>> = vec![Vec::new()];
     for (heading, entries) in sections {
         let used = columns.last().map_or(0, Vec::len);
         // A heading has at least one line below it.
-        let needed = if keeps_sections { entries.len() + 2 } else { 2 };
+        let needed = if breaks == Breaks::BetweenSections { entries.len() + 1 } else { 2 };
         if used > 0 && used + needed > rows {
             columns.push(Vec::new());
         }
@@ -182,7 +204,10 @@ fn split_columns<'a>(
                 column.push(line);
             }
         }
-        if let Some(column) = columns.last_mut().filter(|column| column.len() < rows) {
+        if let Some(column) = columns.last_mut()
+            && breaks != Breaks::WithoutBlankRows
+            && column.len() < rows
+        {
             column.push(Line::default());
         }
     }

@@ -59,7 +59,7 @@ pub fn completed_days(today: Date) -> String {
     format!("{} – {}", day(COMPLETED_DAYS), day(1))
 }
 
-/// Returns the spending by model below a heading.
+/// Returns the spending by model below a heading, or nothing if the chart says that nothing was spent.
 pub fn format_models(
     key: &StoredKey,
     model: &Model,
@@ -68,6 +68,9 @@ pub fn format_models(
     theme: Theme,
 ) -> Vec<Line<'static>> {
     let KeySpending { days, models } = model.dashboard.key_spending(key);
+    if models.is_empty() && model.account.report.is_some() && !has_bars(&list_days(key, model)) {
+        return Vec::new();
+    }
     // The page has room for all models.
     let more = models.len() >= rows;
     // The same words for every key, so that a step in the list repaints only what differs.

@@ -41,7 +41,7 @@ pub fn draw(
     let models = key_charts::format_models(key, model, usize::MAX, width.min(100), theme);
     let details = format_details(key, model, theme, width);
     let mut lines = if is_wide { Vec::new() } else { models.clone() };
-    if !is_wide {
+    if !lines.is_empty() {
         lines.push(Line::default());
     }
     lines.extend(details);

@@ -146,7 +146,7 @@ pub fn draw_totals(model: &Model, layout: &DashboardLayout, theme: Theme, frame:
         let height = if has_bars(&days) { area.height - rows } else { 1 };
         (Rect { height, ..area }, Rect { y: area.y + height + 1, height: rows - 1, ..area })
     } else {
-        let width = DayChart::fit_width(CHART_DAYS, area.width - (area.width / 2).min(56) - 2);
+        let width = DayChart::fit_width(CHART_DAYS, area.width - (area.width / 2).min(48) - 2);
         let x = area.x + width + 2;
         (Rect { width, ..area }, Rect { x, width: area.right() - x, ..area })
     };

@@ -119,9 +119,20 @@ fn draw_beside(key: &StoredKey, model: &Model, theme: Theme, frame: &mut Frame<'
         (right, Rect { width: area.width - column - 2, ..rest })
     } else {
         // Without models there is only a line that says so.
-        split_rows(rest, if models.len() > 2 { MODEL_ROWS } else { 3 })
+        split_rows(
+            rest,
+            if models.len() > 2 {
+                MODEL_ROWS
+            } else if models.is_empty() {
+                0
+            } else {
+                3
+            },
+        )
     };
     draw_lines(models, model, theme, frame, models_at);
+    // A blank column separates an address from the edge.
+    let details_at = Rect { width: details_at.width.saturating_sub(1), ..details_at };
     let details = key_details::format_details(key, model, theme, details_at.width.into());
     draw_lines(details, model, theme, frame, details_at);
 }

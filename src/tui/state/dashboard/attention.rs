@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::Dashboard;
 use crate::domain::{KeyState, RetirementStatus, StoredKey, sort_by_key, sum_of_monthly_limits};
+use crate::tui::state::sort_filter::ShareAndLabel;
 
 /// Why a key needs attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,9 @@ impl Dashboard {
         let urgent = keys.iter().enumerate();
         let mut urgent: Vec<_> =
             urgent.filter_map(|(index, key)| Some((index, reason(key)?))).collect();
-        sort_by_key(&mut urgent, |(_, attention)| attention.rank());
+        sort_by_key(&mut urgent, |(index, attention)| {
+            (attention.rank(), ShareAndLabel::new(&keys[*index], now))
+        });
         let find = |has: fn(&StoredKey) -> bool| -> Vec<usize> {
             keys.iter().enumerate().filter(|(_, key)| has(key)).map(|(index, _)| index).collect()
         };
