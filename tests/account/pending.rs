@@ -265,7 +265,9 @@ fn an_interrupted_renaming_is_finished_and_deletes_no_other_key() {
         let text = account.get("agent").unwrap();
         let hash = account.stored_key("agent").hash;
         account.services.secret_store.delete(&entry_id("agent"), TIMEOUT).unwrap();
-        entries.iter().for_each(|name| account.put(name, &text));
+        for name in entries {
+            account.put(name, &text);
+        }
         let interrupt = |key: &mut StoredKey| {
             key.label = label(listed);
             key.other_entry = Some(label(other));

@@ -1,4 +1,5 @@
 //! Every screen at every size: no text is cut without an ellipsis or overdraws another region.
+//! Longer than 400 lines, because each screen of the program is built here once.
 
 use keywright::domain::{AccountKey, TrashedKey};
 

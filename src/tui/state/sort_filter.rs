@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(rows, [2, 1, 0]);
         // Keys of one state have the order of what is spent of their limits, then of their labels.
         let spent = |label: &str, remaining: f64| {
-            let (limit, limit_remaining) = (Some(10.0).into(), Some(remaining).into());
+            let (limit, limit_remaining) = (Some(10.0).into(), Some(remaining));
             let info = KeyInfo { limit, limit_remaining, ..KeyInfo::default() };
             let key = StoredKey::sample(label, now).with_check(now, info);
             StoredKey { disabled: Some(true), ..key }
