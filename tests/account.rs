@@ -7,6 +7,9 @@
 mod account_keys;
 #[path = "account/disk.rs"]
 mod disk;
+#[cfg(unix)]
+#[path = "support/helper.rs"]
+mod helper;
 #[path = "account/leftovers.rs"]
 mod leftovers;
 #[path = "account/other_account.rs"]

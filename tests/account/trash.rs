@@ -2,11 +2,13 @@
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
-use keywright::domain::TrashedKey;
+use keywright::domain::{KeyLocation, TrashedKey};
 use keywright::services::keys::{StrayEntry, unlisted_label};
 use tokio::sync::watch;
 
 use super::*;
+#[cfg(unix)]
+use crate::helper::write_helper;
 
 fn remove(account: &TestAccount, label: &str) -> TrashedKey {
     keys::remove_key(&account.services, &account.stored_key(label)).unwrap().unwrap()
@@ -193,7 +195,7 @@ fn nothing_is_deleted_from_the_trash_unless_every_store_can_be_opened() {
     // The key that was removed first, which is the last to be deleted, is in a store that does not open.
     inventory::update_trash(&account.services.location, |_, trash| {
         let trashed = trash.iter_mut().find(|trashed| trashed.key.hash == in_file.hash).unwrap();
-        trashed.key.location = keywright::domain::KeyLocation::Stored(StoreKind::File);
+        trashed.key.location = KeyLocation::Stored(StoreKind::File);
     })
     .unwrap();
     let open = std::sync::Arc::new(|_| Ok(SecretString::from("passphrase")));
@@ -263,5 +265,61 @@ fn a_removed_key_that_no_list_names_is_listed_again() {
     let listed = trash(&account).remove(0);
     assert_eq!((listed.key.label.as_str(), &listed.key.hash), (&*unlisted_label(&hash), &hash));
     keys::restore_key(&account.services, &listed, &label("ci")).unwrap();
+    assert_eq!(account.get("ci"), Some(text));
+}
+
+/// Removes a key from the store of a helper for which this shell code fails once, and returns the text of
+/// the key with the outcome.
+#[cfg(unix)]
+fn remove_with_fault(
+    account: &mut TestAccount,
+    dir: &std::path::Path,
+    fault: &str,
+) -> (String, Result<Option<TrashedKey>, Error>) {
+    let text = account.get("ci").unwrap();
+    let kind = write_helper(dir, fault);
+    let StoreKind::Exec(program) = kind.clone() else { unreachable!() };
+    account.services.secret_store = SecretStore::exec(program);
+    account.put("ci", &text);
+    inventory::update_keys(&account.services.location, |keys| {
+        let ci = keys.iter_mut().find(|key| key.label.as_str() == "ci").unwrap();
+        ci.location = KeyLocation::Stored(kind);
+    })
+    .unwrap();
+    let outcome = keys::remove_key(&account.services, &account.stored_key("ci"));
+    (text, outcome)
+}
+
+#[cfg(unix)]
+#[test]
+fn a_removal_whose_response_is_lost_keeps_the_copy_in_the_trash() {
+    let (mut account, dir) = (TestAccount::new(), tempfile::tempdir().unwrap());
+    let fault = r#"[ "$1" = erase ] && mkdir "$dir/once" && trap 'exit 1' EXIT"#;
+    let (text, outcome) = remove_with_fault(&mut account, dir.path(), fault);
+    let trashed = outcome.unwrap().unwrap();
+    assert_eq!((account.get("ci"), trash(&account)), (None, vec![trashed.clone()]));
+    keys::restore_key(&account.services, &trashed, &label("ci")).unwrap();
+    assert_eq!(account.get("ci"), Some(text));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_removal_that_fails_is_undone_unless_what_the_store_has_is_unknown() {
+    let (mut account, dir) = (TestAccount::new(), tempfile::tempdir().unwrap());
+    let fault = r#"[ "$1" = erase ] && mkdir "$dir/once" && exit 1"#;
+    let (text, outcome) = remove_with_fault(&mut account, dir.path(), fault);
+    assert!(matches!(outcome, Err(Error::SecretStore(_))), "{outcome:?}");
+    assert_eq!((account.get("ci").as_ref(), trash(&account)), (Some(&text), vec![]));
+    assert_eq!(account.trash_entries().len(), 0);
+
+    let (mut account, dir) = (TestAccount::new(), tempfile::tempdir().unwrap());
+    let fault = r#"[ "$1" = erase ] && mkdir "$dir/once" && mkdir "$dir/down"; [ -d "$dir/down" ] && exit 1"#;
+    let (text, outcome) = remove_with_fault(&mut account, dir.path(), fault);
+    let error = outcome.unwrap_err().to_user_error();
+    assert_eq!(exit_code(error.kind), 4);
+    assert!(error.meaning.contains("in the trash"), "{error:?}");
+    std::fs::remove_dir(dir.path().join("down")).unwrap();
+    let trashed = trash(&account).remove(0);
+    keys::restore_key(&account.services, &trashed, &label("ci")).unwrap();
     assert_eq!(account.get("ci"), Some(text));
 }

@@ -1,8 +1,10 @@
-"""Removed keys with a real keychain: restored, and not lost when a removal is killed at any step."""
+"""Removed keys with a real keychain: restored, and not lost when a removal is interrupted at any step."""
 
 import json
 import signal
+import struct
 
+from bus import BusGate
 from rig import KEYWRIGHT, contains, equal, test
 
 
@@ -83,3 +85,60 @@ def a_removal_or_restoration_killed_at_any_step_is_mended_by_doctor(world):
             if not was_killed:
                 break
     assert killed > 10, killed
+
+
+class LostReply(BusGate):
+    """A bus that loses the reply to the first deletion."""
+
+    serial = None
+
+    def call(self, message):
+        if message.member == "Delete" and self.serial is None:
+            self.serial, = struct.unpack_from("<I", message.data, 8)
+        return message.data
+
+    def reply(self, message):
+        return b"" if self.serial == message.fields.get(5) else message.data
+
+
+@test
+def a_key_whose_deletion_was_not_answered_is_in_the_trash(world):
+    server = account(world)
+    world.create_key(server, "ci")
+    key = world.lookup(server, "ci")
+    code, out, _ = world.keywright("rm", "ci", "--yes", **LostReply(world).env)
+    equal((code, world.lookup(server, "ci")), (0, ""))
+    contains(out, "keywright trash restore ci")
+    equal(labels(world, "trash", "list"), ["ci"])
+    equal(world.keywright("trash", "restore", "ci")[0], 0)
+    equal(world.lookup(server, "ci"), key)
+
+
+class BrokenBus(BusGate):
+    """A bus that ends every connection from one message on."""
+
+    def __init__(self, world, last):
+        self.left = last
+        super().__init__(world)
+
+    def pass_on(self, message):
+        self.left -= 1
+        return message.data if self.left > 0 else None
+
+    call = reply = pass_on
+
+
+@test
+def a_key_is_not_lost_when_the_bus_breaks_during_its_removal(world):
+    server = account(world)
+    world.create_key(server, "ci")
+    key = world.lookup(server, "ci")
+    for last in range(1, 60):
+        code, _, _ = world.keywright("rm", "ci", "--yes", **BrokenBus(world, last).env)
+        world.keywright("doctor", "--fix")
+        if "ci" not in labels(world, "list"):
+            equal((last, world.keywright("trash", "restore", "ci")[0]), (last, 0))
+        equal((last, labels(world, "list"), world.lookup(server, "ci")), (last, ["ci"], key))
+        if code == 0:
+            break
+    assert 20 < last < 59, last

@@ -115,14 +115,34 @@ pub fn remove_key(
     describe_removed_key(services, &trash_id, &trashed);
     match store.delete(&entry_id, timeout) {
         Ok(()) | Err(secret_store::Error::NoEntry) => {}
-        Err(error) => {
-            take_from_trash(services, &trashed, label)?;
-            undo_copy();
-            return Err(error.into());
-        }
+        Err(error) => match find_secret(store, &entry_id, timeout) {
+            // Only the response was lost.
+            Ok(None) => {}
+            Ok(Some(_)) if error != secret_store::Error::TimedOut => {
+                take_from_trash(services, &trashed, label)?;
+                undo_copy();
+                return Err(error.into());
+            }
+            // The entry may be gone, or be deleted later, so the copy is kept.
+            Ok(Some(_)) | Err(_) => return Err(Error::Refused(undeleted_error(&error, label))),
+        },
     }
     delete_expired_keys(services, Timestamp::now());
     Ok(Some(trashed))
+}
+
+/// Returns the error for a key that is in the trash, and whose entry may still be in the store.
+fn undeleted_error(error: &secret_store::Error, label: &Label) -> UserError {
+    let cause = error.to_user_error();
+    let mend = "keywright doctor --fix";
+    let restore = label.command("trash restore");
+    UserError::new(
+        cause.kind,
+        cause.message,
+        format!("delete the entry: {mend}; or restore the key: {restore}"),
+    )
+    .prefixed(format!("whether the entry of '{label}' was deleted is unknown"))
+    .with_meaning("the key is in the trash and can be restored")
 }
 
 /// Returns the error for a key that someone else replaced under its label.
