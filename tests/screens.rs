@@ -1,5 +1,6 @@
 //! What is on screen, as snapshots: the same model and the same drawing as the program's, on a
 //! terminal in memory.
+//! Longer than 400 lines, because the models that the screens show are built here.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 

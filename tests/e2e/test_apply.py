@@ -176,7 +176,7 @@ def the_dashboard_applies_a_plan_with_one_consent_per_key(world):
 
     # A second run continues with the missing keys.
     pane.press("Escape")
-    pane.wait(r"\d/2\b")
+    pane.wait_gone("2 of 4 failed")
     pane.press("A")
     pane.type("team.toml")
     pane.press("Enter")

@@ -1,4 +1,5 @@
 //! The palette, the message log, the footer and the mouse.
+//! Longer than 400 lines, because what lies over a screen shares its helpers.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use keywright::tui::keymap::{

@@ -99,9 +99,9 @@ pub(super) async fn carry_over(
             let after = KeyAssignments::last_known(&new, reason);
             let mut missing =
                 expected(KeyAssignments::unknown(reason), pending.as_ref()).missing_on(&after);
-            let policy = match (old, &client) {
+            let policy = match (old, services.build_client()) {
                 (Some(old), Ok(client)) if planned.is_none() => {
-                    follow_policy_of_key(services, client, old, &mut new).await
+                    follow_policy_of_key(services, &client, old, &mut new).await
                 }
                 _ => Ok(false),
             };
