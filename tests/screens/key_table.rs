@@ -42,7 +42,9 @@ fn details_show_the_usage() {
 #[test]
 fn details_show_that_a_key_was_rejected() {
     let mut model = in_every_state((80, 24));
-    want(&mut model, &[Intent::Move(6), Intent::ToggleDetails]);
+    let keys = model.dashboard.stored_keys();
+    let rejected = keys.iter().find(|key| key.rejected_at.is_some()).unwrap().hash.clone();
+    want(&mut model, &[Intent::SelectKey(rejected), Intent::ToggleDetails]);
     insta::assert_snapshot!(drawn(&model));
 }
 
