@@ -1,11 +1,12 @@
 //! What is on screen, as snapshots: the same model and the same drawing as the program's, on a
 //! terminal in memory.
-//! Longer than 400 lines, because the models that the screens show are built here.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 #[path = "screens/feedback.rs"]
 mod feedback;
+#[path = "screens/help.rs"]
+mod help;
 #[path = "screens/key_actions.rs"]
 mod key_actions;
 #[path = "screens/key_table.rs"]
@@ -16,6 +17,8 @@ mod new_key;
 mod plan;
 #[path = "screens/rebound_keys.rs"]
 mod rebound_keys;
+#[path = "screens/sentences.rs"]
+mod sentences;
 #[path = "screens/shared_store.rs"]
 mod shared_store;
 #[path = "screens/sign_in.rs"]
@@ -323,46 +326,6 @@ fn disabling_and_enabling_name_the_key_in_their_question() {
     let screen = drawn(&model);
     assert!(screen.contains(&format!("Disable {label} at OpenRouter?")), "{screen}");
     assert!(screen.contains("y disable") && screen.contains("esc cancel"), "{screen}");
-}
-
-#[test]
-fn help_lists_the_active_key_bindings() {
-    let mut model = loaded_model((80, 24));
-    want(&mut model, &[Intent::ToggleHelp]);
-    insta::assert_snapshot!(drawn(&model));
-}
-
-#[test]
-fn help_has_two_pages_at_80_by_24() {
-    let mut model = loaded_model((80, 24));
-    model.is_sandbox = true;
-    want(&mut model, &[Intent::ToggleHelp]);
-    let first = drawn(&model);
-    want(&mut model, &[Intent::Move(1)]);
-    let second = drawn(&model);
-    assert!(first.contains("↓ next page (1 of 2)"), "{first}");
-    assert!(second.contains("all that do not match") && second.contains("2 of 2"), "{second}");
-}
-
-#[test]
-fn help_shows_every_binding_on_the_smallest_terminal() {
-    let mut model = loaded_model(view::MIN_TERMINAL_SIZE);
-    want(&mut model, &[Intent::ToggleHelp]);
-    let mut text = String::new();
-    for _ in 0..4 {
-        text += &drawn(&model);
-        want(&mut model, &[Intent::Move(1)]);
-    }
-    assert!(drawn(&model).contains("1 of 4"), "{}", drawn(&model));
-    let mut keys_seen = Vec::new();
-    for binding in screen_bindings(&model) {
-        let key = binding.key_text();
-        if keys_seen.contains(&key) {
-            continue;
-        }
-        assert!(text.contains(&format!(" {:<11}{}", key, binding.action.short_text())), "{key}");
-        keys_seen.push(key);
-    }
 }
 
 #[test]

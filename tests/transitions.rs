@@ -20,6 +20,8 @@ mod key_update;
 mod management;
 #[path = "transitions/overlay.rs"]
 mod overlay;
+#[path = "transitions/palette.rs"]
+mod palette;
 #[path = "transitions/plan.rs"]
 mod plan;
 #[path = "transitions/profiles.rs"]
