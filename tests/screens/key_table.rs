@@ -45,7 +45,10 @@ fn details_show_that_a_key_was_rejected() {
     let keys = model.dashboard.stored_keys();
     let rejected = keys.iter().find(|key| key.rejected_at.is_some()).unwrap().hash.clone();
     want(&mut model, &[Intent::SelectKey(rejected), Intent::ToggleDetails]);
-    insta::assert_snapshot!(drawn(&model));
+    let screen = drawn(&model);
+    assert!(screen.contains(" dead  × rejected "), "{screen}");
+    assert!(screen.contains(" rejected  by the server (401), now: revoked, disabled or deleted there "), "{screen}");
+    assert!(screen.contains(" spent     $2.00 of $5.00 "), "{screen}");
 }
 
 #[test]
