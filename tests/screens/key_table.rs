@@ -47,7 +47,10 @@ fn details_show_that_a_key_was_rejected() {
     want(&mut model, &[Intent::SelectKey(rejected), Intent::ToggleDetails]);
     let screen = drawn(&model);
     assert!(screen.contains(" dead  × rejected "), "{screen}");
-    assert!(screen.contains(" rejected  by the server (401), now: revoked, disabled or deleted there "), "{screen}");
+    assert!(
+        screen.contains(" rejected  by the server (401), now: revoked, disabled or deleted there "),
+        "{screen}"
+    );
     assert!(screen.contains(" spent     $2.00 of $5.00 "), "{screen}");
 }
 

@@ -97,25 +97,20 @@ impl EffectRunner {
         }
     }
 
-    /// Reads the cached names of the account's lists.
-    fn load_names(&self) {
-        self.spawn_blocking(|services| Some(read_names(services)));
-    }
-
+    /// Reads the inventory, and after it what the first list does not need.
     fn load_keys(&self, ticket: Ticket) {
-        self.load_names();
-        if !self.services.other_profiles.is_empty() {
-            self.spawn_blocking(|services| {
-                Some(Msg::OtherProfilesRead(keys::find_in_other_profiles(services)))
-            });
-        }
+        let responder = self.responder(ticket);
         let last_stamp = Arc::clone(&self.inventory_stamp);
-        self.spawn_blocking_request(ticket, move |services| {
+        self.spawn_blocking(move |services| {
             // Taken before the reading, so that the next check finds a change made during it.
             *last_stamp.lock().unwrap_or_else(PoisonError::into_inner) =
                 inventory::inventory_stamp(&services.location);
             let keys = services.list_keys();
-            Response::KeysLoaded(keys.map_err(UserError::from))
+            responder.send(Response::KeysLoaded(keys.map_err(UserError::from)));
+            send_message(&responder.results, read_names(services));
+            let has_other_profiles = !services.other_profiles.is_empty();
+            has_other_profiles
+                .then(|| Msg::OtherProfilesRead(keys::find_in_other_profiles(services)))
         });
     }
 
