@@ -149,7 +149,7 @@ fn stake(effect: &Effect) -> Option<(&'static str, &'static str, &'static str)> 
         }
         Effect::Request(_, Request::RespondToLeak(_)) => ("replaced after a leak", "P", "yY"),
         Effect::Request(_, Request::ProvisionKey { .. }) => ("created", "n", "\r\u{13}r"),
-        Effect::Request(_, Request::UpdateKey(_)) => ("edited", "e", "\r\u{13}"),
+        Effect::Request(_, Request::UpdateKey(_)) => ("edited", "e", "yY\r\u{13}"),
         Effect::Request(_, Request::ImportKey { .. }) => ("imported", "i", "\r\u{13}"),
         Effect::Request(_, Request::ApplyPlan(_)) => ("planned", "A", "yY"),
         Effect::SubmitCode(..) => ("authorised", "", "\r"),

@@ -174,20 +174,22 @@ impl EffectRunner {
                 self.services.management_key = self.environment_key.take();
             }
             Effect::CopyShownKey(key) => {
-                self.copy_to_clipboard(move |_| Ok(to_secret_string(&key)));
+                self.copy_to_clipboard("the key", move |_| Ok(to_secret_string(&key)));
             }
             Effect::CopyStoredKey(key) => {
-                self.copy_to_clipboard(move |services| {
+                let name = key.label.to_string();
+                self.copy_to_clipboard(name, move |services| {
                     load_listed_key(services, &key)
                         .map(|key| to_secret_string(&key))
                         .map_err(UserError::from)
                 });
             }
             Effect::CopyAsVariables(keys) => {
-                self.copy_to_clipboard(move |services| format_variables(services, &keys));
+                let name = format!("{} keys as .env", keys.len());
+                self.copy_to_clipboard(name, move |services| format_variables(services, &keys));
             }
             Effect::CopyUrl(address) => {
-                self.copy_to_clipboard(move |_| Ok(SecretString::from(address)));
+                self.copy_to_clipboard("the address", move |_| Ok(SecretString::from(address)));
             }
             Effect::OpenUrl(address) => self.open_url(address),
             Effect::RemoveKeys(keys) => self.remove_keys(keys),
@@ -281,16 +283,17 @@ impl EffectRunner {
         ProvisioningControls { cancel: cancelled, pasted_codes }
     }
 
-    /// Copies a text that is read on a thread for blocking calls.
+    /// Copies a text that is read on a thread for blocking calls; messages call it `name`.
     fn copy_to_clipboard(
         &self,
+        name: impl Into<String>,
         text: impl FnOnce(&ServiceContext) -> Result<SecretString, UserError> + Send + 'static,
     ) {
-        self.copy_boxed(Box::new(text));
+        self.copy_boxed(name.into(), Box::new(text));
     }
 
     /// Copies a text. Not generic, so that the code exists only once.
-    fn copy_boxed(&self, text: ReadText) {
+    fn copy_boxed(&self, name: String, text: ReadText) {
         let (results, clipboard) = (self.event_sender.clone(), Arc::clone(&self.clipboard));
         let services = self.services.clone();
         let runtime = tokio::runtime::Handle::current();
@@ -307,17 +310,19 @@ impl EffectRunner {
                 Ok(CopyDestination::Clipboard { clear_after }) => {
                     let seconds = clear_after.as_secs();
                     runtime.spawn(clear_clipboard_later(clipboard, copy_number, results.clone()));
-                    Ok(format!("copied; clears in {seconds} s"))
+                    Ok(format!("copied {name}; clears in {seconds} s"))
                 }
                 Ok(CopyDestination::Terminal) => {
                     // The loop may have ended.
                     let _ =
                         results.send(LoopEvent::TerminalWrite(clipboard::osc52_sequence(&text)));
-                    Ok("sent to the terminal's clipboard; the terminal does not confirm it".into())
+                    Ok(format!(
+                        "sent {name} to the terminal's clipboard; the terminal does not confirm it"
+                    ))
                 }
                 Ok(tmux @ CopyDestination::Tmux(_)) => {
                     runtime.spawn(clear_clipboard_later(clipboard, copy_number, results.clone()));
-                    Ok(format!("copied {tmux}"))
+                    Ok(format!("copied {name} {tmux}"))
                 }
                 Err(error) => Err(UserError::failed(error.to_string(), error.advice())),
             };

@@ -23,7 +23,7 @@ use dashboard::{DASHBOARD, GLOBAL, SANDBOX};
 pub use footer::{FooterItem, footer_items};
 pub use palette::{PaletteEntry, palette_entries, run_entry, selected_entry};
 use tables::{
-    ACCOUNT, ACTION_RESULTS, ALTERNATE_STORE, BATCH, CANCEL, CODE_FIELD, CONFIRM_ACCOUNT,
+    ACCOUNT, ACTION_RESULTS, ALTERNATE_STORE, BATCH, CANCEL, CHANGES, CODE_FIELD, CONFIRM_ACCOUNT,
     CONFIRM_LEAK_RESPONSE, CONFIRM_REVOKE, CONFIRM_ROTATE, DECLINE, FILTER, FORM, HELP, MANAGEMENT,
     MANAGEMENT_STORED, MESSAGES, NEW_KEY, PALETTE, PASSPHRASE, PLAN, PLAN_PATH, PROFILES,
     PROVISIONING, QUESTION, REMOVE_QUESTION, SANDBOX_CONSENT, SIGN_IN, SIGN_IN_BY_CODE,
@@ -60,7 +60,10 @@ fn screen_tables(model: &Model) -> Vec<&'static [Action]> {
         Screen::Dashboard if model.dashboard.is_filtering => vec![FILTER, TEXT_EDITING],
         Screen::Dashboard if model.is_sandbox => vec![DASHBOARD, SANDBOX],
         Screen::Dashboard => vec![DASHBOARD],
-        Screen::Form(_) => vec![FORM, TEXT_EDITING],
+        Screen::Form(_) | Screen::Limits(_) if tables::shows_changes(model) => {
+            vec![CHANGES, FORM, TEXT_EDITING]
+        }
+        Screen::Form(_) | Screen::Limits(_) => vec![FORM, TEXT_EDITING],
         Screen::SignIn(sign_in) if sign_in.error.is_some() => vec![SIGN_IN_FAILED],
         Screen::SignIn(sign_in) if !sign_in.is_awaiting_consent() && sign_in.plan().is_none() => {
             vec![PROVISIONING]
@@ -96,7 +99,6 @@ fn screen_tables(model: &Model) -> Vec<&'static [Action]> {
         Screen::Management(screen) if screen.stored.is_some() => vec![MANAGEMENT_STORED],
         Screen::Management(_) => vec![MANAGEMENT, TEXT_EDITING],
         Screen::Trash(_) => vec![TRASH],
-        Screen::Limits(_) => vec![FORM, TEXT_EDITING],
     }
 }
 

@@ -51,6 +51,47 @@ fn a_replaced_key_is_to_be_removed_and_has_a_row_of_its_own() {
 }
 
 #[test]
+fn the_account_page_counts_the_states_that_the_list_shows() {
+    let low = read(key("ci", Some("10"), None, None), Some(0.5), 9.5);
+    let mut used = replaced_key();
+    (used.disabled, used.hash) = (None, "77".repeat(32));
+    let mut model = loaded((80, 24), vec![low, used]);
+    assert!(drawn(&model).contains("↷ replaced"));
+    want(&mut model, &[Intent::ToggleAccount]);
+    let shown = drawn(&model);
+    assert!(shown.contains("2 here · ◐ 1 low · ↷ 1 replaced "), "{shown}");
+}
+
+#[test]
+fn the_question_whether_to_disable_says_which_marked_keys_are_disabled() {
+    let mut disabled = read(key("ci", Some("10"), None, None), Some(5.0), 5.0);
+    (disabled.disabled, disabled.hash) = (Some(true), "77".repeat(32));
+    let active = read(key("web", Some("10"), None, None), Some(5.0), 5.0);
+    let mut model = loaded((120, 40), vec![active, disabled]);
+    want(&mut model, &[Intent::ToggleDisabled]);
+    assert!(!drawn(&model).contains("disabled already"));
+    want(&mut model, &[Intent::No, Intent::ToggleMark, Intent::ToggleMark, Intent::ToggleDisabled]);
+    let shown = drawn(&model);
+    assert!(shown.contains("Disable web at OpenRouter?"), "{shown}");
+    assert!(shown.contains("key is disabled already."), "{shown}");
+}
+
+#[test]
+fn the_page_of_a_key_says_when_its_limit_resets_and_how_to_read_on() {
+    let spent = read(key("ci", Some("10"), Some(ResetInterval::Monthly), None), Some(0.0), 10.0);
+    for size in [(60, 16), (80, 24), (120, 40), (160, 50)] {
+        let mut model = loaded(size, vec![spent.clone()]);
+        want(&mut model, &[Intent::ToggleDetails]);
+        let mut shown = drawn(&model);
+        assert_eq!(size.1 < 30, shown.contains("more lines, ↓ scrolls"), "{shown}");
+        assert!(size.1 == 24 || shown.contains("blocked "), "{shown}");
+        want(&mut model, &[Intent::MovePage(1)]);
+        shown.push_str(&drawn(&model));
+        assert!(shown.contains("resets    in 7 days, 1 Dec 00:00 UTC"), "{shown}");
+    }
+}
+
+#[test]
 fn a_leaked_key_that_was_replaced_gets_no_new_key() {
     let mut model = loaded((80, 24), vec![replaced_key()]);
     want(&mut model, &[Intent::RespondToLeak]);

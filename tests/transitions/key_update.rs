@@ -1,6 +1,8 @@
 //! Edit, disable, import, removal and revocation.
 
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use keywright::domain::PendingReplacement;
+use keywright::tui::keymap::intent_for_key;
 use keywright::tui::state::{Attention, KeyList};
 
 use super::*;
@@ -95,6 +97,30 @@ fn a_change_is_shown_before_it_is_sent_and_only_what_differs_is() {
     let Screen::Form(form) = &model.screen else { panic!() };
     assert_eq!((form.limit.text(), form.submit_ticket, form.diff.len()), ("5", None, 0));
     assert!(form.error.as_ref().unwrap().message.contains("limit"));
+}
+
+#[test]
+fn y_sends_the_changes_that_are_shown_and_n_shows_the_form_again() {
+    let press = |model: &mut Model, c: char| {
+        let key = KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
+        let intent = intent_for_key(model, &key).unwrap();
+        send_intent(model, intent)
+    };
+    let mut model = editing(Some(account_key("laptop")));
+    send_intent(&mut model, Intent::EditText(tui_input::InputRequest::DeleteLine));
+    press(&mut model, 'y');
+    let Screen::Form(form) = &model.screen else { panic!() };
+    assert_eq!(form.limit.text(), "y", "without changes it is a character");
+    send_intent(&mut model, Intent::EditText(tui_input::InputRequest::DeleteLine));
+    type_text(&mut model, "20");
+    for answer in ['n', 'y'] {
+        assert!(send_intent(&mut model, Intent::Submit).is_empty());
+        let effects = press(&mut model, answer);
+        let Screen::Form(form) = &model.screen else { panic!() };
+        assert_eq!(form.limit.text(), "20");
+        let is_sent = matches!(effects[..], [Effect::Request(_, Request::UpdateKey(_))]);
+        assert_eq!((is_sent, form.diff.is_empty()), (answer == 'y', answer == 'n'));
+    }
 }
 
 #[test]

@@ -27,6 +27,7 @@ NOT_RUN = {
 LEFT_OUT = {
     **dict.fromkeys((
         "screens::help_lists_the_active_key_bindings",
+        "screens::key_actions::details_show_usage_history_and_forecast",
         "screens::key_actions::details_show_whether_a_replaced_key_is_used",
         "screens::key_table::details_show_the_commands_that_read_the_key",
         "screens::key_table::details_show_the_usage",
@@ -34,7 +35,7 @@ LEFT_OUT = {
         "screens::key_table::keys_at_160_by_50_have_their_details_beside_them",
         "screens::new_key::differences_to_the_granted_policy_are_shown",
         "screens::new_key::new_key_is_masked_and_shows_its_store",
-    ), "the snapshot has a line with secret-tool or ctrl-z, which are not on Windows"),
+    ), "the snapshot has or counts a line with secret-tool or ctrl-z, which are not on Windows"),
     "keywright::api::openrouter::certificates::tests::each_fault_of_a_certificate_file_is_named":
         "the system verifies certificates on Windows, without SSL_CERT_DIR",
     "cli_account::leak::panic_lists_the_files_that_contain_the_leaked_key":

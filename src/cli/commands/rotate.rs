@@ -190,7 +190,7 @@ fn print_near_end(key: &StoredKey) {
     let end = key.expires_at().value().filter(|end| *end > now);
     if let (Some(end), true) = (end, key.needs_new_expiry(now)) {
         print_status(&format!(
-            "The new key ends when the old one does: {}, {}. For another end: {}",
+            "The new key ends when the old one does: {}, {}. For another expiry: {}",
             format_date(end),
             format_relative_time(now, end),
             format_command(&["rotate", "--expires", "30d"], &[key.label.as_str()])

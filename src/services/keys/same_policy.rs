@@ -86,7 +86,7 @@ fn expiry_not_repeatable_error(key: &StoredKey, reason: &str) -> Error {
     let renew = format_command(&["rotate", "--expires", "30d"], &[key.label.as_str()]);
     let error = UserError::failed(
         format!("'{}' cannot be replaced with the same policy: {reason}", key.label),
-        format!("give the new key another end: {renew}"),
+        format!("give the new key another expiry: {renew}"),
     );
     Error::Refused(error.with_meaning("no key was created and nothing was spent"))
 }

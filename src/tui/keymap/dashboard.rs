@@ -87,6 +87,9 @@ pub(super) const DASHBOARD: &[Action] = actions! {
     Keys "edit" [char_key('e')] "e" "edit" => Intent::EditKey, for_marked(),
         with_long_description("edit limit, reset and label"), with_other_words("rename raise guardrail workspace"),
         safety(Safety::Confirmed), enabled_if(has_selection);
+    Keys "disable" [char_key('d')] "d" "enable" => Intent::ToggleDisabled, for_marked(),
+        with_long_description("disable or enable"), with_short_description("disable, enable"),
+        safety(Safety::Confirmed), enabled_if(|model| has_selection(model) && !has_enabled_target(model));
     Table "filter" [char_key('/')] "/" "filter" => Intent::EditFilter,
         enabled_if(|model| has_keys(model) && !model.dashboard.are_details_shown);
     Keys "rotate" [char_key('R')] "R" "rotate" => Intent::Rotate, for_marked(),
@@ -95,9 +98,6 @@ pub(super) const DASHBOARD: &[Action] = actions! {
     Keys "disable" [char_key('d')] "d" "disable" => Intent::ToggleDisabled, for_marked(),
         with_long_description("disable or enable"), with_short_description("disable, enable"),
         safety(Safety::Confirmed), enabled_if(has_enabled_target);
-    Keys "disable" [char_key('d')] "d" "enable" => Intent::ToggleDisabled, for_marked(),
-        with_long_description("disable or enable"), with_short_description("disable, enable"),
-        safety(Safety::Confirmed), enabled_if(|model| has_selection(model) && !has_enabled_target(model));
     Keys "details" [bare_key(KeyCode::Enter), char_key('l'), bare_key(KeyCode::Right)] "enter" "open" => Intent::ToggleDetails,
         with_long_description("open or close the details"),
         enabled_if(|model| has_selection(model) && !model.dashboard.are_details_shown);
@@ -122,7 +122,7 @@ pub(super) const DASHBOARD: &[Action] = actions! {
     Table "pane" [bare_key(KeyCode::Tab)] "tab" "open or close the pane" => Intent::TogglePane,
         with_short_description("pane"), help_only(), enabled_if(has_keys);
     Program "theme" [char_key('t')] "t" "next theme" => Intent::NextTheme,
-        with_other_words("colours colors dark light"), help_only();
+        with_other_words("colours colors dark light");
     Table "reverse" [char_key('S')] "S" "reverse the order" => Intent::ReverseSort,
         help_only(), enabled_if(has_keys);
     Keys "open-page" [char_key('o')] "o" "page" => Intent::OpenKeyPage,
@@ -134,7 +134,7 @@ pub(super) const DASHBOARD: &[Action] = actions! {
         with_long_description("import an existing key");
     Account "apply-plan" [char_key('A')] "A" "apply a plan" => Intent::OpenPlan, safety(Safety::Confirmed);
     Account "trash" [char_key('X')] "X" "trash" => Intent::OpenTrash,
-        with_long_description("trash: restore a key"), with_other_words("removed deleted undelete"), help_only();
+        with_long_description("trash: restore a key"), with_other_words("removed deleted undelete");
     Account "account" [char_key('a')] "a" "account" => Intent::NextScope,
         with_long_description("all keys of the account");
     Account "spending" [char_key('$')] "$" "spending" => Intent::ToggleAccount,
@@ -148,7 +148,7 @@ pub(super) const DASHBOARD: &[Action] = actions! {
         with_short_description("dismiss a failure"), with_other_words("interrupted"), safety(Safety::Confirmed),
         enabled_if(|model| !model.dashboard.unresolved_attempts.is_empty());
     Program "messages" [char_key('m')] "m" "messages" => Intent::ToggleMessages,
-        with_long_description("all messages so far"), help_only();
+        with_long_description("all messages so far");
     Table "" [bare_key(KeyCode::Up), char_key('k')] "↑ k" "up" => Intent::Move(-1), help_only();
     Table "" [bare_key(KeyCode::Down), char_key('j')] "↓ j" "down" => Intent::Move(1), help_only();
     Table "" [bare_key(KeyCode::PageUp), ctrl_key('b')] "page up" "previous page" => Intent::MovePage(-1),
@@ -170,8 +170,7 @@ pub(super) const DASHBOARD: &[Action] = actions! {
         with_long_description("close what is open"), enabled_if(|model| closed_next(model) == Closed::Scope);
     Program "commands" [char_key(':')] ":" "more" => Intent::OpenPalette,
         with_long_description("find a command by name"), with_short_description("commands");
-    Program "help" [char_key('?'), bare_key(KeyCode::F(1))] "?" "help" => Intent::ToggleHelp,
-        with_long_description("this help");
+    Program "help" [char_key('?'), bare_key(KeyCode::F(1))] "?" "help" => Intent::ToggleHelp;
     Program "quit" [char_key('q')] "q" "quit" => Intent::Quit, with_other_words("exit");
 };
 

@@ -88,7 +88,7 @@ fn is_confirmed(model: &Model) -> bool {
     matches!(&model.screen, Screen::Confirm(dialog) if dialog.is_confirmed(model.now))
 }
 
-/// Returns whether another end can be chosen for a new key that would end soon.
+/// Returns whether another expiry can be chosen for a new key that would end soon.
 fn offers_new_expiry(model: &Model) -> bool {
     matches!(&model.screen, Screen::Confirm(dialog) if dialog.offers_new_expiry(model.now))
 }
@@ -100,7 +100,7 @@ fn asks_before_revoking(model: &Model) -> bool {
 
 pub(super) const CONFIRM_ROTATE: &[Action] = key_bindings! {
     [bare_key(KeyCode::Enter), char_key('y'), char_key('Y')] "enter" "rotate" if is_confirmed => Intent::Yes;
-    [char_key('e')] "e" "another end" if offers_new_expiry => Intent::EditKey;
+    [char_key('e')] "e" "expiry" if offers_new_expiry => Intent::EditKey;
     [char_key(' ')] "space" "revoke without asking" if asks_before_revoking => Intent::ToggleMark;
     [char_key(' ')] "space" "ask to revoke" if |model| !asks_before_revoking(model) => Intent::ToggleMark;
     [bare_key(KeyCode::Right), char_key('l'), bare_key(KeyCode::Up)] "← →" "time" => Intent::NextChoice;
@@ -178,7 +178,7 @@ pub(super) const BATCH: &[Action] = key_bindings! {
 };
 
 /// Returns whether a form shows the changes that it will send.
-fn shows_changes(model: &Model) -> bool {
+pub(super) fn shows_changes(model: &Model) -> bool {
     match &model.screen {
         Screen::Form(form) => !form.diff.is_empty(),
         Screen::Limits(screen) => screen.is_reviewed,
@@ -212,8 +212,13 @@ fn is_submitted_at_once(model: &Model) -> bool {
     !is_reviewed_first(model) && !shows_changes(model)
 }
 
+/// While a form shows the changes that it will send; other characters continue the editing.
+pub(super) const CHANGES: &[Action] = key_bindings! {
+    [bare_key(KeyCode::Enter), char_key('y'), char_key('Y')] "enter" "send the changes" => Intent::Enter;
+    #[help_only] [char_key('n'), char_key('N')] "" "" => Intent::Back;
+};
+
 pub(super) const FORM: &[Action] = key_bindings! {
-    [bare_key(KeyCode::Enter)] "enter" "send the changes" if shows_changes => Intent::Enter;
     [bare_key(KeyCode::Enter)] "enter" "next" if is_in_earlier_field => Intent::Enter;
     [bare_key(KeyCode::Enter)] "enter" "review" if |model| is_in_last_field(model) && is_reviewed_first(model) => Intent::Enter;
     [bare_key(KeyCode::Enter)] "enter" "submit" if |model| is_in_last_field(model) && is_submitted_at_once(model) => Intent::Enter;

@@ -91,7 +91,7 @@ impl ConfirmDialog {
         self.new_expiry_index = (next < EXPIRY_PRESETS.len()).then_some(next);
     }
 
-    /// Returns whether another end can be chosen: for a single key, and for those of several that would end
+    /// Returns whether another expiry can be chosen: for a single key, and for those of several that would end
     /// soon.
     pub fn offers_new_expiry(&self, now: Timestamp) -> bool {
         self.kind == ConfirmKind::Rotate

@@ -6,10 +6,11 @@ use ratatui::text::{Line, Span};
 
 use super::charts::{DayChart, format_ranking, has_bars};
 use super::key_charts::{CHART_DAYS, completed_days};
+use super::key_table::format_state_alone;
 use super::overview::list_rankings;
 use super::text::{format_property, wrap_property};
 use super::{Theme, text};
-use crate::domain::{KeyState, format_usd, sort_by_key, utc_date};
+use crate::domain::{StoredKey, format_usd, sort_by_key, utc_date};
 use crate::tui::keymap::key_text;
 use crate::tui::state::{Intent, Model};
 
@@ -33,7 +34,7 @@ pub fn draw(scroll: u16, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
         let days = completed_days(utc_date(model.now));
         rankings.push((format!("By model of the whole account, {days}"), of_account));
     }
-    for (title, amounts) in rankings.iter().filter(|(_, amounts)| !amounts.is_empty()) {
+    for (title, amounts) in &rankings {
         lines.push(Line::default());
         lines.push(Line::styled(title.clone(), theme.dim()));
         lines.extend(format_ranking(amounts, amounts.len(), width, theme));
@@ -105,14 +106,21 @@ fn format_figures(model: &Model, theme: Theme, width: usize) -> Vec<Line<'static
 
 /// Returns the number of the stored keys in each state; what does not fit continues below.
 fn format_states(model: &Model, theme: Theme, width: usize) -> Vec<Line<'static>> {
-    let mut states: Vec<KeyState> =
-        model.dashboard.stored_keys().iter().map(|key| key.state(model.now)).collect();
-    sort_by_key(&mut states, |state| state.urgency_rank());
+    let mut keys: Vec<&StoredKey> = model.dashboard.stored_keys().iter().collect();
+    sort_by_key(&mut keys, |key| key.state(model.now).urgency_rank());
+    let mut counts: Vec<(Span<'static>, usize)> = Vec::new();
+    for key in &keys {
+        let state = format_state_alone(key, model.now, theme);
+        match counts.iter_mut().find(|(other, _)| *other == state) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((state, 1)),
+        }
+    }
     let mut lines = Vec::new();
-    let mut line = format_property("keys", Span::raw(format!("{} here", states.len())), theme);
-    for same in states.chunk_by(|one, other| one == other) {
-        let (sign, style) = theme.state_marker(same[0]);
-        let state = Span::styled(format!("{sign} {} {}", same.len(), same[0].word()), style);
+    let mut line = format_property("keys", Span::raw(format!("{} here", keys.len())), theme);
+    for (state, count) in counts {
+        let text = state.content.replacen(' ', &format!(" {count} "), 1);
+        let state = Span::styled(text, state.style);
         if line.width() + state.width() + 3 > width {
             lines.push(std::mem::replace(&mut line, format_property("", state, theme)));
         } else {

@@ -3,6 +3,7 @@
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
 
 use super::dialog::Dialog;
 use super::text::{self, to_sentence, truncate};
@@ -38,11 +39,13 @@ pub fn dialog<'a>(
     dialog.is_dangerous = state.kind != ConfirmKind::Rotate;
     match state.kind {
         ConfirmKind::Rotate => {
-            dialog.add_explanation(
-                "A new key with the same policy is created and stored under this label. Programs \
-                 that ask for the label get the new key.",
-                Style::new(),
-            );
+            let replacement = if state.keys.len() > 1 {
+                "For each key a new one with the same policy is created and stored under its label."
+            } else {
+                "A new key with the same policy is created and stored under this label."
+            };
+            let text = format!("{replacement} Programs that ask for the label get the new key.");
+            dialog.add_explanation(&text, Style::new());
             if state.keys.len() > 1 {
                 dialog.add_lines(list_keys(&state.keys, model, theme, width));
             }
@@ -81,7 +84,7 @@ pub fn dialog<'a>(
                      can do it. "
                 }
             };
-            let page = format!("{page}The old key stays stored, disabled, until you delete it.");
+            let page = format!("{page}The old key stays stored, disabled, until you revoke it.");
             dialog.add_explanation(&format!("{page}{copying}"), theme.dim());
             dialog.add_lines(list_keys(&state.keys, model, theme, width));
             add_copies(
@@ -172,7 +175,7 @@ fn format_retire_policy(state: &ConfirmDialog, theme: Theme) -> Vec<Line<'static
     ]
 }
 
-/// Adds when the new keys end, and how they get another end.
+/// Adds when the new keys end, and how they get another expiry.
 fn add_new_end(dialog: &mut Dialog<'_>, state: &ConfirmDialog, model: &Model, theme: Theme) {
     let (now, edit) = (model.now, key_text(model, &Intent::EditKey));
     let describe = |at| format!("{}, {}", format_date(at), format_relative_time(now, at));
@@ -186,7 +189,8 @@ fn add_new_end(dialog: &mut Dialog<'_>, state: &ConfirmDialog, model: &Model, th
     let subject = match (&state.keys[..], &ending[..]) {
         ([key], []) if state.new_expiry_index.is_none() => {
             if let Ok(expiry) = key.replacement_expiry(now) {
-                let text = format!("The new key {}. Press {edit} for another end.", ends(expiry));
+                let text =
+                    format!("The new key {}. Press {edit} for another expiry.", ends(expiry));
                 dialog.add_explanation(&text, theme.dim());
             }
             return;
@@ -201,7 +205,7 @@ fn add_new_end(dialog: &mut Dialog<'_>, state: &ConfirmDialog, model: &Model, th
         FieldChange::Set(expiry) => Some(Some(expiry)),
     };
     if let Some(expiry) = chosen {
-        let text = format!("{subject} {}. Press {edit} for another end.", ends(expiry));
+        let text = format!("{subject} {}. Press {edit} for another expiry.", ends(expiry));
         return dialog.add_text(&text, theme.strong());
     }
     let first_end = ending.iter().filter_map(|key| key.expires_at().value()).min();
@@ -209,7 +213,9 @@ fn add_new_end(dialog: &mut Dialog<'_>, state: &ConfirmDialog, model: &Model, th
     let text = if ending.iter().all(|key| key.replacement_expiry(now).is_err()) {
         format!("The end of the old key has passed: {first_end}. Press {edit} for another one.")
     } else {
-        format!("{subject} ends when the old one does: {first_end}. Press {edit} for another end.")
+        format!(
+            "{subject} ends when the old one does: {first_end}. Press {edit} for another expiry."
+        )
     };
     dialog.add_text(&text, theme.warning());
 }
@@ -257,13 +263,16 @@ fn wrap_hanging(text: &str, mark: &str, style: Style, width: usize) -> Vec<Line<
 /// Returns the keys that a leak response applies to.
 fn list_keys(keys: &[StoredKey], model: &Model, theme: Theme, width: usize) -> Vec<Line<'static>> {
     let shown = if keys.len() > MAX_LISTED_KEYS { MAX_LISTED_KEYS - 1 } else { keys.len() };
+    let longest = keys[..shown].iter().map(|key| key.label.as_str().width()).max().unwrap_or(0);
     let mut lines: Vec<Line<'static>> = keys[..shown]
         .iter()
         .map(|key| {
             let state = key_table::format_state(key, model.now, theme);
             let room = width.saturating_sub(state.width() + key.masked.len() + 4);
+            let label = truncate(key.label.as_str(), room);
+            let padding = " ".repeat(longest.min(room).saturating_sub(label.width()));
             Line::from(vec![
-                Span::raw(format!("{}  ", truncate(key.label.as_str(), room))),
+                Span::raw(format!("{label}{padding}  ")),
                 Span::styled(format!("{}  ", key.masked), theme.dim()),
                 state,
             ])

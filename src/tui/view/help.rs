@@ -38,13 +38,13 @@ const SIGNS: [(&str, &str, &str); 5] = [
 /// The states with a sign of their own and what they mean.
 const STATES: [(KeyState, &str); 8] = [
     (KeyState::Active, "active"),
-    (KeyState::Low, "nearly spent"),
-    (KeyState::Expiring, "ends soon"),
-    (KeyState::LimitReached, "at its limit"),
-    (KeyState::Blocked, "budget spent"),
-    (KeyState::Expired, "ended or rejected"),
+    (KeyState::Low, "low: nearly spent"),
+    (KeyState::Expiring, "expiring: ends soon"),
+    (KeyState::LimitReached, "at limit"),
+    (KeyState::Blocked, "blocked: budget spent"),
+    (KeyState::Expired, "expired, rejected"),
     (KeyState::Disabled, "disabled"),
-    (KeyState::Unknown, "not known"),
+    (KeyState::Unknown, "unknown"),
 ];
 
 /// What the filter understands, also in few words.

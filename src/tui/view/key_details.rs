@@ -36,11 +36,7 @@ pub fn format_facts(
     lines.extend(format_rejection(key, model, theme, width));
     lines.extend(wrap_property("spent", format_spent(key, now, theme), width, theme));
     lines.extend(usage::format_budget_left(key, now, theme, width));
-    if let Some(at) = key.next_reset(now) {
-        let text =
-            format!("{}, {}", format_relative_time(now, at), at.strftime("%-d %b %H:%M UTC"));
-        lines.extend(wrap_property("resets", Span::raw(text), width, theme));
-    }
+    lines.extend(format_reset(key, now, theme, width));
     lines.extend(format_end(key, now, theme, width));
     lines.extend(format_use(key, now, theme, width));
     if with_periods && let Some(info) = &key.info {
@@ -124,6 +120,13 @@ fn revealed_until(key: &StoredKey, model: &Model) -> Option<Timestamp> {
     (revealed.hash == key.hash).then_some(revealed.revealed_until)
 }
 
+/// Returns when the limit resets.
+fn format_reset(key: &StoredKey, now: Timestamp, theme: Theme, width: usize) -> Vec<Line<'static>> {
+    let Some(at) = key.next_reset(now) else { return Vec::new() };
+    let text = format!("{}, {}", format_relative_time(now, at), at.strftime("%-d %b %H:%M UTC"));
+    wrap_property("resets", Span::raw(text), width, theme)
+}
+
 fn format_end(key: &StoredKey, now: Timestamp, theme: Theme, width: usize) -> Vec<Line<'static>> {
     let text = key.expires_at().describe("never", |at| {
         // The year is clear from the distance.
@@ -180,6 +183,7 @@ fn format_policy(
         let text = format!("{limit}{interval}{origin}");
         lines.extend(wrap_property("limit", Span::raw(text), width, theme));
     }
+    lines.extend(format_reset(key, now, theme, width));
     lines.extend(format_end(key, now, theme, width));
     lines
 }

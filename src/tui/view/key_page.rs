@@ -16,6 +16,8 @@ use crate::tui::state::Model;
 const MIN_CHART_HEIGHT: u16 = 7;
 /// The greatest height of the chart on the page, in rows.
 const MAX_CHART_HEIGHT: u16 = 60;
+/// The least height of a page that begins with the chart.
+const MIN_CHART_FIRST: u16 = 15;
 /// The least width of a page in which the details and the models stand side by side.
 const MIN_TWO_COLUMNS: u16 = 150;
 
@@ -40,44 +42,41 @@ pub fn draw(
     let width = usize::from(column).min(160);
     let models = key_charts::format_models(key, model, usize::MAX, width.min(100), theme);
     let details = format_details(key, model, theme, width);
-    let mut lines = if is_wide { Vec::new() } else { models.clone() };
-    if !lines.is_empty() {
-        lines.push(Line::default());
+    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..inner };
+    // On a small page the chart would hide why the key needs attention.
+    let is_small = body.height < MIN_CHART_FIRST;
+    let beside = if is_wide { Vec::new() } else { models.clone() };
+    let parts = if is_small { [details, beside] } else { [beside, details] };
+    let mut lines = Vec::new();
+    for part in parts.into_iter().filter(|part| !part.is_empty()) {
+        if !lines.is_empty() {
+            lines.push(Line::default());
+        }
+        lines.extend(part);
     }
-    lines.extend(details);
     if is_wide && lines.len() < models.len() {
         lines.resize(models.len(), Line::default());
     }
     // The chart has what the text leaves of a tall screen, or a third of a small one.
-    let text_rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
-    let free = area.height.saturating_sub(text_rows).min(MAX_CHART_HEIGHT);
+    let text_rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let free = area.height.saturating_sub(text_rows.saturating_add(2)).min(MAX_CHART_HEIGHT);
     let most = (area.height / 3).max(free).max(MIN_CHART_HEIGHT);
     let chart_height = key_charts::chart_rows(key, model, most);
-    lines.splice(0..0, vec![Line::default(); usize::from(chart_height) + 1]);
-    let count = lines.len();
+    let (text_row, chart_row) =
+        if is_small { (0, text_rows.saturating_add(1)) } else { (chart_height + 1, 0) };
     // Drawn in full and then copied, so that the chart scrolls like the text.
-    let size = Rect::new(0, 0, inner.width, u16::try_from(count).unwrap_or(u16::MAX));
+    let size = Rect::new(0, 0, inner.width, text_rows.saturating_add(chart_height + 1));
     let mut page = Buffer::empty(size);
-    Paragraph::new(lines).render(size, &mut page);
+    Paragraph::new(lines).render(Rect { y: text_row, height: text_rows, ..size }, &mut page);
     if is_wide {
         let x = size.width - column;
-        for (y, line) in (chart_height + 1..size.height).zip(models) {
+        for (y, line) in (text_row..size.height).zip(models) {
             line.render(Rect { x, y, width: column, height: 1 }, &mut page);
         }
     }
-    let chart = Rect { height: chart_height, ..size };
+    let chart = Rect { y: chart_row, height: chart_height, ..size };
     key_charts::draw_chart(key, model, theme, chart, &mut page);
-    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..inner };
-    let end = size.height.saturating_sub(body.height);
-    let scroll = model.dashboard.details_scroll.min(end);
-    for position in body.positions() {
-        let source = (position.x - body.x, position.y - body.y + scroll);
-        if let (Some(from), Some(to)) = (page.cell(source), frame.buffer_mut().cell_mut(position)) {
-            to.clone_from(from);
-        }
-    }
-    let bar = Rect { x: area.right() - 1, width: 1, ..body };
-    let visible = usize::from(body.height);
-    text::draw_scrollbar(count, visible, usize::from(scroll), theme, frame, bar);
-    end
+    let scrolled = Rect { width: inner.width + 2, ..body };
+    let scroll = model.dashboard.details_scroll;
+    text::draw_scrolled(frame, scrolled, &page, size.height, scroll, theme)
 }

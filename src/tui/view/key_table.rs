@@ -194,9 +194,23 @@ fn format_location(stored_key: &StoredKey, model: &Model, theme: Theme) -> Span<
     }
 }
 
+/// Returns the state of a key as a symbol and a word, and the symbol of a second state.
+pub fn format_state(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
+    let mut state = format_state_alone(stored_key, now, theme);
+    // The second state has room only beside the shorter words.
+    if stored_key.state(now) == KeyState::Low
+        && stored_key.is_expiring(now)
+        && state.content.ends_with(KeyState::Low.word())
+    {
+        let end = theme.state_marker(KeyState::Expiring).0;
+        state.content = format!("{} {end}", state.content).into();
+    }
+    state
+}
+
 /// Returns the state of a key as a symbol and a word. A key that another one replaced and that works
 /// is shown as replaced; one whose text was deleted in the shared store cannot be used.
-pub fn format_state(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
+pub fn format_state_alone(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
     if stored_key.secret_loss().is_some() {
         return Span::styled("! no text", theme.error());
     }
@@ -205,14 +219,7 @@ pub fn format_state(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Spa
         return Span::styled("↷ replaced", theme.dim());
     }
     let (sign, style) = theme.state_marker(state);
-    // The second state has room only beside the shorter words.
-    let is_also_expiring = state == KeyState::Low && stored_key.is_expiring(now);
-    let end = if is_also_expiring {
-        format!(" {}", theme.state_marker(KeyState::Expiring).0)
-    } else {
-        String::new()
-    };
-    Span::styled(format!("{sign} {}{end}", state.word()), style)
+    Span::styled(format!("{sign} {}", state.word()), style)
 }
 
 /// Returns an amount without its currency, which the title names. Stale figures are dim.

@@ -11,7 +11,7 @@ use crate::tui::keymap::undo_hint;
 use crate::tui::state::{LoggedMessage, MessageView, Model};
 
 /// The columns of the time before each message.
-const TIME_WIDTH: usize = 10;
+const TIME_WIDTH: usize = 14;
 
 pub fn draw(view: MessageView, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let area = text::inset(area);
@@ -56,7 +56,7 @@ fn format_message(
         }
     };
     let rows = wrap_words(&text, width.saturating_sub(TIME_WIDTH).max(10));
-    let time = logged.at.strftime("%H:%M:%S").to_string();
+    let time = logged.at.strftime("%H:%M:%S UTC").to_string();
     let to_line = |(index, row): (usize, String)| {
         let head = if index == 0 { time.clone() } else { String::new() };
         let sign = row.chars().next().filter(|_| index == 0).map(String::from).unwrap_or_default();

@@ -139,7 +139,7 @@ pub fn draw_totals(model: &Model, layout: &DashboardLayout, theme: Theme, frame:
     if !is_tall {
         rankings.truncate(1);
     }
-    let columns = u16::try_from(rankings.len()).unwrap_or(1);
+    let columns = u16::try_from(rankings.len()).unwrap_or(1).max(1);
     let longest = rankings.iter().map(|(_, amounts)| amounts.len()).max().unwrap_or(0);
     let rows = u16::try_from(longest + 2).unwrap_or(u16::MAX).min(area.height / 3);
     let (chart, below) = if is_tall {
@@ -170,6 +170,8 @@ pub fn list_rankings(model: &Model) -> Vec<(String, Vec<(&str, f64)>)> {
     let first = if today.day() == 1 { "" } else { "1 – " };
     let period = format!("By key, {first}{}", today.strftime("%-d %b"));
     let mut rankings = vec![(period, sort_amounts(by_key))];
+    // On the first day of a month nothing may be spent yet.
+    rankings.retain(|(_, amounts)| !amounts.is_empty());
     let models = keys.iter().flat_map(|key| &model.dashboard.key_spending(key).models);
     let by_model = sort_amounts(models.map(|spent| (spent.model.as_str(), spent.usage)));
     if !by_model.is_empty() {

@@ -92,7 +92,13 @@ fn describe(question: &Question, model: &Model, width: usize) -> (String, String
                 (false, 1) => ("Enable", "It can spend again.".to_owned()),
                 (false, _) => ("Enable", "They can spend again.".to_owned()),
             };
-            (format!("{verb} {names} at OpenRouter?"), meaning, false)
+            let other_count = model.dashboard.target_keys().len().saturating_sub(keys.len());
+            let others = match other_count {
+                0 => String::new(),
+                1 => " 1 marked key is disabled already.".to_owned(),
+                count => format!(" {count} marked keys are disabled already."),
+            };
+            (format!("{verb} {names} at OpenRouter?"), format!("{meaning}{others}"), false)
         }
     }
 }

@@ -111,8 +111,7 @@ pub fn draw_rule(theme: Theme, frame: &mut Frame<'_>, row: Rect) {
 /// Rows of the longest page.
 const MAX_PAGE_ROWS: u16 = 200;
 
-/// Draws lines, wrapped at words, from the row `scroll` on. Where they do not fit, a scrollbar and the last
-/// row say so. Returns by how many rows they can be scrolled.
+/// Draws lines, wrapped at words, from the row `scroll` on, as [`draw_scrolled`] does.
 pub fn draw_page(
     frame: &mut Frame<'_>,
     area: Rect,
@@ -127,11 +126,25 @@ pub fn draw_page(
         (0..all.width).all(|x| page.cell((x, *y)).is_none_or(|cell| cell.symbol() == " "))
     };
     let count = (0..MAX_PAGE_ROWS).rev().find(|y| !is_blank(y)).map_or(0, |y| y + 1);
+    draw_scrolled(frame, area, &page, count, scroll, theme)
+}
+
+/// Draws the first `count` rows of a page, which is two columns narrower than `area`, from the row `scroll`
+/// on. Where they do not fit, a scrollbar and the last row say so. Returns by how many rows they can be
+/// scrolled.
+pub fn draw_scrolled(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    page: &Buffer,
+    count: u16,
+    scroll: u16,
+    theme: Theme,
+) -> u16 {
     let end = if count <= area.height { 0 } else { (count + 1).saturating_sub(area.height) };
     let scroll = scroll.min(end);
     // The last row says how much is below it.
     let rows = if end > 0 { area.height.saturating_sub(1) } else { area.height };
-    for position in (Rect { height: rows, width: all.width, ..area }).positions() {
+    for position in (Rect { height: rows, width: page.area.width, ..area }).positions() {
         let source = (position.x - area.x, position.y - area.y + scroll);
         if let (Some(from), Some(to)) = (page.cell(source), frame.buffer_mut().cell_mut(position)) {
             to.clone_from(from);
