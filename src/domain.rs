@@ -82,7 +82,7 @@ pub use replacement::{
     ByokAccess, GUARDRAIL_DELETED, KeyAssignments, KeyPart, MissingPart, NotCarried,
 };
 pub use reported::{Reported, ServerValue, parse_number};
-pub use retirement::{RetirementStatus, retirement_status};
+pub use retirement::{RetirementStatus, describe_recent_use, retirement_status};
 pub use rotation::{ActionResult, LeakResponse, RetirePolicy, Rotated, RotationOutcome};
 pub use secret::{ApiKey, AuthCode, CodeVerifier, ManagementKey, trim_secret_input};
 pub use shared_record::{

@@ -28,6 +28,8 @@ mod plan;
 mod profiles;
 #[path = "transitions/questions.rs"]
 mod questions;
+#[path = "transitions/revocation.rs"]
+mod revocation;
 #[path = "transitions/rotation.rs"]
 mod rotation;
 #[path = "transitions/shared_store.rs"]

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{StoredKey, format_duration, format_usd};
+use super::{KeyInfo, Retirement, StoredKey, format_duration, format_relative_time, format_usd};
 
 /// A smaller difference in usage does not count as spending, in USD.
 const MIN_SPENT_USD: f64 = 0.000_000_5;
@@ -25,7 +25,8 @@ pub enum RetirementStatus {
 /// Returns the status of `stored_key` at `now`.
 ///
 /// `samples` are times and lifetime usage in USD, oldest first. A gap between samples counts as
-/// unused only if the usage after it is the same.
+/// unused only if the usage after it is the same. They do not show requests that cost no credits, such as
+/// those with a provider key (BYOK); the account tells when the last one was.
 pub fn retirement_status(
     stored_key: &StoredKey,
     samples: &[(Timestamp, f64)],
@@ -35,8 +36,7 @@ pub fn retirement_status(
     if stored_key.rejected_at.is_some() || stored_key.disabled == Some(true) {
         return RetirementStatus::Inactive("no longer works".into());
     }
-    let required =
-        SignedDuration::from_secs(i64::try_from(retirement.unused_for).unwrap_or(i64::MAX));
+    let required = required_time(retirement);
     let Some((last, usage)) = samples.last().copied() else {
         return RetirementStatus::Observing("no usage was recorded yet".into());
     };
@@ -48,12 +48,17 @@ pub fn retirement_status(
             unchanged_since = pair[1].0;
         }
     }
+    let used_at = stored_key.last_used_at().filter(|at| *at > retirement.replaced_at);
+    let unchanged_since = unchanged_since.max(used_at.unwrap_or(retirement.replaced_at));
     let unchanged_since = unchanged_since.max(retirement.replaced_at);
     if now.duration_since(last) > required.max(SignedDuration::from_mins(5)) {
         return RetirementStatus::Observing(format!(
             "usage last checked {} ago",
             format_duration(now.duration_since(last))
         ));
+    }
+    if stored_key.info.as_deref().is_some_and(has_unknown_use) {
+        return RetirementStatus::Observing(UNKNOWN_USE.into());
     }
     let unused = last.duration_since(unchanged_since);
     if unused >= required {
@@ -75,6 +80,10 @@ pub fn retirement_status(
             format_usd(spent)
         ));
     }
+    if let Some(at) = used_at {
+        let ago = format_relative_time(now, at);
+        return RetirementStatus::InUse(format!("still in use: last used {ago}"));
+    }
     let required = format_duration(required);
     // The usage rose by the only check since the replacement, perhaps before it.
     RetirementStatus::Observing(if unused < SignedDuration::from_mins(1) {
@@ -82,6 +91,39 @@ pub fn retirement_status(
     } else {
         format!("unused so far: {} of {required}", format_duration(unused))
     })
+}
+
+const UNKNOWN_USE: &str =
+    "used with a provider key (BYOK); only a management key tells when it was last used";
+
+fn required_time(retirement: &Retirement) -> SignedDuration {
+    SignedDuration::from_secs(i64::try_from(retirement.unused_for).unwrap_or(i64::MAX))
+}
+
+/// Returns whether a key was used in a way of which neither time nor samples are known.
+fn has_unknown_use(info: &KeyInfo) -> bool {
+    info.last_used_at.is_none() && info.byok_usage.is_some_and(|usage| usage > 0.0)
+}
+
+/// Returns why a replaced key must not be deleted as unused, by what the account reports at `now`.
+pub fn describe_recent_use(
+    stored_key: &StoredKey,
+    reported: &KeyInfo,
+    now: Timestamp,
+) -> Option<String> {
+    let retirement = stored_key.retirement.as_ref()?;
+    let checked = stored_key.info.as_deref();
+    let usage = |info: &KeyInfo| info.usage.unwrap_or(0.0) + info.byok_usage.unwrap_or(0.0);
+    let spent = usage(reported) - checked.map_or(0.0, usage);
+    if let Some(at) = reported.last_used_at
+        && now.duration_since(at) < required_time(retirement)
+    {
+        return Some(format!("last used {}", format_relative_time(now, at)));
+    }
+    if checked.is_some() && spent > MIN_SPENT_USD {
+        return Some(format!("{} since it was checked", format_usd(spent)));
+    }
+    has_unknown_use(reported).then(|| UNKNOWN_USE.to_owned())
 }
 
 #[cfg(test)]
@@ -131,6 +173,47 @@ mod tests {
             retirement_status(&stored_key, &samples, at(8)),
             RetirementStatus::InUse("still in use: $0.10 in the last 6 minutes".into())
         );
+    }
+
+    #[test]
+    fn use_that_costs_no_credits_counts() {
+        let used = |last_used_at: Option<Timestamp>, byok_usage: f64| {
+            let info = KeyInfo { last_used_at, byok_usage: Some(byok_usage), ..KeyInfo::default() };
+            StoredKey { info: Some(info.into()), ..replaced_key(3_600) }
+        };
+        let samples = [(at(0), 2.0), (at(200), 2.0)];
+        let status = |key: &StoredKey| retirement_status(key, &samples, at(200));
+        let unused = |key: &StoredKey| matches!(status(key), RetirementStatus::Unused(_));
+        assert!(unused(&used(None, 0.0)) && unused(&used(Some(at(-5)), 7.0)));
+        assert!(unused(&used(Some(at(140)), 7.0)) && !unused(&used(Some(at(141)), 7.0)));
+        assert_eq!(
+            status(&used(Some(at(190)), 7.0)),
+            RetirementStatus::InUse("still in use: last used 10 minutes ago".into())
+        );
+        assert_eq!(status(&used(None, 7.0)), RetirementStatus::Observing(UNKNOWN_USE.into()));
+    }
+
+    #[test]
+    fn what_the_account_reports_decides_before_a_key_is_deleted() {
+        let info = |last_used_at: Option<Timestamp>, usage: f64, byok_usage: f64| KeyInfo {
+            last_used_at,
+            usage: Some(usage),
+            byok_usage: Some(byok_usage),
+            ..KeyInfo::default()
+        };
+        let checked = StoredKey { info: Some(info(None, 1.0, 2.0).into()), ..replaced_key(3_600) };
+        let describe = |reported: KeyInfo| describe_recent_use(&checked, &reported, at(200));
+        assert_eq!(describe(info(Some(at(100)), 1.0, 2.0)), None);
+        assert_eq!(describe(info(None, 1.0, 0.0)), None);
+        assert_eq!(
+            describe(info(Some(at(190)), 1.0, 2.0)),
+            Some("last used 10 minutes ago".into())
+        );
+        assert_eq!(
+            describe(info(Some(at(100)), 1.0, 2.5)),
+            Some("$0.50 since it was checked".into())
+        );
+        assert_eq!(describe(info(None, 1.0, 2.0)), Some(UNKNOWN_USE.into()));
     }
 
     #[test]

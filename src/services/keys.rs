@@ -66,8 +66,8 @@ pub use recovery::{
 };
 pub use refresh::{RefreshReport, load_authorizing_key, load_key, refresh_keys};
 pub use remote_update::{
-    RevokeOutcome, UpdateOutcome, UpdatedKey, fetch_account_key, revoke_and_remove, revoke_key,
-    set_disabled, update_key,
+    RevokeOutcome, UpdateOutcome, UpdatedKey, fetch_account_key, find_recent_use,
+    revoke_and_remove, revoke_key, set_disabled, update_key,
 };
 pub use rename::{RenamedKey, rename_key};
 pub use resource_error::ResourceError;

@@ -164,6 +164,7 @@ impl EffectRunner {
             }
             Effect::SetKeysDisabled { keys, disabled } => self.set_keys_disabled(keys, disabled),
             Effect::RevokeKeys(keys) => self.revoke_keys(keys),
+            Effect::RevokeUnusedKeys(keys) => self.revoke_unused_keys(keys),
             Effect::CheckInventory => self.check_inventory(),
             Effect::SaveView(view) => self.spawn_blocking(move |services| {
                 // A failure only means that the next run starts with the default view.

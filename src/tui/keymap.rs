@@ -6,6 +6,7 @@ mod binding;
 mod configured;
 mod dashboard;
 mod footer;
+mod form;
 mod palette;
 mod tables;
 
@@ -21,10 +22,11 @@ pub use binding::{Binding, key_text, undo_hint};
 pub use configured::{action_names, check_key, key_table, resolve_key_overrides};
 use dashboard::{DASHBOARD, GLOBAL, SANDBOX};
 pub use footer::{FooterItem, footer_items};
+use form::{CHANGES, FORM};
 pub use palette::{PaletteEntry, palette_entries, run_entry, selected_entry};
 use tables::{
-    ACCOUNT, ACTION_RESULTS, ALTERNATE_STORE, BATCH, CANCEL, CHANGES, CODE_FIELD, CONFIRM_ACCOUNT,
-    CONFIRM_LEAK_RESPONSE, CONFIRM_REVOKE, CONFIRM_ROTATE, DECLINE, FILTER, FORM, HELP, MANAGEMENT,
+    ACCOUNT, ACTION_RESULTS, ALTERNATE_STORE, BATCH, CANCEL, CODE_FIELD, CONFIRM_ACCOUNT,
+    CONFIRM_LEAK_RESPONSE, CONFIRM_REVOKE, CONFIRM_ROTATE, DECLINE, FILTER, HELP, MANAGEMENT,
     MANAGEMENT_STORED, MESSAGES, NEW_KEY, PALETTE, PASSPHRASE, PLAN, PLAN_PATH, PROFILES,
     PROVISIONING, QUESTION, REMOVE_QUESTION, SANDBOX_CONSENT, SIGN_IN, SIGN_IN_BY_CODE,
     SIGN_IN_FAILED, TEXT_EDITING, TRASH, UNSTORED_KEY,
@@ -60,7 +62,7 @@ fn screen_tables(model: &Model) -> Vec<&'static [Action]> {
         Screen::Dashboard if model.dashboard.is_filtering => vec![FILTER, TEXT_EDITING],
         Screen::Dashboard if model.is_sandbox => vec![DASHBOARD, SANDBOX],
         Screen::Dashboard => vec![DASHBOARD],
-        Screen::Form(_) | Screen::Limits(_) if tables::shows_changes(model) => {
+        Screen::Form(_) | Screen::Limits(_) if form::shows_changes(model) => {
             vec![CHANGES, FORM, TEXT_EDITING]
         }
         Screen::Form(_) | Screen::Limits(_) => vec![FORM, TEXT_EDITING],

@@ -19,6 +19,7 @@ mod quit;
 mod refresh;
 mod responses;
 mod reveal;
+mod revocation;
 mod sign_in;
 mod trash;
 
@@ -209,7 +210,10 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
         }
         Msg::KeyRevoked { hash, label, result } => {
-            responses::finish_revoke(model, &hash, &label, result);
+            revocation::finish_revoke(model, &hash, &label, result);
+        }
+        Msg::RetiredKeyInUse { label, account_key, reason } => {
+            revocation::keep_used_key(model, &label, account_key, &reason);
         }
         Msg::Response(ticket, Response::AccountKeysLoaded(account)) => {
             responses::finish_account_load(model, ticket, account);
@@ -231,7 +235,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 if !model.dashboard.replaced_keys.is_empty() {
                     model.dashboard.update_summary(now);
                 }
-                effects = responses::revoke_unused_keys(model);
+                effects = revocation::revoke_unused_keys(model);
             }
         }
         Msg::Response(ticket, Response::SpendingLoaded(spending)) => {

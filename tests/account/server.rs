@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use keywright::domain::{CheckResult, FieldChange, KeyPatch, Reported, UsageSample};
+use jiff::{SignedDuration, Timestamp};
+use keywright::domain::{CheckResult, FieldChange, KeyPatch, Reported, Retirement, UsageSample};
 use keywright::services::keys::{self, Error, RevokeOutcome, UpdateOutcome};
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
@@ -145,6 +145,34 @@ fn fields_that_the_server_did_not_apply_are_named() {
     assert!(
         matches!(edited, UpdateOutcome::Applied { unapplied_fields, .. } if unapplied_fields == ["limit"])
     );
+}
+
+#[test]
+fn a_replaced_key_is_unused_only_if_the_account_says_so() {
+    let world = TestAccount::new();
+    let mut key = world.stored_key("laptop");
+    let now = Timestamp::now();
+    let replaced_at = now - SignedDuration::from_hours(2);
+    key.retirement = Some(Retirement { revoke_when_unused: true, ..Retirement::new(replaced_at) });
+    key.info = None;
+    let find = |fields: serde_json::Value| {
+        let mut data = json!({"hash": key.hash, "name": "laptop (old)"});
+        data.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let response = json!({"data": data}).to_string();
+        world.inject_fault("GET", Fault::ReplaceResponse(200, response));
+        let found = block_on(keys::find_recent_use(&world.services, &world.management, &key));
+        found.unwrap().map(|(account_key, reason)| (account_key.last_used_at.is_some(), reason))
+    };
+    let used_at = |minutes| (now - SignedDuration::from_mins(minutes)).to_string();
+    assert_eq!(find(json!({"last_used_at": used_at(61), "byok_usage": 3})), None);
+    assert_eq!(find(json!({"last_used_at": null})), None);
+    let used = find(json!({"last_used_at": used_at(5)}));
+    assert_eq!(used, Some((true, "last used 5 minutes ago".into())));
+    let (is_known, reason) = find(json!({"byok_usage": 3})).unwrap();
+    assert!(!is_known && reason.contains("BYOK"), "{reason}");
+    world.inject_fault("GET", Fault::Respond(500, String::new()));
+    let found = block_on(keys::find_recent_use(&world.services, &world.management, &key));
+    assert!(found.is_err(), "{found:?}");
 }
 
 #[test]

@@ -64,6 +64,7 @@ pub fn is_applied_once(msg: &Msg) -> bool {
         | Msg::NamesRead(_)
         | Msg::OtherProfilesRead(_)
         | Msg::KeyRevoked { .. }
+        | Msg::RetiredKeyInUse { .. }
         | Msg::KeyRemoved { .. }
         | Msg::KeyRestored { .. }
         | Msg::LimitEdited { .. }

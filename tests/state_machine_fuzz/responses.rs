@@ -248,11 +248,12 @@ impl Fuzzer {
                 let result = rng.or_error(|rng| rng.stored_key(label, &key, now));
                 Msg::Response(ticket, Response::KeyImported(result))
             }
-            Effect::RevokeKeys(mut keys) => {
-                let stored_key = keys.pop()?;
-                let result = rng.or_error(|_| ());
-                let msg =
-                    Msg::KeyRevoked { hash: stored_key.hash, label: stored_key.label, result };
+            Effect::RevokeKeys(mut keys) | Effect::RevokeUnusedKeys(mut keys) => {
+                let StoredKey { hash, label, .. } = keys.pop()?;
+                let (account_key, reason) = (rng.account_key(hash.clone(), now), String::new());
+                let kept = Msg::RetiredKeyInUse { label: label.clone(), account_key, reason };
+                let revoked = Msg::KeyRevoked { hash, label, result: rng.or_error(|_| ()) };
+                let msg = if rng.one_in(4) { kept } else { revoked };
                 return Some((msg, Some(Effect::RevokeKeys(keys))));
             }
             Effect::Request(ticket, Request::LoadAccountKeys) => {

@@ -190,38 +190,6 @@ fn a_leaked_key_that_was_replaced_is_copied() {
 }
 
 #[test]
-fn a_replaced_key_goes_by_itself_only_where_that_was_said_and_it_stood_still() {
-    for (delete, usage, goes) in [(true, 1.0, true), (true, 1.5, false), (false, 1.0, false)] {
-        let mut model = model_with_keys(&["laptop"]);
-        let since = now() - SignedDuration::from_hours(2);
-        let mut handed = rotated("laptop");
-        handed.old.as_mut().unwrap().retirement =
-            Some(Retirement { replaced_at: since, unused_for: 3_600, revoke_when_unused: delete });
-        let rotations = vec![("laptop".parse().unwrap(), Ok(handed))];
-        let effects = send(
-            &mut model,
-            Msg::RecoveryFinished {
-                stored_keys: Vec::new(),
-                unstored_keys: Vec::new(),
-                rotations,
-                unresolved_attempts: Vec::new(),
-                deleted_labels: Vec::new(),
-                foreign_keys: Vec::new(),
-                finished: Vec::new(),
-                errors: Vec::new(),
-            },
-        );
-        let [Effect::Request(ticket, Request::LoadUsageHistory(hashes))] = &effects[..] else {
-            panic!("{effects:?}")
-        };
-        let samples = vec![UsageSample::new(since, 1.0), UsageSample::new(now(), usage)];
-        let past = vec![(hashes[0].clone(), samples)];
-        let effects = send(&mut model, Msg::Response(*ticket, Response::UsageHistoryLoaded(past)));
-        assert_eq!(matches!(effects[..], [Effect::RevokeKeys(_)]), goes, "{delete} {usage}");
-    }
-}
-
-#[test]
 fn leaving_stops_when_a_replacement_that_came_could_not_be_stored() {
     let mut model = model_with_keys(&["laptop"]);
     open_rotation(&mut model, Vec::new());

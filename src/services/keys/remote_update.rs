@@ -6,7 +6,9 @@ use super::current_key::check_current;
 use super::error::is_not_found;
 use super::{Error, to_api_key};
 use crate::api::openrouter::{self, ManagementClient};
-use crate::domain::{AccountKey, CheckResult, KeyPatch, ManagementKey, StoredKey, UserError};
+use crate::domain::{
+    AccountKey, CheckResult, KeyPatch, ManagementKey, StoredKey, UserError, describe_recent_use,
+};
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
@@ -208,6 +210,24 @@ pub async fn revoke_key(
         },
         Err(error) => Err(failed(error)),
     }
+}
+
+/// Returns the key as the account reports it and why it must not be deleted as unused, or `None` if it is
+/// unused or the account does not have it.
+pub async fn find_recent_use(
+    services: &ServiceContext,
+    management: &ManagementKey,
+    stored_key: &StoredKey,
+) -> Result<Option<(AccountKey, String)>, Error> {
+    let failed = |error| Error::from_management_request(error, &stored_key.page_url());
+    let client = services.build_management_client(management).map_err(failed)?;
+    let reported = match client.get_key(&stored_key.hash).await {
+        Ok(reported) => reported,
+        Err(error) if is_not_found(&error) => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let recent_use = describe_recent_use(stored_key, &reported.info, Timestamp::now());
+    Ok(recent_use.map(|reason| (reported, reason)))
 }
 
 /// Deletes a stored key at the server, then removes it from this machine. Sends nothing if the

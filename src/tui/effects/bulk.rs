@@ -30,19 +30,28 @@ impl EffectRunner {
 
     pub(super) fn revoke_keys(&self, keys: Vec<StoredKey>) {
         self.spawn_for_each_key(keys, move |services, stored_key| async move {
-            let result = async {
-                let management =
-                    management_key::require_management_key(&services, &stored_key.page_url())
-                        .await?;
-                if stored_key.is_stored() {
-                    keys::keep_earlier_keys(&services, &stored_key, &stored_key.label).await?;
-                    keys::revoke_and_remove(&services, &management, &stored_key).await
-                } else {
-                    keys::revoke_key(&services, &management, &stored_key.hash).await
-                }
+            revoke_key(&services, stored_key).await
+        });
+    }
+
+    /// Asks the account again before each key is deleted: the last check may be older than its last use.
+    pub(super) fn revoke_unused_keys(&self, keys: Vec<StoredKey>) {
+        self.spawn_for_each_key(keys, move |services, stored_key| async move {
+            let recent_use = async {
+                let page = stored_key.page_url();
+                let management = management_key::require_management_key(&services, &page).await?;
+                keys::find_recent_use(&services, &management, &stored_key).await
             };
-            let result = result.await.map(|_| ()).map_err(UserError::from);
-            Msg::KeyRevoked { hash: stored_key.hash, label: stored_key.label, result }
+            let label = stored_key.label.clone();
+            match recent_use.await {
+                Ok(None) => revoke_key(&services, stored_key).await,
+                Ok(Some((account_key, reason))) => {
+                    Msg::RetiredKeyInUse { label, account_key, reason }
+                }
+                Err(error) => {
+                    Msg::KeyRevoked { hash: stored_key.hash, label, result: Err(error.into()) }
+                }
+            }
         });
     }
 
@@ -124,4 +133,20 @@ async fn run_blocking<T: Send + 'static>(
     result
         .unwrap_or(Err(Error::SecretStore(secret_store::Error::TimedOut)))
         .map_err(UserError::from)
+}
+
+/// Revokes a key and removes it from this machine.
+async fn revoke_key(services: &ServiceContext, stored_key: StoredKey) -> Msg {
+    let result = async {
+        let page = stored_key.page_url();
+        let management = management_key::require_management_key(services, &page).await?;
+        if stored_key.is_stored() {
+            keys::keep_earlier_keys(services, &stored_key, &stored_key.label).await?;
+            keys::revoke_and_remove(services, &management, &stored_key).await
+        } else {
+            keys::revoke_key(services, &management, &stored_key.hash).await
+        }
+    };
+    let result = result.await.map(|_| ()).map_err(UserError::from);
+    Msg::KeyRevoked { hash: stored_key.hash, label: stored_key.label, result }
 }

@@ -33,6 +33,9 @@ pub enum Effect {
     /// Revoke keys at OpenRouter and remove the stored ones; result for each key:
     /// [`Msg::KeyRevoked`].
     RevokeKeys(Vec<StoredKey>),
+    /// Revoke replaced keys that seem to be unused; result for each key: [`Msg::KeyRevoked`] or
+    /// [`Msg::RetiredKeyInUse`].
+    RevokeUnusedKeys(Vec<StoredKey>),
     /// Use the environment's management key from now on.
     UseEnvironmentKey,
     /// Confirm that the account of this key is the user's; result: [`Msg::AccountConfirmed`].

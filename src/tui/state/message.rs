@@ -261,6 +261,15 @@ pub enum Msg {
         /// Whether it succeeded.
         result: Result<(), UserError>,
     },
+    /// A replaced key was not revoked, because it is still used.
+    RetiredKeyInUse {
+        /// The label of the key.
+        label: Label,
+        /// The key as the account has it now.
+        account_key: AccountKey,
+        /// How it is used.
+        reason: String,
+    },
     /// The names of workspaces and guardrails were read from the disk.
     NamesRead(AccountNames),
     /// Rows of one of the account's lists could not be read.

@@ -38,6 +38,7 @@ pub(super) fn change_result(model: &Model, msg: &Msg) -> Option<bool> {
             Some(matches!(outcome, KeyUpdateOutcome::Updated { warning: None, .. }))
         }
         Msg::KeyRevoked { result, .. } => Some(result.is_ok()),
+        Msg::RetiredKeyInUse { .. } => Some(true),
         Msg::KeyRemoved { result, .. } => Some(result.is_ok()),
         Msg::KeyRestored { result, .. } => Some(result.is_ok()),
         Msg::Response(ticket, response) if model.open_requests.contains(ticket) => match response {
@@ -55,7 +56,9 @@ pub(super) fn change_result(model: &Model, msg: &Msg) -> Option<bool> {
 pub(super) fn count_changes(model: &mut Model, effects: &[Effect]) {
     for effect in effects {
         model.changes_under_way += match effect {
-            Effect::SetKeysDisabled { keys, .. } | Effect::RevokeKeys(keys) => keys.len(),
+            Effect::SetKeysDisabled { keys, .. }
+            | Effect::RevokeKeys(keys)
+            | Effect::RevokeUnusedKeys(keys) => keys.len(),
             Effect::RemoveKeys(keys) => keys.len(),
             Effect::RestoreKeys(keys) => keys.len(),
             Effect::EditLimits(updates) => updates.len(),

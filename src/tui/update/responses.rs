@@ -4,8 +4,7 @@ use super::form::show_submit_error;
 use super::{actions, bulk, limits};
 use crate::domain::{
     AccountKey, AccountKeys, ActionResult, ErrorKind, KeyUpdateOutcome, Label, LeakResponse,
-    NotCarried, ProvisioningOutcome, RetirementStatus, Rotated, RotationOutcome, StoredKey,
-    UserError, format_date,
+    NotCarried, ProvisioningOutcome, Rotated, RotationOutcome, UserError, format_date,
 };
 use crate::tui::keymap::key_text;
 use crate::tui::state::{
@@ -334,24 +333,6 @@ pub(super) fn finish_set_disabled(
     bulk::record_result(model, label, warning.map_or(notice, Err));
 }
 
-/// Handles the result of a revocation.
-pub(super) fn finish_revoke(
-    model: &mut Model,
-    hash: &str,
-    label: &Label,
-    result: Result<(), UserError>,
-) {
-    let message = result.map(|()| {
-        model.dashboard.remove_by_hash(hash, model.now);
-        let reason = format!("'{label}' was deleted at OpenRouter, which cannot be undone");
-        let create = key_text(model, &Intent::NewKey);
-        model.undoable =
-            Some(UndoableChange::Final(format!("{reason}; {create} creates another key")));
-        format!("'{label}' is revoked at OpenRouter and no longer works")
-    });
-    bulk::record_result(model, label, message);
-}
-
 /// Handles the loaded keys of the account.
 pub(super) fn finish_account_load(
     model: &mut Model,
@@ -372,25 +353,4 @@ pub(super) fn finish_account_load(
         }
         Err(error) => model.notify(Err(error)),
     }
-}
-
-/// Revokes replaced keys that are unused and were marked for automatic revocation.
-pub(super) fn revoke_unused_keys(model: &mut Model) -> Vec<Effect> {
-    let now = model.now;
-    let unused: Vec<StoredKey> = model
-        .dashboard
-        .stored_keys()
-        .iter()
-        .filter(|key| key.retirement.as_ref().is_some_and(|retiring| retiring.revoke_when_unused))
-        .filter(|key| !model.dashboard.revoking_hashes.contains(&key.hash))
-        .filter(|key| {
-            matches!(model.dashboard.retirement_status(key, now), RetirementStatus::Unused(_))
-        })
-        .cloned()
-        .collect();
-    if unused.is_empty() {
-        return Vec::new();
-    }
-    model.dashboard.revoking_hashes.extend(unused.iter().map(|key| key.hash.clone()));
-    vec![Effect::RevokeKeys(unused)]
 }
