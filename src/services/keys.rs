@@ -25,6 +25,7 @@ mod rename;
 mod resource_error;
 mod rollback;
 mod rotate;
+mod rotation_labels;
 mod same_policy;
 mod shared_trash;
 mod stray_entries;

@@ -258,6 +258,8 @@ fn interrupted_rotation_continues_from_every_step() {
         let resumed = block_on(keys::resume_rotations(&account.services)).unwrap();
         assert_eq!(resumed.len(), 1);
         assert!(resumed[0].1.is_ok(), "{steps}: {resumed:?}");
+        let text = format!("{resumed:?}");
+        assert!(!text.contains("could not be read"), "{steps}: the old key is found: {text}");
         handed_over(&account, &old);
         assert_eq!(account.get("agent"), Some(new), "{steps}");
         assert!(block_on(keys::resume_rotations(&account.services)).unwrap().is_empty());

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::current_key::check_current;
-use super::rotate::{find_free_label, read_shared_keys};
+use super::rotate::read_shared_keys;
+use super::rotation_labels::find_free_label;
 use super::{Error, store_secret, to_api_key};
 use crate::api::openrouter;
 use crate::domain::{

@@ -3,7 +3,8 @@
 
 use jiff::Timestamp;
 
-use super::rotate::{find_free_label, read_shared_keys};
+use super::rotate::read_shared_keys;
+use super::rotation_labels::find_free_label;
 use super::{Error, delete_secret, store_secret, to_api_key, to_secret_string};
 use crate::api::openrouter;
 use crate::domain::{

@@ -11,14 +11,12 @@
 //! Otherwise both keys are stored at every moment, and `LABEL` is one of them. Until the last step the new
 //! key's inventory entry names the key that it replaces, so that the next start can continue.
 
-mod labels;
 mod resume;
 mod shared;
 mod unmoved;
 
+use super::rotation_labels::{find_free_label, find_old_key_label, numbered_label};
 use jiff::Timestamp;
-pub(super) use labels::find_free_label;
-use labels::{find_old_key_label, numbered_label};
 pub use resume::{finish_rotations, resume_rotations};
 use shared::{
     discard_replacement, ensure_not_replaced, follow_replaced_key, read_shared_key, replace_secret,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::management_key::AccountAccess;
+use super::rotation_labels::find_old_key_label;
 use super::{Error, secret_for};
 use crate::api::openrouter::Client;
 use crate::domain::{
@@ -116,13 +117,25 @@ pub(super) async fn follow_policy_of_key(
     if old.disabled == Some(true) {
         return Ok(false);
     }
-    let key = secret_for(&services.for_key(old), &old.label).await;
-    let Ok(Some(key)) = key.map(|key| key.filter(|key| key.hash() == old.hash)) else {
+    let Ok(Some(key)) = old_key_text(&services.for_key(old), old).await else {
         return Err("the text of the old key could not be read".into());
     };
     match client.get_current_key(&key).await {
         Ok(info) => Ok(follow_policy(new, &info)),
         Err(error) if matches!(error.status(), Some(401 | 402)) => Ok(false),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Returns the text of the old key. After an interrupted rotation it is under the label `LABEL (old)`, while
+/// the inventory still has the earlier label.
+async fn old_key_text(services: &ServiceContext, old: &StoredKey) -> Result<Option<ApiKey>, Error> {
+    let key = secret_for(services, &old.label).await?.filter(|key| key.hash() == old.hash);
+    if key.is_some() {
+        return Ok(key);
+    }
+    match find_old_key_label(services, &old.label, &old.hash).await? {
+        Some(label) => Ok(secret_for(services, &label).await?.filter(|key| key.hash() == old.hash)),
+        None => Ok(None),
     }
 }

@@ -2,8 +2,8 @@
 //! with check-and-set, so that only one of them succeeds.
 
 use super::super::management_key::AccountAccess;
+use super::super::rotation_labels::find_old_key_label;
 use super::super::{Error, delete_secret, secret_for, store_secret, to_api_key, to_secret_string};
-use super::labels::find_old_key_label;
 use crate::domain::{ApiKey, Label, StoredKey, UserError, format_command};
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::{self, ServiceContext, describe_writer};

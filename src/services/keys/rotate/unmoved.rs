@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::super::management_key::AccountAccess;
 use super::super::remote_update::rename_at_server;
+use super::super::rotation_labels::{find_old_key_label, numbered_label};
 use super::super::{Error, missing_error, secret_for};
-use super::labels::{find_old_key_label, numbered_label};
 use super::move_label_or_discard;
 use crate::domain::{Label, ManagementKey, RotationOutcome, StoredKey, UserError, format_command};
 use crate::services::provision::ServiceContext;

@@ -1,12 +1,12 @@
 //! The labels of the keys of a rotation.
 
-use super::super::{Error, secret_for};
+use super::{Error, secret_for};
 use crate::domain::{Label, StoredKey};
 use crate::services::provision::{MAX_NUMBER, ServiceContext};
 
 /// Returns the first free label of `LABEL (suffix)`, `LABEL (suffix) 2` and so on, or the one under
 /// which the key with `own_hash` is already stored.
-pub(in crate::services::keys) async fn find_free_label(
+pub(super) async fn find_free_label(
     services: &ServiceContext,
     stored_keys: &[StoredKey],
     label: &Label,
