@@ -29,6 +29,10 @@ fn main() -> ExitCode {
         Err(error) => return report_usage_error(&error),
     };
     harden_process(cli.command.as_ref());
+    // The program that `run` starts replaces this one, and gets its signals as they were.
+    if !matches!(cli.command, Some(Command::Run(_))) {
+        cli::survive_file_size_limit();
+    }
     // Older consoles of Windows print escape sequences unless the program enables their processing.
     #[cfg(windows)]
     crossterm::ansi_support::supports_ansi();

@@ -99,6 +99,23 @@ fn a_change_that_is_not_recorded_is_a_failure_after_its_result() {
     assert!(err.contains("'work' is disabled at OpenRouter"), "{err}");
 }
 
+/// The signal of `ulimit -f` would end the program, and a key that was just created would be lost.
+#[test]
+fn a_file_past_the_size_limit_is_an_error_and_does_not_end_the_program() {
+    let (home, sandbox) = (DiskHome::new(), sandbox());
+    let program = home.command_at(&sandbox, &["new", "work"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -f 0; exec \"$0\" \"$@\""]).arg(program.get_program());
+    shell.args(program.get_args());
+    home.0.set_environment(&mut shell);
+    for (name, value) in program.get_envs() {
+        shell.env(name, value.unwrap_or_default());
+    }
+    let (code, _, err) = run(&mut shell);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("file too large") && err.contains("ulimit -f"), "{err}");
+}
+
 #[test]
 fn an_empty_inventory_or_journal_is_damaged_and_not_overwritten() {
     let (home, sandbox) = (DiskHome::new(), sandbox());

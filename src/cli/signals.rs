@@ -39,6 +39,14 @@ pub fn disable_prompt_signals() {
     lock_handlers().push(Box::new(|| true));
 }
 
+/// Makes a write past the limit on the size of files (`ulimit -f`) fail with an error, which is reported.
+/// By default the system ends the program, which could lose a key that was just created.
+pub fn survive_file_size_limit() {
+    // Child processes inherit an ignored signal, but not a handler.
+    #[cfg(unix)]
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default());
+}
+
 /// Calls the handlers. Returns whether anything waits for the signal.
 fn call_handlers() -> bool {
     let mut handlers = lock_handlers();

@@ -104,6 +104,9 @@ impl Error {
                     "free disk space for {}, or use another directory with --data-dir",
                     path.display()
                 ),
+                io::ErrorKind::FileTooLarge => {
+                    "raise the limit on the size of files: ulimit -f unlimited".into()
+                }
                 io::ErrorKind::ReadOnlyFilesystem => format!(
                     "make the file system of {} writable, or use another directory with --data-dir",
                     path.display()
