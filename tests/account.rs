@@ -208,7 +208,7 @@ fn import_checks_the_key_before_storing_it() {
     let management = ApiKey::from(world.sandbox.management_key().to_owned());
     assert!(matches!(import("other", &management), Err(Error::IsManagementKey)));
     world.put("theirs", "x");
-    inventory::remove_key(&world.services.location, &world.services.server, "laptop").unwrap();
+    inventory::remove_key(&world.services.location, &world.stored_key("laptop")).unwrap();
     assert!(matches!(import("theirs", &key), Err(Error::LabelInSecretStore(_))));
     world.inject_fault("", Fault::Respond(500, String::new()));
     assert_eq!(exit_code(import("other", &key).unwrap_err().to_user_error().kind), 6);
@@ -217,7 +217,7 @@ fn import_checks_the_key_before_storing_it() {
     world.inject_fault("", Fault::Respond(402, String::new()));
     assert_eq!(import("poor", &key).unwrap().info, None);
     assert_eq!(world.get("poor").as_deref(), Some(seed.secret.as_str()));
-    inventory::remove_key(&world.services.location, &world.services.server, "poor").unwrap();
+    inventory::remove_key(&world.services.location, &world.stored_key("poor")).unwrap();
     world.inject_fault("", Fault::Pass);
     // An interrupted import left an entry with the same key, so the import continues.
     let stored_key = import("poor", &key).unwrap();

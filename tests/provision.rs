@@ -24,8 +24,8 @@ use std::time::Duration;
 use keywright::api::openrouter::Attribution;
 use keywright::cli::exit_code;
 use keywright::domain::{
-    ApiKey, AuthCode, AuthorizationResponse, KeyRequest, ProvisioningEvent, ProvisioningOutcome,
-    ProvisioningStep, ResetInterval, UserError,
+    ApiKey, AuthCode, AuthorizationResponse, KeyLocation, KeyRequest, ProvisioningEvent,
+    ProvisioningOutcome, ProvisioningStep, ResetInterval, StoreKind, StoredKey, UserError,
 };
 use keywright::sandbox::{self, Options, Sandbox};
 use keywright::services::provision::{
@@ -134,7 +134,7 @@ fn failed(outcome: ProvisioningOutcome) -> UserError {
     }
 }
 
-fn stored(outcome: ProvisioningOutcome) -> (keywright::domain::StoredKey, ApiKey) {
+fn stored(outcome: ProvisioningOutcome) -> (StoredKey, ApiKey) {
     match outcome {
         ProvisioningOutcome::Stored { stored_key, key, .. } => (stored_key, key),
         other => panic!("{other:?}"),
@@ -260,6 +260,32 @@ fn label_used_meanwhile_gets_a_number_and_no_key_is_overwritten() {
         secret_store.get(&services.entry_id("x 2"), TIMEOUT).unwrap().expose_secret(),
         "sk-or-v1-ours"
     );
+}
+
+#[test]
+fn a_label_listed_meanwhile_for_a_key_of_another_store_gets_a_number() {
+    let location = StoreLocation::in_memory();
+    let theirs = Arc::new(Mutex::new(None));
+    let (their_key, listed) = (Arc::clone(&theirs), location.clone());
+    let server = Server::with(vec![Reply::key("sk-or-v1-ours")], move || {
+        let key = their_key.lock().unwrap().take();
+        inventory::upsert_keys(&listed, key.into_iter().collect()).unwrap();
+    });
+    let services = ServiceContext { location, ..services(&server.url) };
+    let key = ApiKey::from("sk-or-v1-theirs".to_owned());
+    let other = StoredKey {
+        location: KeyLocation::Stored(StoreKind::File),
+        ..services.new_stored_key("x".parse().unwrap(), &key)
+    };
+    *theirs.lock().unwrap() = Some(other.clone());
+    let (outcome, _) = provision_key(&request("x"), AuthMethod::Browser, &services);
+    let ProvisioningOutcome::Stored { stored_key, warning, .. } = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(stored_key.label.as_str(), "x 2");
+    assert!(warning.unwrap().message.contains("taken in the meantime"));
+    assert_eq!(services.find_key("x").unwrap().unwrap().hash, other.hash);
+    assert_eq!(services.list_keys().unwrap().len(), 2);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `inventory.json`: the stored keys without their secrets. `doctor` can rebuild it.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -200,7 +200,8 @@ fn update_with(
     })
 }
 
-/// Adds keys and replaces those with the same server and label.
+/// Adds keys and replaces those with the same entry. Another key that has the label in another store keeps
+/// its place, since nothing else would name it.
 pub fn upsert_keys(location: &StoreLocation, keys: Vec<StoredKey>) -> Result<(), Error> {
     update(location, |inventory| {
         if inventory.keys.is_empty() {
@@ -208,24 +209,26 @@ pub fn upsert_keys(location: &StoreLocation, keys: Vec<StoredKey>) -> Result<(),
             return;
         }
         let id = |key: &StoredKey| (key.server.clone(), key.label.clone());
-        // A map pays off only for more than one key.
-        let indices: Option<HashMap<_, _>> = (keys.len() > 1).then(|| {
-            inventory.keys.iter().enumerate().map(|(index, key)| (id(key), index)).collect()
-        });
+        // A set pays off only for more than one key.
+        let ids: Option<HashSet<_>> =
+            (keys.len() > 1).then(|| inventory.keys.iter().map(id).collect());
         let old_len = inventory.keys.len();
         for key in keys {
-            let index = match &indices {
-                Some(indices) => indices.get(&id(&key)).copied(),
-                None => inventory.keys[..old_len]
-                    .iter()
-                    .position(|other| other.label == key.label && other.server == key.server),
-            };
-            match index {
+            let is_new = ids.as_ref().is_some_and(|ids| !ids.contains(&id(&key)));
+            let find = || inventory.keys[..old_len].iter().position(|old| is_same_entry(old, &key));
+            match if is_new { None } else { find() } {
                 Some(index) => inventory.keys[index] = key,
                 None => inventory.keys.push(key),
             }
         }
     })
+}
+
+/// Returns whether both are the key of one entry: one label in one store, or one key that was moved.
+fn is_same_entry(one: &StoredKey, other: &StoredKey) -> bool {
+    one.label == other.label
+        && one.server == other.server
+        && (one.location == other.location || one.hash == other.hash)
 }
 
 /// Updates the keys of all servers in one transaction.
@@ -295,11 +298,11 @@ pub fn record_checks(
     })
 }
 
-/// Removes the key stored under `label`. Returns whether there was one.
-pub fn remove_key(location: &StoreLocation, server: &str, label: &str) -> Result<bool, Error> {
+/// Removes the key that has the entry of `key`. Returns whether there was one.
+pub fn remove_key(location: &StoreLocation, key: &StoredKey) -> Result<bool, Error> {
     update(location, |inventory| {
         let before = inventory.keys.len();
-        inventory.keys.retain(|key| key.server != server || key.label.as_str() != label);
+        inventory.keys.retain(|other| !is_same_entry(other, key));
         inventory.keys.len() < before
     })
 }

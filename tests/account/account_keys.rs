@@ -142,7 +142,7 @@ fn key_counts_as_revoked_only_after_a_request_for_it() {
     let world = TestAccount::new();
     let revoked = world.stored_key("ci");
     block_on(keys::revoke_key(&world.services, &world.management, &revoked.hash)).unwrap();
-    inventory::remove_key(&world.services.location, &world.services.server, "agent").unwrap();
+    inventory::remove_key(&world.services.location, &world.stored_key("agent")).unwrap();
     let rows = block_on(keys::join_account_keys(&world.services, &world.management)).unwrap();
     let words: Vec<_> = rows
         .iter()

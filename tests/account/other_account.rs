@@ -79,7 +79,7 @@ fn a_key_of_another_account_authorises_no_other_key() {
 fn an_imported_key_of_another_account_is_marked() {
     let account = account_of_another_user();
     let key = keywright::domain::ApiKey::from(account.get("laptop").unwrap());
-    inventory::remove_key(&account.services.location, &account.services.server, "laptop").unwrap();
+    inventory::remove_key(&account.services.location, &account.stored_key("laptop")).unwrap();
     let imported = block_on(keys::import_key(&account.services, &label("laptop"), &key)).unwrap();
     assert!(imported.is_of_unconfirmed_account() && account.stored_key("laptop") == imported);
 }

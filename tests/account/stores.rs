@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use keywright::domain::{ApiKey, ErrorKind, KeyLocation, ProfileName, RotationOutcome, StoreKind};
+use keywright::domain::{
+    ApiKey, ErrorKind, KeyLocation, ProfileName, RotationOutcome, StoreKind, StoredKey,
+};
 use keywright::services::config;
 use keywright::services::keys;
 use keywright::services::provision::ServiceContext;
@@ -107,4 +109,34 @@ fn an_old_entry_of_https_on_loopback_is_read_for_https_only() {
     assert!(load(&http).is_err());
     // Another host has no such old name.
     assert!(load(&at("https://example.com:4000")).is_err());
+}
+
+#[test]
+fn keys_with_one_label_in_two_stores_are_listed_and_removed_apart() {
+    let account = TestAccount::new();
+    let location = &account.services.location;
+    let ci = account.stored_key("ci");
+    let in_file = StoredKey {
+        location: KeyLocation::Stored(StoreKind::File),
+        hash: "other".into(),
+        ..ci.clone()
+    };
+    let hashes = || {
+        let found = account.services.filter_keys(|key| key.label == ci.label).unwrap();
+        found.into_iter().map(|key| key.hash).collect::<Vec<_>>()
+    };
+    for rows in [vec![in_file.clone()], vec![ci.clone(), in_file.clone()]] {
+        inventory::upsert_keys(location, rows).unwrap();
+        assert_eq!(hashes(), [ci.hash.as_str(), "other"]);
+    }
+    // An entry has one key, and a key that was moved keeps its row.
+    let newer = StoredKey { hash: "newer".into(), ..in_file };
+    inventory::upsert_keys(location, vec![newer.clone()]).unwrap();
+    let moved = StoredKey { location: newer.location.clone(), ..ci.clone() };
+    inventory::remove_key(location, &newer).unwrap();
+    inventory::upsert_keys(location, vec![moved]).unwrap();
+    assert_eq!(hashes(), [ci.hash.as_str()]);
+    inventory::upsert_keys(location, vec![ci.clone()]).unwrap();
+    assert!(inventory::remove_key(location, &ci).unwrap());
+    assert_eq!(hashes(), Vec::<String>::new());
 }

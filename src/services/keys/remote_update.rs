@@ -307,14 +307,12 @@ pub(super) fn remove_copy(
         Err(error) => return Err(error.into()),
     }
     drop(reserve);
-    inventory::remove_key(&services.location, &services.server, label.as_str()).map_err(
-        |error| Error::NotUnlisted {
-            label: label.clone(),
-            store_name: services.secret_store.display_name(),
-            is_revoked: false,
-            error,
-        },
-    )?;
+    inventory::remove_key(&services.location, stored_key).map_err(|error| Error::NotUnlisted {
+        label: label.clone(),
+        store_name: services.secret_store.display_name(),
+        is_revoked: false,
+        error,
+    })?;
     if let Err(error) = usage_history::remove_key(&services.location, &stored_key.hash) {
         tracing::warn!(%error, "the usage history of a removed key could not be deleted");
     }

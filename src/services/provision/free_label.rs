@@ -22,6 +22,7 @@ pub(super) async fn store_under_free_label(
     services: &ServiceContext,
 ) -> Result<Option<UserError>, Error> {
     let requested = stored_key.label.clone();
+    let (hash, kind) = (stored_key.hash.clone(), services.secret_store.kind());
     for label in numbered_labels(&requested) {
         let rename_warning = (label != requested).then(|| {
             UserError::failed(
@@ -29,6 +30,14 @@ pub(super) async fn store_under_free_label(
                 format!("the key is stored as {label}"),
             )
         });
+        // The inventory is for all stores, and another program may have listed a key of another store
+        // since. An inventory that cannot be read must not keep the key from being stored.
+        let is_taken = |other: &StoredKey| {
+            !other.is_in_store(&kind) && other.hash != hash && other.label.is_same(label.as_str())
+        };
+        if services.filter_keys(is_taken).is_ok_and(|keys| !keys.is_empty()) {
+            continue;
+        }
         let (entry_id, secret) = (services.entry_id(label.as_str()), to_secret_string(key));
         let create =
             move |store: &SecretStore, timeout| create_or_get(store, &entry_id, &secret, timeout);

@@ -38,8 +38,8 @@ fn a_rotation_that_another_process_finished_is_complete() {
     assert_eq!(rotated.new.label.as_str(), "agent");
     assert_eq!(rotated.old.unwrap().label.as_str(), "agent (old)");
     // Another process has removed the new key, since another rotation won.
-    let (location, server) = (&account.services.location, &account.services.server);
-    inventory::remove_key(location, server, "agent").unwrap();
+    let location = &account.services.location;
+    inventory::remove_key(location, &account.stored_key("agent")).unwrap();
     let rotation = end(new);
     assert!(matches!(&rotation, RotationOutcome::Failed(_)), "{rotation:?}");
 }
