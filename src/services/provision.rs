@@ -13,6 +13,7 @@ mod shared;
 mod shared_entry;
 mod skipped_rows;
 mod store;
+mod stored_text;
 mod unlisted_keys;
 mod unreceived;
 mod unstored;

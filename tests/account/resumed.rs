@@ -1,17 +1,21 @@
 //! Interrupted rotations and pending guardrails: whatever could not be finished or compared is said, and a
 //! guardrail that nobody wants any more is not assigned.
 
+use std::path::{Path, PathBuf};
+
 use keywright::domain::{
-    ErrorKind, ExecProgram, FinishedStep, GuardrailRef, NotCarried, RotationOutcome, StoredKey,
+    ApiKey, ErrorKind, ExecProgram, FinishedStep, GuardrailRef, KeyRequest, NotCarried,
+    ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, RotationOutcome, StoredKey,
 };
 use keywright::services::keys::{self, RecoveryReport};
-use keywright::services::provision::ServiceContext;
+use keywright::services::provision::{self, ServiceContext};
 use keywright::storage::inventory;
 use keywright::storage::journal::{self, Attempt, AttemptGuard, AttemptStage};
+use keywright::storage::json_store::StoreLocation;
 use keywright::storage::secret_store::SecretStore;
 
 use super::proxy::Fault;
-use super::rotation::{interrupted, management, respond_to_leak, rotate};
+use super::rotation::{controls, interrupted, management, respond_to_leak, rotate};
 use super::{TestAccount, block_on, label};
 
 const KEY: &str = "agent";
@@ -229,4 +233,54 @@ fn a_received_key_is_not_said_to_be_lost_as_long_as_the_secret_store_cannot_be_r
     let report = block_on(keys::recover_and_reconcile(&account.services, now)).unwrap();
     assert_eq!((report.stored.len(), report.unresolved.len()), (1, 0), "{report:?}");
     assert_eq!(journal::list_all_attempts(&account.services.location).unwrap().len(), 0);
+}
+
+/// Creates the key `new` with a journal and an inventory that cannot be written once the server has
+/// answered, as on a full disk, until the returned directories are removed.
+fn create_on_full_disk(account: &TestAccount, dir: &Path) -> [PathBuf; 2] {
+    let blocked = ["journal.json.new", "inventory.json.new"].map(|name| dir.join(name));
+    let block = |event| {
+        if matches!(event, ProvisioningEvent::StepStarted(ProvisioningStep::StoreKey)) {
+            for path in &blocked {
+                std::fs::create_dir(path).unwrap();
+            }
+        }
+    };
+    let request = KeyRequest { label: label("new"), ..KeyRequest::default() };
+    let services = &account.services;
+    let auth_method = management(account);
+    let outcome =
+        block_on(provision::run(&request, auth_method, services, &mut controls(), &block));
+    let ProvisioningOutcome::Stored { warning, .. } = outcome else { panic!("{outcome:?}") };
+    let warning = warning.unwrap();
+    assert!(warning.message.contains("is stored"), "{warning:?}");
+    blocked
+}
+
+#[test]
+fn a_stored_key_that_the_journal_does_not_know_is_listed_and_not_deleted() {
+    for is_named in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let account = TestAccount::of(4, StoreLocation::Directory(dir.path().to_owned()));
+        if !is_named {
+            refuse(&account, "PATCH");
+        }
+        let blocked = create_on_full_disk(&account, dir.path());
+        let key = account.get("new").unwrap();
+        for path in &blocked {
+            std::fs::remove_dir(path).unwrap();
+        }
+        account.proxy.set_rule(|_| Fault::Pass);
+        let report = recover(&account);
+        assert!(report.deleted.is_empty() && report.errors.is_empty(), "{report:?}");
+        assert!(report.unresolved.is_empty() && report.foreign.is_empty(), "{report:?}");
+        assert_eq!(account.get("new").as_ref(), Some(&key));
+        let hash = ApiKey::from(key).hash();
+        let found = block_on(keys::list_account_keys(&account.services, &account.management));
+        let found = found.unwrap().into_iter().find(|row| row.hash == hash);
+        let name = found.expect("the key works").name;
+        assert_eq!(name.as_deref(), Some("new"), "{is_named}");
+        assert_eq!(account.stored_key("new").hash, hash);
+        assert_eq!(report.stored[0].hash, hash);
+    }
 }

@@ -118,7 +118,7 @@ fn marked_keys_put_what_acts_on_them_first_in_the_footer() {
     assert_eq!(keys(&model)[..2], ["n", "c"]);
     send_intent(&mut model, Intent::ToggleMark);
     send_intent(&mut model, Intent::ToggleMark);
-    assert_eq!(keys(&model)[..3], ["e", "R", "d"], "{:?}", keys(&model));
+    assert_eq!(keys(&model)[..3], ["e", "d", "R"], "{:?}", keys(&model));
 }
 
 #[test]

@@ -70,6 +70,7 @@ pub async fn recover_attempts(services: &ServiceContext) -> Result<RecoveredAtte
         Ok(Some(management)) => {
             let mut settled = provision::settle_attempts(services, &management).await?;
             recovered.finished.extend(settled.renamed.drain(..).map(FinishedStep::Renamed));
+            recovered.stored.append(&mut settled.stored);
             recovered.errors.append(&mut settled.errors);
             recovered.settled = settled;
             let remaining = journal::list_attempts(&services.location, &services.server)?;

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::{
     ATTEMPTS_SERVICE, AttemptSecrets, Error, ServiceContext, abandon_attempt, attempt_entry_id,
-    exchange, shared, store, unreceived::SettledAttempts,
+    exchange, shared, store, stored_text, unreceived::SettledAttempts,
 };
 use crate::api::openrouter;
 use crate::domain::{
@@ -204,7 +204,7 @@ async fn verify_stored_key(
     let found = if is_listed {
         Ok(Some(stored_key))
     } else {
-        shared::find_stored(&stored_key, services).await
+        stored_text::find_stored(&stored_key, services).await
     };
     match found {
         Ok(Some(stored_key)) => {

@@ -1,14 +1,12 @@
 //! Keys that a shared store could not take: they are kept in a store of this machine, under their label,
 //! and moved when the shared store can be used again.
 
-use super::free_label::{
-    MAX_NUMBER, hash_secret, numbered_labels, store_under_free_label, to_api_key,
-};
+use super::free_label::{MAX_NUMBER, store_under_free_label, to_api_key};
 use super::shared_entry::record_new_key;
 use super::unlisted_keys::log_error;
 use super::{ServiceContext, lock_storing};
 use crate::domain::{
-    ApiKey, ErrorKind, KeyLocation, Label, StoreKind, StoredKey, UserError, format_command,
+    ApiKey, ErrorKind, KeyLocation, StoreKind, StoredKey, UserError, format_command,
 };
 use crate::storage::journal::AttemptGuard;
 use crate::storage::json_store;
@@ -138,43 +136,4 @@ async fn move_key(
         tracing::warn!(%error, "the copy of a moved key could not be deleted");
     }
     Ok(moved)
-}
-
-/// Returns the key with the label under which [`store_under_free_label`] stored it, if it is stored: in
-/// the store of `services`, or on this machine where that store could not take it.
-pub(super) async fn find_stored(
-    stored_key: &StoredKey,
-    services: &ServiceContext,
-) -> Result<Option<StoredKey>, secret_store::Error> {
-    let kind = services.secret_store.kind();
-    let found = find_stored_label(stored_key, services).await;
-    if let Ok(Some(label)) = found {
-        let location = KeyLocation::Stored(kind);
-        return Ok(Some(StoredKey { label, location, move_to: None, ..stored_key.clone() }));
-    }
-    if !kind.is_local() {
-        let local = services.local();
-        if let Some(label) = find_stored_label(stored_key, &local).await? {
-            let location = KeyLocation::Stored(local.secret_store.kind());
-            let move_to = Some(kind);
-            return Ok(Some(StoredKey { label, location, move_to, ..stored_key.clone() }));
-        }
-    }
-    found.map(|_| None)
-}
-
-async fn find_stored_label(
-    stored_key: &StoredKey,
-    services: &ServiceContext,
-) -> Result<Option<Label>, secret_store::Error> {
-    for label in numbered_labels(&stored_key.label) {
-        let entry_id = services.entry_id(label.as_str());
-        match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await
-        {
-            Ok(secret) if hash_secret(&secret) == stored_key.hash => return Ok(Some(label)),
-            Ok(_) | Err(secret_store::Error::NoEntry) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(None)
 }

@@ -3,18 +3,25 @@
 //! an attempt and is not stored was never used, and can be deleted.
 
 mod errors;
+mod naming;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 pub(crate) use errors::not_named_error;
 use errors::{not_deleted_error, not_listed_error};
+pub(super) use naming::name_key;
+use naming::rename_stored_key;
 
-use super::{ServiceContext, abandon_attempt};
-use crate::api::openrouter::{self, Client, ManagementClient};
-use crate::domain::{AccountKey, KeyPatch, Label, ManagementKey, StoredKey, UserError, sort_by};
+use super::{ServiceContext, abandon_attempt, stored_text};
+use crate::api::openrouter::{self, ManagementClient};
+use crate::domain::{AccountKey, Label, ManagementKey, StoredKey, UserError, sort_by};
+use crate::storage::inventory;
 use crate::storage::journal::{self, Attempt, AttemptGuard, AttemptStage};
 use crate::storage::json_store;
+use crate::storage::secret_store;
 
 /// How long the server may take to create the key of a request whose connection is closed.
 const LATE_CREATION: Duration = Duration::from_secs(1);
@@ -27,8 +34,10 @@ const MAX_PAGES: usize = 1_000;
 pub(super) struct AttemptKeys {
     /// Ids of the attempts whose key was deleted.
     deleted: Vec<String>,
-    /// Ids of the attempts whose key is in use and was not deleted.
+    /// Ids of the attempts whose key is in use, or perhaps stored, and was not deleted.
     in_use: Vec<String>,
+    /// Id of the attempt of each key that is in the secret store although its journal does not say so.
+    stored: Vec<(String, StoredKey)>,
     /// Id of the attempt, name and error of each key that could not be deleted.
     not_deleted: Vec<(String, String, openrouter::Error)>,
     /// Other keys with the labels of the attempts, which were not created here.
@@ -51,6 +60,8 @@ pub struct SettledAttempts {
     pub deleted: Vec<Label>,
     /// Keys of the same labels that someone else created.
     pub foreign: Vec<AccountKey>,
+    /// The keys that are in the secret store and were in no list.
+    pub stored: Vec<StoredKey>,
     /// The labels of the stored keys that had the name of their attempt, and were renamed.
     pub renamed: Vec<Label>,
     /// What failed.
@@ -122,7 +133,11 @@ async fn settle_lost(
         let mut absent = Vec::new();
         for guard in lost {
             let attempt = guard.attempt();
-            if found.deleted.contains(&attempt.id) {
+            if let Some((_, key)) = found.stored.iter().find(|(id, _)| *id == attempt.id) {
+                let error = list_stored_key(guard, key.clone(), services, client).await;
+                settled.errors.extend(error);
+                settled.stored.push(key.clone());
+            } else if found.deleted.contains(&attempt.id) {
                 settled.deleted.push(attempt.label.clone());
                 abandon_attempt(guard, services).await;
             } else if found.in_use.contains(&attempt.id)
@@ -213,14 +228,33 @@ async fn delete_keys_in(
             if is_stored(attempt, &key.hash) {
                 continue;
             }
-            let Some(attempt) = attempt else {
+            let Some(of_attempt) = attempt.or_else(|| find_by_label(attempts, name)) else {
                 found.foreign.push(key);
                 continue;
             };
-            if key.info.usage.is_some_and(|usd| usd > 0.0) {
-                found.in_use.push(attempt.id.clone());
-                continue;
+            // The journal could not be written when the key was stored, if the disk was full.
+            match (find_stored(of_attempt, &key, services).await, attempt) {
+                (Ok(Some(stored_key)), _) => {
+                    found.stored.push((of_attempt.id.clone(), stored_key));
+                    continue;
+                }
+                (Ok(None), Some(_)) if !is_used(&key) => {}
+                (Ok(None), Some(attempt)) => {
+                    found.in_use.push(attempt.id.clone());
+                    continue;
+                }
+                // What cannot be read may be the key.
+                (Err(error), Some(attempt)) => {
+                    tracing::warn!(%error, "a key is not deleted, because it may be stored");
+                    found.in_use.push(attempt.id.clone());
+                    continue;
+                }
+                (Ok(None) | Err(_), None) => {
+                    found.foreign.push(key);
+                    continue;
+                }
             }
+            let attempt = of_attempt;
             let deleted = match &failure {
                 Some(error) => Err(error.clone()),
                 None => delete_key(client, &key.hash).await,
@@ -235,6 +269,57 @@ async fn delete_keys_in(
         }
     }
     Ok(found)
+}
+
+fn find_by_label<'a>(attempts: &[&'a Attempt], name: &str) -> Option<&'a Attempt> {
+    attempts.iter().copied().find(|attempt| attempt.label.as_str() == name)
+}
+
+/// Returns the key of an attempt as the inventory lists it, if the secret store has its text.
+async fn find_stored(
+    attempt: &Attempt,
+    key: &AccountKey,
+    services: &ServiceContext,
+) -> Result<Option<StoredKey>, secret_store::Error> {
+    let row = StoredKey {
+        label: attempt.label.clone(),
+        requested: attempt.requested.clone(),
+        replaces: attempt.replaces.clone(),
+        ..key.to_inventory_row(&services.server, Timestamp::now())
+    };
+    stored_text::find_stored(&row, services).await
+}
+
+/// Returns whether a key was ever used, also without spending credits.
+fn is_used(key: &AccountKey) -> bool {
+    let has_spent = |usd: Option<f64>| usd.is_some_and(|usd| usd > 0.0);
+    has_spent(key.info.usage) || has_spent(key.info.byok_usage) || key.last_used_at.is_some()
+}
+
+/// Adds a key that is in the secret store to the inventory, gives it its label at the server and ends its
+/// attempt. Returns what failed; the next start continues.
+async fn list_stored_key(
+    mut guard: AttemptGuard,
+    key: StoredKey,
+    services: &ServiceContext,
+    client: &ManagementClient,
+) -> Option<UserError> {
+    let listed = inventory::upsert_keys(&services.location, vec![key.clone()]).and_then(|()| {
+        guard.update(|attempt| {
+            attempt.stage = AttemptStage::Stored;
+            attempt.received_key = Some(key);
+        })
+    });
+    if let Err(error) = listed {
+        return Some(error.to_user_error());
+    }
+    match rename_stored_key(guard.attempt(), services, client).await {
+        Ok(_) => {
+            abandon_attempt(guard, services).await;
+            None
+        }
+        Err(error) => Some(not_named_error(guard.attempt(), services, &error)),
+    }
 }
 
 /// Returns the keys with the name or the label of one of the attempts.
@@ -278,32 +363,6 @@ fn list_stored_keys(services: &ServiceContext) -> Result<Vec<StoredKey>, openrou
     })
 }
 
-/// Gives the stored key of an attempt its label at the server. Returns the label; `None` if nothing
-/// is left to do, because the key was deleted or someone gave it another name.
-async fn rename_stored_key(
-    attempt: &Attempt,
-    services: &ServiceContext,
-    client: &ManagementClient,
-) -> Result<Option<Label>, openrouter::Error> {
-    let Some(received) = &attempt.received_key else { return Ok(None) };
-    match client.get_key(&received.hash).await {
-        Ok(key) if !attempt.is_key_name(key.name.as_deref().unwrap_or_default()) => {
-            return Ok(None);
-        }
-        Err(error @ openrouter::Error::Rejected { status: 404, .. }) => {
-            // Another account never had the key.
-            let is_same_account =
-                attempt.management_key == Some(client.management_key().fingerprint());
-            return if is_same_account { Ok(None) } else { Err(error) };
-        }
-        // Without the right to read it the key may still be renamed.
-        Ok(_) | Err(_) => {}
-    }
-    let label = find_label(received, services)?;
-    finish_name(attempt, &received.hash, &label, services, client).await?;
-    Ok(Some(label))
-}
-
 /// Returns the label of a received key by now: it may replace another key whose label it gets, or may
 /// have been removed from this machine.
 fn find_label(received: &StoredKey, services: &ServiceContext) -> Result<Label, openrouter::Error> {
@@ -318,56 +377,6 @@ fn find_label(received: &StoredKey, services: &ServiceContext) -> Result<Label, 
     Ok(removed.map_or_else(|| received.label.clone(), |trashed| trashed.key.label))
 }
 
-/// Renames the key of an attempt at the server. If the request to create it was repeated, the keys of
-/// the earlier ones are deleted.
-async fn finish_name(
-    attempt: &Attempt,
-    hash: &str,
-    label: &Label,
-    services: &ServiceContext,
-    client: &ManagementClient,
-) -> Result<(), openrouter::Error> {
-    rename_key(services, client, hash, label).await?;
-    if attempt.send_count > 1 {
-        let found = delete_keys_of_attempts(&[attempt], services, client).await?;
-        if let Some((_, _, error)) = found.not_deleted.into_iter().next() {
-            return Err(error);
-        }
-    }
-    Ok(())
-}
-
-/// Gives a key its label at the server.
-pub(super) async fn rename_key(
-    services: &ServiceContext,
-    client: &ManagementClient,
-    hash: &str,
-    label: &Label,
-) -> Result<(), openrouter::Error> {
-    let patch = KeyPatch { name: Some(label.clone()), ..KeyPatch::default() };
-    let key = client.update_key(hash, &patch).await?;
-    if patch.unapplied_fields(&key).is_empty() {
-        return Ok(());
-    }
-    Err(unexpected(services, "the key with its new name"))
-}
-
 fn unexpected(services: &ServiceContext, expected: &'static str) -> openrouter::Error {
     openrouter::Error::UnexpectedResponse { server: services.server.clone(), expected }
-}
-
-/// Gives a new key its label at the server, where it has the name of its attempt.
-pub(super) async fn name_key(
-    guard: Option<&AttemptGuard>,
-    naming: Option<(&ManagementKey, &Label)>,
-    client: &Result<Client, openrouter::Error>,
-    services: &ServiceContext,
-) -> Option<UserError> {
-    let ((management, label), attempt) = (naming?, guard?.attempt());
-    let hash = &attempt.received_key.as_ref()?.hash;
-    let named = async {
-        let client = client.as_ref().map_err(Clone::clone)?.with_management_key(management);
-        finish_name(attempt, hash, label, services, &client).await
-    };
-    Some(not_named_error(attempt, services, &named.await.err()?))
 }

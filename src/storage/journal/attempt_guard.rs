@@ -9,6 +9,8 @@ use crate::storage::json_store::{Error, LockGuard, StoreLocation};
 pub struct AttemptGuard {
     location: StoreLocation,
     attempt: Attempt,
+    /// Whether the last write of the attempt failed, so that the file has an earlier state.
+    is_unwritten: bool,
     is_announced: bool,
     _lock: LockGuard,
 }
@@ -28,15 +30,22 @@ impl AttemptGuard {
 
     fn lock(location: &StoreLocation, attempt: Attempt) -> Result<Self, Error> {
         let lock = location.try_lock(&lock_file_name(&attempt.id))?;
-        Ok(Self { location: location.clone(), attempt, is_announced: false, _lock: lock })
+        Ok(Self {
+            location: location.clone(),
+            attempt,
+            is_unwritten: false,
+            is_announced: false,
+            _lock: lock,
+        })
     }
 
-    /// Returns the attempt as last written.
+    /// Returns the attempt with all its changes.
     pub fn attempt(&self) -> &Attempt {
         &self.attempt
     }
 
-    /// Updates the attempt; the change is on disk when this returns.
+    /// Updates the attempt; the change is on disk when this returns. If it could not be written, the next
+    /// update writes it too.
     pub fn update(&mut self, change: impl FnOnce(&mut Attempt)) -> Result<(), Error> {
         self.update_and_announce(change, None)
     }
@@ -55,16 +64,19 @@ impl AttemptGuard {
             attempt.mark_sent(1, Some(management.fingerprint()));
             (guard, attempt)
         });
-        if announced.is_none() && changed == self.attempt {
+        if announced.is_none() && changed == self.attempt && !self.is_unwritten {
             return Ok(());
         }
+        // Kept even if it cannot be written: a received key must not be forgotten.
+        self.attempt = changed;
+        self.is_unwritten = true;
         self.location.update(FILE_NAME, |journal: &mut Journal| {
-            journal.put_attempt(&changed);
+            journal.put_attempt(&self.attempt);
             if let Some((_, attempt)) = &announced {
                 journal.put_attempt(attempt);
             }
         })?;
-        self.attempt = changed;
+        self.is_unwritten = false;
         if let Some((guard, attempt)) = announced {
             guard.attempt = attempt;
             guard.is_announced = true;
@@ -118,7 +130,13 @@ pub fn lock_interrupted_attempts(
                 if let Some(attempt) = now.into_iter().find(|other| other.id == attempt.id) {
                     let location = location.clone();
                     let is_announced = false;
-                    guards.push(AttemptGuard { location, attempt, is_announced, _lock: lock });
+                    guards.push(AttemptGuard {
+                        location,
+                        attempt,
+                        is_unwritten: false,
+                        is_announced,
+                        _lock: lock,
+                    });
                 }
             }
             Err(Error::LockHeld(_)) => {}

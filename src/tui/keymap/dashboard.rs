@@ -87,6 +87,9 @@ pub(super) const DASHBOARD: &[Action] = actions! {
     Keys "edit" [char_key('e')] "e" "edit" => Intent::EditKey, for_marked(),
         with_long_description("edit limit, reset and label"), with_other_words("rename raise guardrail workspace"),
         safety(Safety::Confirmed), enabled_if(has_selection);
+    Keys "disable" [char_key('d')] "d" "disable" => Intent::ToggleDisabled, for_marked(),
+        with_long_description("disable or enable"), with_short_description("disable, enable"),
+        safety(Safety::Confirmed), enabled_if(has_enabled_target);
     Keys "disable" [char_key('d')] "d" "enable" => Intent::ToggleDisabled, for_marked(),
         with_long_description("disable or enable"), with_short_description("disable, enable"),
         safety(Safety::Confirmed), enabled_if(|model| has_selection(model) && !has_enabled_target(model));
@@ -95,9 +98,6 @@ pub(super) const DASHBOARD: &[Action] = actions! {
     Keys "rotate" [char_key('R')] "R" "rotate" => Intent::Rotate, for_marked(),
         with_long_description("rotate: get a new key"), with_other_words("replace renew"),
         safety(Safety::Confirmed), enabled_if(has_stored_target);
-    Keys "disable" [char_key('d')] "d" "disable" => Intent::ToggleDisabled, for_marked(),
-        with_long_description("disable or enable"), with_short_description("disable, enable"),
-        safety(Safety::Confirmed), enabled_if(has_enabled_target);
     Keys "details" [bare_key(KeyCode::Enter), char_key('l'), bare_key(KeyCode::Right)] "enter" "open" => Intent::ToggleDetails,
         with_long_description("open or close the details"),
         enabled_if(|model| has_selection(model) && !model.dashboard.are_details_shown);

@@ -30,7 +30,16 @@ pub(super) async fn finish_by_moving_label(
         };
         let current = match services.find_hash(&new.hash) {
             Ok(Some(current)) => current,
-            Ok(None) => return RotationOutcome::Failed(removed_error(&new)),
+            Ok(None) => {
+                // It was never listed where the inventory could not be written.
+                let services = services.for_key(&new);
+                return match warning {
+                    Some(error) if may_be_stored(&services, &new.label, &new.hash).await => {
+                        RotationOutcome::LabelNotMoved { new, error }
+                    }
+                    _ => RotationOutcome::Failed(removed_error(&new)),
+                };
+            }
             Err(_) => new.clone(),
         };
         if let Error::AlreadyReplaced(_) = error {
