@@ -15,6 +15,7 @@ mod management_error;
 pub mod management_key;
 mod migrate;
 mod missing;
+mod moving_label;
 mod name_lookup;
 mod new_key_names;
 mod paging;

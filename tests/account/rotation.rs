@@ -2,6 +2,8 @@
 
 #[path = "rotation/at_once.rs"]
 mod at_once;
+#[path = "rotation/moving_label.rs"]
+mod moving_label;
 #[path = "rotation/new_end.rs"]
 mod new_end;
 #[path = "rotation/other_process.rs"]

@@ -1,6 +1,7 @@
 //! Whether the label of a key still names it. Others who use a shared store may have replaced, renamed or
 //! removed the key since it was listed.
 
+use super::moving_label::check_label_not_moving;
 use super::{Error, load_key, read_shared_trash};
 use crate::domain::{ApiKey, ErrorKind, StoredKey, TrashedKey, UserError, format_command};
 use crate::platform::blocking_call::run_blocking;
@@ -9,17 +10,19 @@ use crate::services::shared_inventory;
 use crate::storage::json_store;
 use crate::storage::secret_store;
 
-/// Checks that the label of a key in a shared store still names this key. Fails with
-/// [`Error::ReplacedByOther`] otherwise, and reads the present keys into the inventory. Does nothing for
-/// a key of another store. A store that cannot be read now does not stop the action.
+/// Checks that the label of a key still names this key. Fails with [`Error::Refused`] if a rotation was
+/// interrupted while it moved the label, and with [`Error::ReplacedByOther`] if others changed it in a shared
+/// store, whose present keys are read into the inventory. A shared store that cannot be read now does not
+/// stop the action.
 pub(super) async fn check_current(
     services: &ServiceContext,
     stored_key: &StoredKey,
 ) -> Result<(), Error> {
-    if !stored_key.is_shared() {
-        return Ok(());
-    }
     let (services, key) = (services.clone(), stored_key.clone());
+    if !stored_key.is_shared() {
+        let checked = run_blocking(move || check_label_not_moving(&services, &key)).await;
+        return checked.unwrap_or(Ok(()));
+    }
     run_blocking(move || match shared_inventory::read_key(&services, key.label.as_str()) {
         Ok(()) => {
             find_change(&services, &key)?.map_or(Ok(()), |error| Err(Error::ReplacedByOther(error)))

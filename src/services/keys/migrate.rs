@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::management_key::management_entry_id_for;
+use super::moving_label::{check_rotation, list_rotations};
 use super::trash::{trash_entry_id_for, trash_service};
 use super::{Error, find_secret, secrets_equal};
 use crate::domain::{KeyLocation, Label, StoreKind, StoredKey, TrashedKey, UserError};
@@ -89,8 +90,8 @@ impl Entry {
 ///
 /// # Errors
 ///
-/// Returns an error, and moves nothing more, if a store is unavailable, an attempt is still open, or the
-/// inventory cannot be written.
+/// Returns an error, and moves nothing more, if a store is unavailable, an attempt is still open, a rotation
+/// was interrupted while its label moved, or the inventory cannot be written.
 pub fn migrate_entries(
     migration: &Migration<'_>,
     on_result: &mut dyn FnMut(&MigratedEntry),
@@ -103,6 +104,7 @@ pub fn migrate_entries(
     if let Some(pending) = attempts.iter().find(is_open) {
         return Err(Error::AttemptPending(pending.label.clone()));
     }
+    migration.check_labels_not_moving()?;
     let mut entries = migration.list_keys()?;
     if migration.labels.is_empty() {
         migration.add_trash(&mut entries)?;
@@ -119,14 +121,30 @@ pub fn migrate_entries(
 }
 
 impl Migration<'_> {
+    fn is_chosen(&self, key: &StoredKey) -> bool {
+        self.labels.is_empty() || (key.server == self.server && self.labels.contains(&key.label))
+    }
+
+    /// Fails if the label of a rotation has moved in the store and not yet in the inventory: its two keys
+    /// would end in different stores, where the rotation cannot continue.
+    fn check_labels_not_moving(&self) -> Result<(), Error> {
+        let keys = inventory::list_all_keys(self.location)?;
+        for (old, new) in list_rotations(&keys) {
+            if !self.is_chosen(old) && !self.is_chosen(new) {
+                continue;
+            }
+            let Some(Ok(store)) = self.old_store(new) else { continue };
+            let service = (self.service)(&new.server);
+            let id = EntryId { service, account: old.label.as_str().to_owned() };
+            check_rotation(old, new, find_secret(&store, &id, self.timeout))?;
+        }
+        Ok(())
+    }
+
     /// Returns the keys of the inventory that are in another store, or may have a copy there.
     fn list_keys(&self) -> Result<Vec<Entry>, Error> {
         let keys = inventory::list_all_keys(self.location)?;
-        let is_chosen = |key: &StoredKey| {
-            self.labels.is_empty()
-                || (key.server == self.server && self.labels.contains(&key.label))
-        };
-        let chosen = keys.into_iter().filter(|key| is_chosen(key));
+        let chosen = keys.into_iter().filter(|key| self.is_chosen(key));
         Ok(chosen
             .filter_map(|key| {
                 let from = self.old_store(&key)?;

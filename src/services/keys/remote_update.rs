@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::current_key::check_current;
 use super::error::is_not_found;
+use super::moving_label::check_label_not_moving;
 use super::{Error, to_api_key};
 use crate::api::openrouter::{self, ManagementClient};
 use crate::domain::{
@@ -237,6 +238,9 @@ pub async fn revoke_and_remove(
     management: &ManagementKey,
     stored_key: &StoredKey,
 ) -> Result<RevokeOutcome, Error> {
+    let (checked, key) = (services.clone(), stored_key.clone());
+    let check = run_blocking(move || check_label_not_moving(&checked, &key)).await;
+    check.unwrap_or_else(|| Err(secret_store::Error::TimedOut.into()))?;
     let reserve = services.location.reserve_space()?;
     let outcome = revoke_key(services, management, &stored_key.hash).await?;
     // Where the copy cannot be removed, later commands know by this that the key is gone. A key that
@@ -290,11 +294,16 @@ pub(super) fn remove_copy(
     let label = &stored_key.label;
     let entry_id = services.entry_id(label.as_str());
     let (store, timeout) = (&services.secret_store, services.secret_store_timeout);
-    // Someone else may have replaced the key since it was listed: then the entry is theirs.
-    let is_replaced = store.kind().is_shared()
-        && store
-            .get(&entry_id, timeout)
-            .is_ok_and(|secret| to_api_key(&secret).hash() != stored_key.hash);
+    // Someone else may have replaced the key since it was listed: then the entry is theirs. It may also be
+    // the only text of another key of the inventory.
+    let is_replaced = match store.get(&entry_id, timeout) {
+        Ok(secret) => {
+            let hash = to_api_key(&secret).hash();
+            hash != stored_key.hash
+                && (store.kind().is_shared() || services.find_hash(&hash)?.is_some())
+        }
+        Err(_) => false,
+    };
     let deleted = if is_replaced { Ok(()) } else { store.delete(&entry_id, timeout) };
     match deleted {
         Ok(()) => {}

@@ -6,6 +6,7 @@
 
 use jiff::Timestamp;
 
+use super::moving_label::check_label_not_moving;
 use super::remote_update::remove_copy;
 pub(super) use super::shared_trash::trash_service;
 use super::shared_trash::{describe_removed_key, remove_from_trash};
@@ -77,6 +78,7 @@ pub fn remove_key(
     if listed.is_none_or(|listed| listed.hash != stored_key.hash || listed.label != *label) {
         return Err(not_listed());
     }
+    check_label_not_moving(services, stored_key)?;
     let services = &services.for_key(stored_key);
     let (store, timeout) = (&services.secret_store, services.secret_store_timeout);
     let entry_id = services.entry_id(label.as_str());
@@ -86,7 +88,15 @@ pub fn remove_key(
         Some(SecretLoss::Destroyed) => None,
         Some(SecretLoss::Deleted) | None => find_secret(store, &entry_id, timeout)?,
     };
-    let Some(secret) = secret else {
+    // The text of another key of the inventory stays where it is; this key has none.
+    let is_of_other = match &secret {
+        Some(secret) if !store.kind().is_shared() => {
+            let hash = to_api_key(secret).hash();
+            hash != stored_key.hash && services.find_hash(&hash)?.is_some()
+        }
+        _ => false,
+    };
+    let Some(secret) = secret.filter(|_| !is_of_other) else {
         remove_copy(services, stored_key, reserve)?;
         journal::release_key(&services.location, &stored_key.hash)?;
         return Ok(None);
