@@ -129,7 +129,7 @@ pub fn remove_key(
             // Only the response was lost.
             Ok(None) => {}
             Ok(Some(_)) if error != secret_store::Error::TimedOut => {
-                take_from_trash(services, &trashed, label)?;
+                take_from_trash(services, &trashed, label, true)?;
                 undo_copy();
                 return Err(error.into());
             }
@@ -203,7 +203,7 @@ pub fn restore_key(
         })?;
     }
     drop(reserve);
-    let restored = match take_from_trash(services, trashed, label) {
+    let restored = match take_from_trash(services, trashed, label, false) {
         Ok(restored) => restored,
         Err(error) => {
             if !already_stored && let Err(error) = store.delete(&entry_id, timeout) {
@@ -326,6 +326,7 @@ fn take_from_trash(
     services: &ServiceContext,
     trashed: &TrashedKey,
     label: &Label,
+    keeps_rotation: bool,
 ) -> Result<StoredKey, Error> {
     let (server, hash) = (&trashed.key.server, &trashed.key.hash);
     inventory::update_trash(&services.location, |keys, trash| {
@@ -342,6 +343,10 @@ fn take_from_trash(
             // The restored entry has no version yet.
             record.version = 0;
             record.fields.remove(TrashedKey::REMOVED_BY);
+        }
+        // A key that the user brought back is theirs: no rotation may take its label or delete it.
+        if !keeps_rotation {
+            key.replaces = None;
         }
         KnownAccounts::of_keys(keys.iter().filter(of_server)).mark(&mut key);
         let after = keys.iter().position(|other| other.created_at > key.created_at);

@@ -98,7 +98,7 @@ fn a_new_key_that_another_process_released_is_named_and_stays() {
 }
 
 #[test]
-fn a_new_key_that_is_not_needed_is_removed_under_the_label_that_it_has_by_now() {
+fn a_new_key_that_the_user_renamed_is_not_deleted_as_unneeded() {
     let mut account = TestAccount::new();
     let lost = lost_rotation(&account);
     block_on(keys::rename_key(&account.services, &lost, &label("spare"), None)).unwrap();
@@ -108,6 +108,31 @@ fn a_new_key_that_is_not_needed_is_removed_under_the_label_that_it_has_by_now() 
     let outcome = ProvisioningOutcome::Stored { stored_key: lost, key, warning: None };
     let rotation = block_on(keys::finish_rotation(&account.services, outcome));
     assert!(matches!(rotation, RotationOutcome::Failed(_)), "{rotation:?}");
-    assert!(account.get("spare").is_none() && !account.labels().contains(&"spare".to_owned()));
+    assert!(account.get("spare").is_some());
+    assert_eq!((account.stored_key("spare").replaces, account.proxy.count("DELETE")), (None, 0));
     assert_eq!(account.get("agent (new) 2").as_deref(), Some("foreign"));
+}
+
+#[test]
+fn a_new_key_that_was_used_is_not_deleted_as_unneeded() {
+    let mut account = TestAccount::new();
+    let lost = lost_rotation(&account);
+    account.services.management_key = Some(account.management.clone());
+    keywright::sandbox::spend_on_key(account.sandbox.url(), &lost.hash, 0.5).unwrap();
+    assert!(block_on(keys::resume_rotations(&account.services)).unwrap()[0].1.is_err());
+    assert_eq!(
+        (account.stored_key("agent (new) 2").replaces, account.proxy.count("DELETE")),
+        (None, 0)
+    );
+}
+
+#[test]
+fn a_new_key_that_is_restored_takes_no_label() {
+    let account = TestAccount::new();
+    interrupted(&account);
+    let new = account.stored_key("agent (new)");
+    let trashed = keys::remove_key(&account.services, &new).unwrap().unwrap();
+    let restored = keys::restore_key(&account.services, &trashed, &label("prod")).unwrap();
+    assert_eq!(restored.replaces, None);
+    assert!(block_on(keys::resume_rotations(&account.services)).unwrap().is_empty());
 }

@@ -2,9 +2,10 @@
 //! with check-and-set, so that only one of them succeeds.
 
 use super::super::management_key::AccountAccess;
+use super::super::remote_update::fetch_account_key;
 use super::super::rotation_labels::find_old_key_label;
 use super::super::{Error, delete_secret, secret_for, store_secret, to_api_key, to_secret_string};
-use crate::domain::{ApiKey, Label, StoredKey, UserError, format_command};
+use crate::domain::{AccountKey, ApiKey, Label, StoredKey, UserError, format_command};
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::{self, ServiceContext, describe_writer};
 use crate::services::shared_inventory;
@@ -118,7 +119,9 @@ pub(super) async fn discard_replacement(
     error: UserError,
 ) -> UserError {
     let services = &services.for_key(new);
-    if provision::delete_unneeded_key(services, access.as_ref().ok(), &new.hash).await {
+    if is_unused_replacement(services, access, new).await
+        && provision::delete_unneeded_key(services, access.as_ref().ok(), &new.hash).await
+    {
         if let Err(error) = remove_deleted_key(services, new).await {
             tracing::warn!(%error, "the entry of a deleted key could not be removed");
         }
@@ -141,6 +144,31 @@ pub(super) async fn discard_replacement(
             "your new key is stored as '{}' and valid at OpenRouter; the other one stays",
             new.label
         ))
+    }
+}
+
+/// Returns whether a new key still has the label of a new key and was never used, as the account reports.
+/// Somebody may use a key that has another label.
+async fn is_unused_replacement(
+    services: &ServiceContext,
+    access: &AccountAccess,
+    new: &StoredKey,
+) -> bool {
+    let listed = services.find_hash(&new.hash).ok().flatten();
+    let label = listed.map_or_else(|| new.label.clone(), |key| key.label);
+    let name = label.as_str().trim_end_matches(|c: char| c == ' ' || c.is_ascii_digit());
+    let Some(management) = access.as_ref().ok().or(services.management_key.as_ref()) else {
+        return false;
+    };
+    if !name.ends_with("(new)") {
+        return false;
+    }
+    match fetch_account_key(services, management, &new.hash).await {
+        Ok(AccountKey { info, .. }) => {
+            let is_spent = |usage: Option<f64>| usage.is_some_and(|usage| usage > 0.0);
+            !is_spent(info.usage) && !is_spent(info.byok_usage) && info.last_used_at.is_none()
+        }
+        Err(error) => error.is_not_found(),
     }
 }
 
