@@ -25,8 +25,8 @@ pub use preflight::{PreparedAttempt, check_label, discard_attempts, prepare_atte
 pub use recover::{RecoveredAttempts, dismiss_attempt, recover_attempts};
 pub use shared::move_waiting_keys;
 pub(crate) use shared_entry::{
-    delete_unneeded_key, describe_writer, described_version, with_version, write_fields,
-    write_record,
+    UnneededKey, delete_unneeded_key, describe_writer, described_version, with_version,
+    write_fields, write_record,
 };
 pub use skipped_rows::SkippedRows;
 pub(crate) use store::{lock_storing, lock_storing_blocking};

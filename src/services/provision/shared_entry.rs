@@ -177,20 +177,38 @@ fn find_replaced_label(services: &ServiceContext, replaces: &PendingReplacement)
     services.find_hash(&replaces.hash).ok().flatten().map(|key| key.label)
 }
 
+/// What became of a key that is not needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnneededKey {
+    /// It is gone.
+    Deleted,
+    /// It was not deleted.
+    Kept,
+    /// The account of the management key does not have it. It may be the key of another account.
+    NotFound,
+}
+
 /// Deletes a key at OpenRouter that is not needed, because someone else created one for the same
-/// label. Returns whether it is gone.
+/// label.
 pub(crate) async fn delete_unneeded_key(
     services: &ServiceContext,
     management: Option<&ManagementKey>,
     hash: &str,
-) -> bool {
-    let Some(management) = management.or(services.management_key.as_ref()) else { return false };
-    let Ok(client) = services.build_management_client(management) else { return false };
+) -> UnneededKey {
+    let management = management.or(services.management_key.as_ref());
+    let Some(management) = management else { return UnneededKey::Kept };
+    let Ok(client) = services.build_management_client(management) else {
+        return UnneededKey::Kept;
+    };
+    // Another account never had the key, so that its 404 does not show that the key is gone.
+    let has_key = client.get_key(hash).await.is_ok();
     match client.delete_key(hash).await {
-        Ok(()) | Err(openrouter::Error::Rejected { status: 404, .. }) => true,
+        Ok(()) => UnneededKey::Deleted,
+        // The response to an earlier try was lost, or someone else deleted it meanwhile.
+        Err(openrouter::Error::Rejected { status: 404, .. }) if has_key => UnneededKey::Deleted,
         Err(error) => {
             tracing::warn!(%error, "a key that is not needed could not be deleted");
-            false
+            if error.status() == Some(404) { UnneededKey::NotFound } else { UnneededKey::Kept }
         }
     }
 }
@@ -215,7 +233,8 @@ async fn discard_key(
 ) -> UserError {
     let label = &key.label;
     let writer = describe_writer(services, label).await;
-    let is_deleted = delete_unneeded_key(services, management, &key.hash).await;
+    let is_deleted =
+        delete_unneeded_key(services, management, &key.hash).await == UnneededKey::Deleted;
     let id = guard.as_ref().map(|guard| guard.attempt().id.clone()).unwrap_or_default();
     if let Some(guard) = guard {
         if is_deleted {

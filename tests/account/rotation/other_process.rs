@@ -136,3 +136,26 @@ fn a_new_key_that_is_restored_takes_no_label() {
     assert_eq!(restored.replaces, None);
     assert!(block_on(keys::resume_rotations(&account.services)).unwrap().is_empty());
 }
+
+/// The management key of another account gets 404 for each key of this one.
+#[test]
+fn a_new_key_that_the_account_does_not_have_is_released_and_stays_stored() {
+    let mut account = TestAccount::new();
+    let lost = lost_rotation(&account);
+    account.services.management_key = Some(account.management.clone());
+    account.proxy.set_rule(|request| {
+        let is_for_key = ["GET", "DELETE", "PATCH"]
+            .iter()
+            .any(|method| request.starts_with(&format!("{method} /api/v1/keys/")));
+        if is_for_key { Fault::Respond(404, String::new()) } else { Fault::Pass }
+    });
+    let key = ApiKey::from("k".to_owned());
+    let outcome = ProvisioningOutcome::Stored { stored_key: lost.clone(), key, warning: None };
+    let rotation = block_on(keys::finish_rotation(&account.services, outcome));
+    let RotationOutcome::Failed(error) = rotation else { panic!("{rotation:?}") };
+    assert!(error.meaning.starts_with("your new key is stored as 'agent (new) 2'"), "{error:?}");
+    let delete = format!("{}, then run keywright rm 'agent (new) 2'", lost.page_url());
+    assert!(error.advice.ends_with(&delete), "{error:?}");
+    assert!(account.get("agent (new) 2").is_some());
+    assert_eq!(account.stored_key("agent (new) 2").replaces, None);
+}

@@ -7,7 +7,7 @@ use super::super::rotation_labels::find_old_key_label;
 use super::super::{Error, delete_secret, secret_for, store_secret, to_api_key, to_secret_string};
 use crate::domain::{AccountKey, ApiKey, Label, StoredKey, UserError, format_command};
 use crate::platform::blocking_call::run_blocking;
-use crate::services::provision::{self, ServiceContext, describe_writer};
+use crate::services::provision::{self, ServiceContext, UnneededKey, describe_writer};
 use crate::services::shared_inventory;
 use crate::storage::inventory;
 use crate::storage::secret_store::{self, bao};
@@ -119,9 +119,12 @@ pub(super) async fn discard_replacement(
     error: UserError,
 ) -> UserError {
     let services = &services.for_key(new);
-    if is_unused_replacement(services, access, new).await
-        && provision::delete_unneeded_key(services, access.as_ref().ok(), &new.hash).await
-    {
+    let unneeded = if is_unused_replacement(services, access, new).await {
+        provision::delete_unneeded_key(services, access.as_ref().ok(), &new.hash).await
+    } else {
+        UnneededKey::Kept
+    };
+    if unneeded == UnneededKey::Deleted {
         if let Err(error) = remove_deleted_key(services, new).await {
             tracing::warn!(%error, "the entry of a deleted key could not be removed");
         }
@@ -134,9 +137,9 @@ pub(super) async fn discard_replacement(
     }
     let label = new.label.as_str();
     let delete = match access {
-        Ok(_) => format_command(&["rm", "--revoke"], &[label]),
-        // Without a management key only its page can delete it.
-        Err(_) => format!("{}, then run {}", new.page_url(), format_command(&["rm"], &[label])),
+        Ok(_) if unneeded == UnneededKey::Kept => format_command(&["rm", "--revoke"], &[label]),
+        // Without a management key of its account only its page can delete it.
+        _ => format!("{}, then run {}", new.page_url(), format_command(&["rm"], &[label])),
     };
     UserError {
         advice: format!("delete your new key, it is not needed: {delete}"),
