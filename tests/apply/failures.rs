@@ -150,3 +150,20 @@ fn label_in_the_secret_store_fails_only_that_key() {
     assert!(results[1].starts_with("2 the secret store has a key with the label b"), "{results:?}");
     assert_eq!(world.issued(), ["a", "c"]);
 }
+
+#[test]
+fn a_label_that_another_program_lists_meanwhile_is_said_to_be_taken() {
+    let world = TestAccount::new();
+    let services = world.services.clone();
+    world.proxy.set_rule(move |request| {
+        let theirs = ApiKey::from("theirs".to_owned());
+        if request == CREATE_PATH && services.find_key("b").unwrap().is_none() {
+            let key = services.new_stored_key("b".parse().unwrap(), &theirs);
+            services.secret_store.set(&services.entry_id("b"), &"theirs".into(), TIMEOUT).unwrap();
+            inventory::upsert_keys(&services.location, vec![key]).unwrap();
+        }
+        Fault::Pass
+    });
+    let results = world.apply(&["a", "b"], world.management());
+    assert_eq!(results, ["stored", "2 a key with the label b is already stored"]);
+}

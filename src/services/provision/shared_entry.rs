@@ -136,8 +136,12 @@ pub(super) fn taken_error(key: StoredKey, label: &Label) -> Error {
 pub(super) async fn stored_error(services: &ServiceContext, attempt: &Attempt) -> Error {
     let (label, replaces) = (&attempt.label, attempt.replaces.as_ref());
     if !services.secret_store.kind().is_shared() {
-        return replaces
-            .and_then(|replaces| find_other_rotation(services, replaces, &attempt.id))
+        let rotation =
+            replaces.and_then(|replaces| find_other_rotation(services, replaces, &attempt.id));
+        // Another program may have listed a key with this label since the inventory was read.
+        let listed = || services.find_key(label.as_str()).ok().flatten();
+        return rotation
+            .or_else(|| Some(taken_error(listed()?, label)))
             .unwrap_or_else(|| Error::LabelInSecretStore(label.clone()));
     }
     let writer = describe_writer(services, label).await;
