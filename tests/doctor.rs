@@ -35,8 +35,17 @@ impl Home {
     }
 
     fn doctor(&self, arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
+        self.keywright("doctor", arguments, environment)
+    }
+
+    fn keywright(
+        &self,
+        command: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> (i32, String, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_keywright"))
-            .arg("doctor")
+            .arg(command)
             .args(arguments)
             .env_clear()
             .env("HOME", self.0.path())
@@ -142,6 +151,29 @@ fn all_checks_pass_in_the_sandbox_and_write_nothing_to_disk() {
     let (code, out, err) = home.doctor(&["--sandbox"], &[]);
     assert_eq!((code, err.as_str()), (0, ""));
     assert!(out.contains("\nok    stored keys     4 keys, each with a keychain entry\n"), "{out}");
+}
+
+/// As after a request that something on the way to the server repeated.
+#[test]
+fn a_key_with_the_name_of_an_attempt_that_is_not_known_here_is_named() {
+    let (home, elsewhere) = (Home::new(), Home::new());
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 0 }).unwrap();
+    let management = [("OPENROUTER_MANAGEMENT_KEY", sandbox.management_key())];
+    let name = "k0 [kw:7639676b79627668753041564f5a5577]";
+    let options = ["--store", "memory", "--server", sandbox.url(), "--json"];
+    for label in [name, "ci", "a [kw:b"] {
+        let (code, _, err) =
+            elsewhere.keywright("new", &[&[label][..], &options].concat(), &management);
+        assert_eq!(code, 0, "{err}");
+    }
+    let (_, out, _) = home.doctor(&options, &management);
+    let message =
+        format!("'{name}' has the name of a creation that did not finish, and is not stored here");
+    assert_eq!(checks(&out, "account keys"), [("warn".into(), message)]);
+    let (_, out, _) = home.doctor(&options, &[]);
+    assert_eq!(checks(&out, "account keys"), []);
+    let (_, out, _) = elsewhere.doctor(&options, &management);
+    assert_eq!(checks(&out, "account keys"), []);
 }
 
 /// Other systems always have a keychain.

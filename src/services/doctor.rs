@@ -5,6 +5,7 @@
 //! time, so blocking functions are called directly. Results contain no secrets: keys are masked, and
 //! the password of a proxy is left out.
 
+mod account_keys;
 mod data_dir;
 mod environment;
 mod keys;
@@ -144,10 +145,17 @@ pub async fn run_checks(
     } else {
         None
     };
+    let account_keys = match &management {
+        Some(management) if reachable => {
+            account_keys::check_account_keys(services, management, report).await
+        }
+        _ => Vec::new(),
+    };
     plaintext_keys::check_plaintext_keys(
         services,
         &options.extra_paths,
         management,
+        account_keys,
         reachable,
         report,
     )

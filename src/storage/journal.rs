@@ -92,6 +92,15 @@ pub struct Attempt {
     pub unknown: serde_json::Map<String, serde_json::Value>,
 }
 
+/// Precedes the id of the attempt in the name of a key that the management key creates.
+const NAME_MARK: &str = "[kw:";
+
+/// Returns whether a key with this name was created by an attempt, which may be that of another machine.
+pub fn is_attempt_name(name: &str) -> bool {
+    let id = name.rsplit_once(NAME_MARK).and_then(|(_, id)| id.strip_suffix(']'));
+    id.is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 impl Attempt {
     /// Returns whether the attempt ended without a known result that can still be found out: no
     /// response of the server is stored, and no key at the server has the name of the attempt.
@@ -125,7 +134,7 @@ impl Attempt {
     }
 
     fn name_suffix(&self) -> String {
-        format!("[kw:{}]", self.id)
+        format!("{NAME_MARK}{}]", self.id)
     }
 
     /// Returns whether its secrets are in `store`, as they may be if the store is not recorded.

@@ -9,8 +9,9 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use super::{DoctorProgress, HealthCheck, HealthStatus, KeyLocation, pluralize};
-use crate::domain::{CheckResult, ManagementKey, format_command, io_error_text, mask_keys};
-use crate::services::keys;
+use crate::domain::{
+    AccountKey, CheckResult, ManagementKey, format_command, io_error_text, mask_keys,
+};
 use crate::services::provision::ServiceContext;
 use crate::services::secret_scan::{self, Finding, ScanLimits, ScanReport, ScanRoots};
 
@@ -30,6 +31,7 @@ pub(super) async fn check_plaintext_keys(
     services: &ServiceContext,
     extra_paths: &[PathBuf],
     management: Option<ManagementKey>,
+    account_keys: Vec<AccountKey>,
     reachable: bool,
     report: &mut dyn FnMut(DoctorProgress),
 ) {
@@ -51,7 +53,7 @@ pub(super) async fn check_plaintext_keys(
     let scan = secret_scan::scan_files(&roots, &ScanLimits::default());
     let mut owners = HashMap::new();
     if !scan.findings.is_empty() {
-        owners = collect_owners(services, management, reachable, report).await;
+        owners = collect_owners(services, management, account_keys);
     }
     let results =
         if reachable { check_known_keys(services, &scan, &owners).await } else { HashMap::new() };
@@ -67,26 +69,18 @@ pub(super) async fn check_plaintext_keys(
 }
 
 /// Returns the owners of the stored keys and of the account's keys, by hash.
-async fn collect_owners(
+fn collect_owners(
     services: &ServiceContext,
     management: Option<ManagementKey>,
-    reachable: bool,
-    report: &mut dyn FnMut(DoctorProgress),
+    account_keys: Vec<AccountKey>,
 ) -> HashMap<String, Owner> {
-    let mut owners = HashMap::new();
-    if let (Some(management), true) = (&management, reachable) {
-        match keys::list_account_keys(services, management).await {
-            Ok(keys) => owners.extend(keys.into_iter().map(|key| {
-                let name = key.display_name();
-                (key.hash, Owner::Account(name))
-            })),
-            Err(error) => {
-                report(DoctorProgress::Notice(format!(
-                    "could not list the account's keys: {error}"
-                )));
-            }
-        }
-    }
+    let mut owners: HashMap<_, _> = account_keys
+        .into_iter()
+        .map(|key| {
+            let name = key.display_name();
+            (key.hash, Owner::Account(name))
+        })
+        .collect();
     let stored = services.list_keys().unwrap_or_default();
     owners.extend(stored.into_iter().map(|key| (key.hash, Owner::Stored(key.label.to_string()))));
     owners.extend(management.map(|key| (key.hash(), Owner::Management)));
