@@ -27,7 +27,7 @@ def a_copied_key_is_cleared_when_the_program_quits(world):
     pane, key = with_new_key(world)
     equal(world.clipboard(), "")
     pane.press("c")
-    pane.wait_words("Copied copied; clears in 45 s")
+    pane.wait_words("Copied the key; clears in 45 s")
     equal(world.clipboard(), key)
     pane.press("q")
     pane.wait_shell()
@@ -71,7 +71,7 @@ def over_ssh_a_copied_key_is_sent_by_osc_52(world):
     pane, key = with_new_key(world, **SSH)
     equal(pane.buffers(), [])
     pane.press("c")
-    pane.wait_words("Sent copied to the terminal's clipboard")
+    pane.wait_words("Sent the key to the terminal's clipboard")
     until("the key in the terminal's clipboard", lambda: pane.buffers() == [key])
     until("OSC 52 in the record", lambda: b"\x1b]52;c;" in pane.written())
 
@@ -81,7 +81,7 @@ def inside_tmux_a_copied_key_is_in_a_buffer_until_the_program_quits(world):
     # This tmux drops OSC 52, so its buffer was filled by `tmux load-buffer`.
     pane, key = with_new_key(world, inside_tmux=True, clipboard="off", **SSH)
     pane.press("c")
-    pane.wait_words("Copied copied to a tmux buffer")
+    pane.wait_words("Copied the key to a tmux buffer")
     equal(pane.buffers(), [key])
     assert b"\x1b]52;" not in pane.written()
     pane.press("q")

@@ -42,7 +42,7 @@ pub(super) async fn check_account_keys(
                     key.display_name()
                 ),
                 format!(
-                    "delete it unless another machine is creating it now: {}/keys/{}",
+                    "delete it unless another machine has it or creates it now: {}/keys/{}",
                     services.server, key.hash
                 ),
             )));
