@@ -197,7 +197,7 @@ def use_dashboard(world, traced, wire):
     pane.press("v")
     pane.wait_gone("shown below for")
     pane.press("c")
-    pane.wait_words("Copied; clears in 45 s")
+    pane.wait_words("Copied the key; clears in 45 s")
     equal(world.clipboard(), key)
     pane.press("q")
     pane.wait_shell()
