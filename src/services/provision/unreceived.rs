@@ -233,28 +233,20 @@ async fn delete_keys_in(
                 continue;
             };
             // The journal could not be written when the key was stored, if the disk was full.
-            match (find_stored(of_attempt, &key, services).await, attempt) {
-                (Ok(Some(stored_key)), _) => {
-                    found.stored.push((of_attempt.id.clone(), stored_key));
-                    continue;
-                }
-                (Ok(None), Some(_)) if !is_used(&key) => {}
-                (Ok(None), Some(attempt)) => {
-                    found.in_use.push(attempt.id.clone());
-                    continue;
-                }
-                // What cannot be read may be the key.
-                (Err(error), Some(attempt)) => {
-                    tracing::warn!(%error, "a key is not deleted, because it may be stored");
-                    found.in_use.push(attempt.id.clone());
-                    continue;
-                }
-                (Ok(None) | Err(_), None) => {
-                    found.foreign.push(key);
-                    continue;
-                }
+            let in_store = find_stored(of_attempt, &key, services).await;
+            if let Ok(Some(stored_key)) = in_store {
+                found.stored.push((of_attempt.id.clone(), stored_key));
+                continue;
             }
-            let attempt = of_attempt;
+            let Some(attempt) = attempt else {
+                found.foreign.push(key);
+                continue;
+            };
+            // Where the store cannot be read, it may have the key.
+            if in_store.is_err() || is_used(&key) {
+                found.in_use.push(attempt.id.clone());
+                continue;
+            }
             let deleted = match &failure {
                 Some(error) => Err(error.clone()),
                 None => delete_key(client, &key.hash).await,
