@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 #![expect(clippy::disallowed_methods, reason = "a test plants keys")]
 
+#[path = "support/home.rs"]
+mod home;
 #[path = "doctor/plaintext_keys.rs"]
 mod plaintext_keys;
 #[path = "doctor/repair.rs"]
@@ -11,7 +13,6 @@ mod repair;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,11 +28,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 /// A home directory in which no desktop and no keychain are available.
-struct Home(tempfile::TempDir);
+struct Home(home::Home);
 
 impl Home {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self(home::Home::new())
     }
 
     fn doctor(&self, arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
@@ -44,23 +45,8 @@ impl Home {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> (i32, String, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_keywright"))
-            .arg(command)
-            .args(arguments)
-            .env_clear()
-            .env("HOME", self.0.path())
-            // On Windows this names the home directory, and programs need SystemRoot to start.
-            .env("USERPROFILE", self.0.path())
-            .envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)))
-            .env("KEYWRIGHT_DATA_DIR", self.0.path().join("data"))
-            .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus")
-            .env("XDG_RUNTIME_DIR", self.0.path())
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+        let mut program = self.0.command(&[&[command], arguments].concat());
+        home::run(program.envs(environment.iter().copied()))
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -72,14 +58,12 @@ impl Home {
     /// Writes an inventory with these keys.
     fn write_inventory(&self, server: &str, keys: &[(&str, &str)]) {
         let keys: Vec<_> = keys.iter().map(|(label, key)| stored_key(server, label, key)).collect();
-        self.write("data/inventory.json", &json!({"version": 1, "keys": keys}).to_string());
+        self.0.add_to_inventory(&keys);
     }
 }
 
 fn stored_key(server: &str, label: &str, key: &str) -> StoredKey {
-    let created_at = "2026-11-01T00:00:00Z".parse().unwrap();
-    let key = ApiKey::from(key.to_owned());
-    StoredKey::new(label.parse().unwrap(), &key, server.into(), StoreKind::Memory, created_at)
+    home::stored_key(server, label, key, StoreKind::Memory)
 }
 
 /// Returns status and message of the checks with this name.
