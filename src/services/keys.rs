@@ -57,6 +57,7 @@ pub use import::{import_key, may_be_key, restore_inventory_entry};
 pub use leak_response::respond_to_leak;
 pub use migrate::{MigratedEntry, Migration, migrate_entries};
 pub use missing::{find_missing_secrets, missing_error};
+pub use moving_label::add_moved_keys;
 pub use name_lookup::{Named, find_by_name};
 pub use new_key_names::{
     NameResolver, WorkspaceText, assign_requested_guardrail, check_label, create_key,

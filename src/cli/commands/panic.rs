@@ -58,6 +58,7 @@ impl PanicArgs {
         // A prompt of the secret store must come first: sign-in reads the code from standard input. An
         // error is reported later, by the first step that needs the store.
         let _ = services.unlock();
+        let leaked = keys::add_moved_keys(services, leaked);
         // An unreadable management key must not stop the remaining steps.
         let management = match run_async(management_key::load_management_key(services))? {
             Ok(known) => known,

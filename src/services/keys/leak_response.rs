@@ -2,7 +2,7 @@
 
 use super::UpdatedKey;
 use super::remote_update::send_disabled;
-use super::rotate::rotate_key;
+use super::rotate::{move_label, rotate_key};
 use crate::domain::{
     ActionResult, FieldChange, LeakResponse, ManagementKey, ProvisioningEvent, RetirePolicy,
     StoredKey,
@@ -28,9 +28,17 @@ pub async fn respond_to_leak(
         }
         disabled.push(result);
     }
+    // Where both keys of a rotation leaked, its label moves first, and the new key is replaced.
+    for new in leaked.iter().filter(|key| key.replaces.is_some()) {
+        if let Err(error) = move_label(services, new).await {
+            tracing::warn!(%error, "the label of a leaked key could not be moved yet");
+        }
+    }
     let policy = RetirePolicy { unused_for: 0, revoke_when_unused: false };
     let mut responses = Vec::with_capacity(leaked.len());
-    for (stored_key, disabled) in leaked.iter().zip(disabled) {
+    for (leaked_key, disabled) in leaked.iter().zip(disabled) {
+        let current = services.find_hash(&leaked_key.hash).ok().flatten();
+        let stored_key = current.as_ref().unwrap_or(leaked_key);
         let rotation = if stored_key.retirement.is_some() {
             None
         } else {

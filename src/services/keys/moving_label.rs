@@ -35,6 +35,22 @@ pub(super) fn list_rotations(keys: &[StoredKey]) -> impl Iterator<Item = (&Store
     })
 }
 
+/// Returns the leaked keys and, for each whose label has moved to a new key in the secret store only, the new
+/// key: programs have read it under that label. Blocks.
+pub fn add_moved_keys(services: &ServiceContext, mut leaked: Vec<StoredKey>) -> Vec<StoredKey> {
+    let keys = services.list_keys().unwrap_or_default();
+    for (old, new) in list_rotations(&keys) {
+        let is_leaked = |key: &StoredKey| leaked.iter().any(|other| other.hash == key.hash);
+        if is_leaked(old)
+            && !is_leaked(new)
+            && matches!(check_label_not_moving(services, old), Err(Error::Refused(_)))
+        {
+            leaked.push(new.clone());
+        }
+    }
+    leaked
+}
+
 /// Fails if `text`, which is stored under the label of the old key in the store of the new one, is that of
 /// the new key.
 pub(super) fn check_rotation(

@@ -84,16 +84,19 @@ impl EffectRunner {
         });
     }
 
-    pub(super) fn respond_to_leak(&mut self, ticket: Ticket, keys: Vec<StoredKey>) {
+    pub(super) fn respond_to_leak(&mut self, ticket: Ticket, named: Vec<StoredKey>) {
         let mut controls = self.register_run(ticket);
         self.spawn_request(ticket, move |services, responder| async move {
             let report = |event| responder.report(event);
+            let (copy, leaked) = (services.clone(), named.clone());
+            let leaked = run_blocking(move || keys::add_moved_keys(&copy, leaked)).await;
+            let leaked = leaked.unwrap_or(named);
             let method = choose_auth_method(&services, &report).await;
             // If the management key cannot be read, the other steps must still be done.
             let management = management_key::load_management_key(&services).await.ok().flatten();
             let responses = keys::respond_to_leak(
                 &services,
-                &keys,
+                &leaked,
                 management.as_ref(),
                 &method,
                 &mut controls,

@@ -47,6 +47,34 @@ fn no_key_of_a_rotation_is_removed_or_changed_while_its_label_moves() {
 }
 
 #[test]
+fn a_leak_while_a_label_moves_disables_both_keys_and_creates_a_third() {
+    let (account, old, new) = with_moved_label();
+    let services = &account.services;
+    let leaked = keys::add_moved_keys(services, vec![account.stored_key("agent")]);
+    let hashes: Vec<_> = leaked.iter().map(|key| key.hash.clone()).collect();
+    let is_other_key_added = keys::add_moved_keys(services, vec![account.stored_key("laptop")]);
+    assert_eq!((hashes.len(), is_other_key_added.len()), (2, 1));
+    let responses = block_on(keys::respond_to_leak(
+        services,
+        &leaked,
+        Some(&account.management),
+        &management(&account),
+        &mut controls(),
+        &|_| (),
+    ));
+    assert!(responses.iter().all(LeakResponse::is_complete), "{responses:?}");
+    let current = account.get("agent").unwrap();
+    assert!(current != old && current != new);
+    assert_eq!(account.get("agent (old)"), Some(old));
+    assert_eq!(account.get("agent (old) 2"), Some(new));
+    for name in ["agent (old)", "agent (old) 2"] {
+        assert_eq!(account.stored_key(name).disabled, Some(true), "{name}");
+    }
+    assert_eq!(account.stored_key("agent").disabled, None);
+    assert_eq!(account.proxy.count("POST"), 2);
+}
+
+#[test]
 fn nothing_moves_to_another_store_while_a_label_moves() {
     let (account, old, new) = with_moved_label();
     let (services, entries) = (&account.services, account.entries());
