@@ -190,6 +190,12 @@ fn revoked_key_is_removed_and_an_html_response_is_no_deletion() {
     block_on(keys::revoke_key(&world.services, &world.management, &world.stored_key("ci").hash))
         .unwrap();
     assert_eq!(revoke("ci").unwrap(), RevokeOutcome::AlreadyRevoked);
+    // The management key of another account does not have the key either, and its text stays.
+    world.inject_fault("DELETE", Fault::Respond(404, String::new()));
+    let error = revoke("agent").unwrap_err().to_user_error();
+    assert!(error.message.contains("belongs to another account"), "{error:?}");
+    assert_eq!(error.meaning, "nothing was removed");
+    assert!(world.get("agent").is_some() && world.labels().contains(&"agent".into()));
     // A page instead of a response, and no change: the key stays.
     world.inject_fault("DELETE", Fault::Respond(200, "<html>".into()));
     assert!(revoke("agent").is_err());

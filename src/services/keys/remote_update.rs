@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::current_key::check_current;
 use super::error::is_not_found;
 use super::moving_label::check_label_not_moving;
-use super::{Error, to_api_key};
+use super::{Error, secret_for, to_api_key};
 use crate::api::openrouter::{self, ManagementClient};
 use crate::domain::{
     AccountKey, CheckResult, KeyPatch, ManagementKey, StoredKey, UserError, describe_recent_use,
@@ -232,7 +232,7 @@ pub async fn find_recent_use(
 }
 
 /// Deletes a stored key at the server, then removes it from this machine. Sends nothing if the
-/// inventory cannot be written.
+/// inventory cannot be written. Fails if another account has the key.
 pub async fn revoke_and_remove(
     services: &ServiceContext,
     management: &ManagementKey,
@@ -243,6 +243,9 @@ pub async fn revoke_and_remove(
     check.unwrap_or_else(|| Err(secret_store::Error::TimedOut.into()))?;
     let reserve = services.location.reserve_space()?;
     let outcome = revoke_key(services, management, &stored_key.hash).await?;
+    if outcome == RevokeOutcome::AlreadyRevoked {
+        check_not_accepted(services, stored_key).await?;
+    }
     // Where the copy cannot be removed, later commands know by this that the key is gone. A key that
     // the account does not have may belong to another account.
     if outcome == RevokeOutcome::Revoked {
@@ -277,6 +280,45 @@ pub async fn revoke_and_remove(
             Err(Error::CopyNotRemoved { label, error: error.to_user_error() })
         }
     }
+}
+
+/// Fails unless the server rejects the key, or its text is not stored: the account of the management key
+/// does not have it, so that it may belong to another account.
+async fn check_not_accepted(
+    services: &ServiceContext,
+    stored_key: &StoredKey,
+) -> Result<(), Error> {
+    let StoredKey { label, hash, .. } = stored_key;
+    let key = match secret_for(&services.for_key(stored_key), label).await {
+        Ok(Some(key)) if key.hash() == *hash => key,
+        Ok(_) => return Ok(()),
+        Err(error) if error.is_about_one_key() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let response = match services.build_client() {
+        Ok(client) => client.get_current_key(&key).await,
+        Err(error) => Err(error),
+    };
+    let reason = match response {
+        // A disabled key is rejected too.
+        Err(openrouter::Error::Rejected { status: 401, .. })
+            if stored_key.disabled != Some(true) =>
+        {
+            return Ok(());
+        }
+        Ok(_) => "OpenRouter accepts it: it belongs to another account".to_owned(),
+        Err(openrouter::Error::Rejected { status: 401, .. }) => {
+            "it is disabled, and may belong to another account".to_owned()
+        }
+        Err(error) => format!("whether another account has it is not known: {error}"),
+    };
+    let advice = format!(
+        "delete it at {}, then remove it here: {}",
+        stored_key.page_url(),
+        label.command("rm")
+    );
+    let message = format!("the account of the management key has no key '{label}'; {reason}");
+    Err(Error::Refused(UserError::failed(message, advice).with_meaning("nothing was removed")))
 }
 
 fn key_page_url(services: &ServiceContext, hash: &str) -> String {
