@@ -354,3 +354,41 @@ fn a_key_in_another_store_than_the_planned_one_is_moved_and_not_replaced() {
         (&json!(["store"]), &json!("file"))
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_the_replacement_of_keys_after_the_one_that_is_under_way() {
+    use std::sync::{Arc, OnceLock};
+
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let home = SandboxHome::new();
+    let proxy = Proxy::before(home.sandbox.url());
+    let passphrase = home.home.add_file_store();
+    let run = |arguments: &[&str]| {
+        let mut command = home.command(arguments);
+        command.env("KEYWRIGHT_SERVER", &proxy.url).env("KEYWRIGHT_STORE", "file");
+        command.env("KEYWRIGHT_PASSPHRASE_FILE", &passphrase);
+        command.env("OPENROUTER_MANAGEMENT_KEY", home.sandbox.management_key());
+        command.spawn().unwrap()
+    };
+    let plan = home.write_plan(THREE);
+    assert_eq!(run(&["apply", &plan, "--yes"]).wait().unwrap().code(), Some(0));
+    let changed = THREE.replace("limit = 5", "limit = 20").replace("limit = \"none\"", "limit = 7");
+    let plan = home.write_plan(changed);
+    let pid = Arc::new(OnceLock::new());
+    let of_child = Arc::clone(&pid);
+    proxy.set_rule(move |request| {
+        if request.starts_with("POST /api/v1/keys") {
+            kill_process(*of_child.wait(), Signal::INT).unwrap();
+        }
+        Fault::Pass
+    });
+    let child = run(&["apply", &plan, "--replace", "--yes"]);
+    pid.set(Pid::from_child(&child)).unwrap();
+    let (code, out, err) = decode_output(&child.wait_with_output().unwrap());
+    assert_eq!(code, 5, "{out}{err}");
+    assert!(out.ends_with("2 not started\n") && !out.contains("differs"), "{out}");
+    assert!(err.contains("2 were not started"), "{err}");
+    assert_eq!(proxy.count("POST"), 4, "{err}");
+}

@@ -111,23 +111,12 @@ fn keys_move_between_helpers_and_every_command_finds_them() {
     }
 }
 
-/// Adds a file store without keys; returns the file with its passphrase.
-fn add_file_store(home: &Home) -> PathBuf {
-    std::fs::create_dir_all(home.data()).unwrap();
-    let file = home.data().join("vault.age");
-    std::fs::copy("tests/e2e/cheap-vault.age", &file).unwrap();
-    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let passphrase = home.path().join("passphrase");
-    std::fs::write(&passphrase, "correct horse\n").unwrap();
-    passphrase
-}
-
 #[test]
 fn keys_move_to_the_file_and_back() {
     let home = Home::new();
     let (helper, ..) = helpers(&home);
     fill(&home, &helper);
-    let passphrase = add_file_store(&home);
+    let passphrase = home.add_file_store();
     let run = |arguments: &[&str]| {
         let mut command = home.command(&["--server", SERVER]);
         command.args(arguments).env("KEYWRIGHT_PASSPHRASE_FILE", &passphrase);
@@ -217,7 +206,7 @@ fn a_helper_that_fails_leaves_every_key_where_it_was() {
 fn a_plan_and_a_profile_choose_the_store_of_each_key() {
     let (home, sandbox) =
         (Home::new(), Sandbox::start(&Options { port: 0, key_count: 0 }).unwrap());
-    let passphrase = add_file_store(&home);
+    let passphrase = home.add_file_store();
     let shared = write_helper(&home.path().join("shared"), "");
     let plan = home.path().join("plan.toml");
     let text =
@@ -279,7 +268,7 @@ fn a_plan_and_a_profile_choose_the_store_of_each_key() {
 #[test]
 fn a_new_passphrase_without_a_terminal_is_read_from_a_file() {
     let home = Home::new();
-    let passphrase = add_file_store(&home);
+    let passphrase = home.add_file_store();
     let run = |arguments: &[&str]| {
         let mut command = std::process::Command::new("setsid");
         command.args(["--wait", env!("CARGO_BIN_EXE_keywright"), "store", "passphrase"]);

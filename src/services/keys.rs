@@ -43,7 +43,7 @@ pub use account_resources::{
 pub use apply::{
     ApplyLock, BatchCommand, BatchControls, ItemResult, Progress, choose_batch_auth_method,
     create_keys, is_interrupted, list_pending_attempts, list_unfinished_attempts, lock_apply,
-    pending_error,
+    not_started_error, pending_error,
 };
 pub use carry_over::{preview_replacement, preview_without_management_key};
 pub use confirm_account::{confirm_account, find_unconfirmed_replacement};

@@ -99,6 +99,18 @@ impl Home {
         err
     }
 
+    /// Adds a store of the kind `file`, which is quick to open. Returns the file with its passphrase.
+    #[cfg(unix)]
+    pub fn add_file_store(&self) -> PathBuf {
+        fs::create_dir_all(self.data()).unwrap();
+        let file = self.data().join("vault.age");
+        fs::copy("tests/e2e/cheap-vault.age", &file).unwrap();
+        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let passphrase = self.path().join("passphrase");
+        fs::write(&passphrase, "correct horse\n").unwrap();
+        passphrase
+    }
+
     /// Adds keys to the inventory, as earlier runs would.
     pub fn add_to_inventory(&self, keys: &[StoredKey]) {
         fs::create_dir_all(self.data()).unwrap();

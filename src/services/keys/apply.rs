@@ -221,13 +221,8 @@ pub async fn create_keys(
     for (at, request) in requests.iter().enumerate() {
         let label = request.label.clone();
         if let Some(kind) = stop_kind {
-            let error = UserError::new(kind, "not started", "apply the plan again to continue");
-            results.push(ItemResult {
-                label,
-                is_started: false,
-                result: Err(error),
-                warning: None,
-            });
+            let result = Err(not_started_error(kind));
+            results.push(ItemResult { label, is_started: false, result, warning: None });
             continue;
         }
         report(Progress::ItemStarted { number: at + 1, total: requests.len(), label: &label });
@@ -268,6 +263,11 @@ pub async fn create_keys(
         report(Progress::Provisioning(ProvisioningEvent::Notice(error.one_line())));
     }
     results
+}
+
+/// Returns the error about a key of the plan that is not tried any more.
+pub fn not_started_error(kind: ErrorKind) -> UserError {
+    UserError::new(kind, "not started", "apply the plan again to continue")
 }
 
 /// Returns whether all other keys would fail too: the secret store or the server is unavailable, the

@@ -7,7 +7,7 @@ use crate::cli::output::{confirm, eprint, print_status, print_warning};
 use crate::cli::run_async;
 use crate::cli::sign_in::run_with_prompts;
 use crate::cli::unstored_keys::{label_not_moved_error, store_replacement};
-use crate::domain::{KeyRequest, ManagementKey, NotCarried, RotationOutcome, UserError};
+use crate::domain::{ErrorKind, KeyRequest, ManagementKey, NotCarried, RotationOutcome, UserError};
 use crate::services::keys::{self, management_key};
 use crate::services::provision::{self, ServiceContext};
 
@@ -38,35 +38,43 @@ pub(super) fn replace_differing_keys(
         let labels: Vec<_> = differing.iter().map(|key| format!("'{}'", key.label)).collect();
         confirm(&format!("Replace {} with new keys?", labels.join(", ")))?;
     }
+    let mut is_cancelled = false;
     for (row, planned) in rows.iter_mut().zip(plan) {
         if row.replaceable_key().is_none() {
             continue;
         }
+        if is_cancelled {
+            let error = keys::not_started_error(ErrorKind::Cancelled);
+            *row = PlanRow::NotStarted(planned.label.clone(), error);
+            continue;
+        }
         print_status(&format!("replacing {}", planned.label));
-        replace_key(args, planned, row, management.clone(), services)?;
+        is_cancelled = replace_key(args, planned, row, management.clone(), services)?;
     }
     Ok(())
 }
 
-/// Replaces one key, and makes `row` the result.
+/// Replaces one key, and makes `row` the result. Returns whether the user cancelled meanwhile; a key that
+/// was created by then is stored all the same.
 fn replace_key(
     args: &ApplyArgs,
     planned: &KeyRequest,
     row: &mut PlanRow,
     management: Option<ManagementKey>,
     services: &ServiceContext,
-) -> Result<(), UserError> {
-    let Some(stored) = row.replaceable_key() else { return Ok(()) };
+) -> Result<bool, UserError> {
+    let Some(stored) = row.replaceable_key() else { return Ok(false) };
     let has_management = management.is_some();
     let method = args.sign_in.choose_auth_method(services, management)?;
     let opens_manually = method.opens_manually();
-    let rotation = run_async(async {
+    let (rotation, is_cancelled) = run_async(async {
         let (rotation, mut controls) =
             run_with_prompts(opens_manually, async |controls, report| {
                 keys::replace_key(services, stored, planned, method, controls, report).await
             })
             .await;
-        store_replacement(rotation, &mut controls, services).await
+        let rotation = store_replacement(rotation, &mut controls, services).await;
+        (rotation, *controls.cancel.borrow())
     })?;
     let label = planned.label.clone();
     *row = match rotation {
@@ -95,5 +103,5 @@ fn replace_key(
             PlanRow::Failed(label, provision::key_lost_error(error))
         }
     };
-    Ok(())
+    Ok(is_cancelled)
 }
