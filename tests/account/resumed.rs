@@ -220,11 +220,18 @@ fn a_received_key_is_not_said_to_be_lost_as_long_as_the_secret_store_cannot_be_r
     let program = ExecProgram::parse("exec:keywright-no-such-helper").unwrap();
     let locked =
         ServiceContext { secret_store: SecretStore::exec(program), ..account.services.clone() };
+    // A store that has none of the stored keys is another one than that in which they were stored.
+    let other_keychain = SecretStore::memory_with_entries(Vec::new());
+    let other = ServiceContext { secret_store: other_keychain, ..account.services.clone() };
     let now = jiff::Timestamp::now();
-    let report = block_on(keys::recover_and_reconcile(&locked, now)).unwrap();
-    let (attempt, advice) = &report.unresolved[0];
-    assert!(attempt.waits_for_store && advice.contains("unlock"), "{advice}");
-    assert!(!advice.contains("delete"), "{advice}");
+    for (services, message) in [(&other, "none of the 3 stored keys"), (&locked, "not on PATH")] {
+        let report = block_on(keys::recover_and_reconcile(services, now)).unwrap();
+        let (attempt, advice) = &report.unresolved[0];
+        assert!(attempt.waits_for_store && advice.contains("unlock"), "{advice}");
+        assert!(!advice.contains("delete"), "{advice}");
+        assert!(report.errors[0].message.contains(message), "{report:?}");
+        assert_eq!(account.proxy.count("DELETE"), 0);
+    }
     let pending = keys::pending_error(&keys::list_pending_attempts(&locked).unwrap()[0]);
     assert_eq!(pending.kind, ErrorKind::SecretStore);
     assert!(pending.meaning.contains("do not delete it"), "{pending:?}");

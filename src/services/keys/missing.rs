@@ -2,10 +2,9 @@
 
 use super::Error;
 use super::current_key::find_change_by_others;
-use crate::domain::{ErrorKind, Label, StoreKind, StoredKey, UserError};
-use crate::services::provision::ServiceContext;
-use crate::storage::keychain_providers;
-use crate::storage::secret_store::{self, Provider};
+use crate::domain::{Label, StoreKind, StoredKey, UserError};
+use crate::services::provision::{self, ServiceContext};
+use crate::storage::secret_store;
 
 /// Returns the error for a label without a key in the secret store: it is in another store, someone
 /// else changed it in a shared one, another keychain answers, or the entry was removed. Blocks.
@@ -25,32 +24,10 @@ pub fn missing_error(services: &ServiceContext, label: &Label) -> Error {
     if let Some(error) = stored_key.and_then(|key| find_change_by_others(services, key)) {
         return Error::ChangedByOther(error);
     }
-    let known = keychain_providers::list_providers(&services.location).unwrap_or_default();
-    let provider = match kind {
-        StoreKind::Keychain => {
-            services.secret_store.provider_info(services.secret_store_timeout).ok()
-        }
-        _ => None,
-    };
-    let provider = provider.map(|info| info.provider).unwrap_or_default();
-    let store_name = services.secret_store.display_name();
-    let others: Vec<_> = known.iter().filter(|other| **other != provider).collect();
-    if !provider.is_unknown() && !others.is_empty() {
-        return Error::OtherKeychain(other_provider_error(label, &store_name, &provider, &others));
+    match provision::find_other_keychain(services, label, &stored_keys) {
+        Some(error) => Error::OtherKeychain(error),
+        None => removed(),
     }
-    let labels: Vec<_> =
-        stored_keys.iter().filter(|key| key.is_in_store(&kind)).map(|key| &key.label).collect();
-    let accounts = services
-        .secret_store
-        .list_accounts(&services.keychain_service, services.secret_store_timeout);
-    if labels.len() > 1
-        && accounts.is_ok_and(|accounts| {
-            !labels.iter().any(|label| accounts.iter().any(|account| account == label.as_str()))
-        })
-    {
-        return Error::OtherKeychain(all_missing_error(labels.len(), &store_name, &provider));
-    }
-    removed()
 }
 
 /// Returns the keys whose text is not in their store, with the error about each. Lists each keychain and each
@@ -96,56 +73,4 @@ pub fn find_missing_secrets(
         }
     }
     Ok(missing)
-}
-
-fn other_provider_error(
-    label: &Label,
-    store_name: &str,
-    provider: &Provider,
-    others: &[&Provider],
-) -> UserError {
-    let names: Vec<_> = others.iter().map(ToString::to_string).collect();
-    let names = names.join(" or ");
-    UserError::new(
-        ErrorKind::SecretStore,
-        format!(
-            "'{label}' is not in {store_name}, which {provider} provides now; keys were stored with {names}"
-        ),
-        format!("start {names} again instead of {provider}, then try again"),
-    )
-    .with_meaning("another keychain answers; Keywright removed nothing")
-}
-
-fn all_missing_error(count: usize, store_name: &str, provider: &Provider) -> UserError {
-    let answering =
-        if provider.is_unknown() { String::new() } else { format!(" (answered by {provider})") };
-    UserError::new(
-        ErrorKind::SecretStore,
-        format!("none of the {count} stored keys is in {store_name}{answering}"),
-        "start the keychain in which the keys were stored, then try again; keywright doctor shows which one answers",
-    )
-    .with_meaning("another keychain or collection probably answers; Keywright removed nothing")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_error_names_the_keychain_that_answers_and_the_one_with_the_keys() {
-        let provider = |program: &str, collection: &str| Provider {
-            program: Some(program.into()),
-            collection: Some(collection.into()),
-        };
-        let (gnome, kwallet) =
-            (provider("gnome-keyring-daemon", "login"), provider("kwalletd6", "kdewallet"));
-        let error =
-            other_provider_error(&"ci".parse().unwrap(), "the keychain", &kwallet, &[&gnome]);
-        assert_eq!(
-            error.message,
-            "'ci' is not in the keychain, which kwalletd6 (collection kdewallet) provides now; keys were stored with gnome-keyring-daemon (collection login)"
-        );
-        assert_eq!(error.kind, ErrorKind::SecretStore);
-        assert!(!error.one_line().contains("create a new key"));
-    }
 }

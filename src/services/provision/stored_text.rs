@@ -2,11 +2,14 @@
 
 use super::ServiceContext;
 use super::free_label::{hash_secret, numbered_labels};
+use super::other_keychain::find_other_keychain;
 use crate::domain::{KeyLocation, Label, StoredKey};
+use crate::platform::blocking_call::run_blocking;
 use crate::storage::secret_store;
 
 /// Returns the key with the label under which [`store_under_free_label`] stored it, if it is stored: in
-/// the store of `services`, or on this machine where that store could not take it.
+/// the store of `services`, or on this machine where that store could not take it. Fails if that cannot be
+/// known, as when another keychain answers.
 pub(super) async fn find_stored(
     stored_key: &StoredKey,
     services: &ServiceContext,
@@ -26,7 +29,27 @@ pub(super) async fn find_stored(
             return Ok(Some(StoredKey { label, location, move_to, ..stored_key.clone() }));
         }
     }
-    found.map(|_| None)
+    if found?.is_none() {
+        check_keychain(label, services).await?;
+    }
+    Ok(None)
+}
+
+/// Fails if another keychain probably answers: then a key that is not found may be stored all the same.
+async fn check_keychain(
+    label: &Label,
+    services: &ServiceContext,
+) -> Result<(), secret_store::Error> {
+    let (services, label) = (services.clone(), label.clone());
+    let find = move || {
+        let keys = services.list_keys().unwrap_or_default();
+        find_other_keychain(&services, &label, &keys)
+    };
+    match run_blocking(find).await {
+        Some(None) => Ok(()),
+        Some(Some(error)) => Err(secret_store::Error::OtherKeychain(Box::new(error))),
+        None => Err(secret_store::Error::TimedOut),
+    }
 }
 
 /// Returns the label under which the key is stored: `label` or one with a number.

@@ -90,6 +90,9 @@ pub enum Error {
     /// An error of a shared store.
     #[error(transparent)]
     Bao(#[from] bao::Error),
+    /// Another keychain answers than the one in which keys were stored.
+    #[error("{}", .0.message)]
+    OtherKeychain(Box<UserError>),
     /// Another error, in the keychain's words, without control characters.
     #[error("the keychain failed: {0}")]
     Other(String),
@@ -129,6 +132,7 @@ impl Error {
     /// Returns what to do now.
     pub fn advice(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
+            Self::OtherKeychain(error) => return Cow::Owned(error.advice.clone()),
             Self::NoSessionBus | Self::BusUnreachable { has_default_bus: false } => {
                 return Cow::Owned(format!(
                     "start Keywright in a desktop session, or run `dbus-run-session -- sh` and \
@@ -246,6 +250,7 @@ impl Error {
     /// Converts into the error that is shown outside of provisioning.
     pub fn to_user_error(&self) -> UserError {
         let kind = match self {
+            Self::OtherKeychain(error) => return (**error).clone(),
             Self::NoEntry => ErrorKind::NotFound,
             Self::PromptCancelled => ErrorKind::Cancelled,
             _ => ErrorKind::SecretStore,
