@@ -209,6 +209,8 @@ fn update_inventory_label(
             .find(is_renamed)
             .ok_or_else(|| Error::NotInInventory(old.label.clone()))?;
         stored_key.label = new.clone();
+        // The new key of an interrupted rotation keeps the label that the user gave it.
+        stored_key.replaces = None;
         stored_key.other_entry = Some(old.label.clone());
         Ok(stored_key.clone())
     })?

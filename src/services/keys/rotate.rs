@@ -22,7 +22,9 @@ use shared::{
     discard_replacement, ensure_not_replaced, follow_replaced_key, read_shared_key, replace_secret,
 };
 pub(super) use shared::{read_shared_keys, replaced_error};
-use unmoved::{ensure_removed, finish_by_moving_label, rename_like_replaced_key};
+use unmoved::{
+    ensure_removed, finish_by_moving_label, has_moved, rename_like_replaced_key, renamed_error,
+};
 
 use super::carry_over::carry_over;
 use super::management_key::{AccountAccess, load_access};
@@ -271,6 +273,9 @@ async fn move_label_with_access(
             && new_key.label == stored_key.label
         {
             return Err(Error::AlreadyReplaced(old.label.clone()));
+        }
+        if old.as_ref().is_some_and(|old| !has_moved(&new_key, old)) {
+            return Err(Error::Refused(renamed_error(&new_key)));
         }
         return Ok(Rotated { new: new_key, old, not_carried: Vec::new() });
     };

@@ -127,6 +127,24 @@ fn a_new_key_that_was_used_is_not_deleted_as_unneeded() {
 }
 
 #[test]
+fn a_new_key_that_the_user_renamed_takes_no_label() {
+    let account = TestAccount::new();
+    let (old, new) = interrupted(&account);
+    let before = account.stored_key("agent (new)");
+    block_on(keys::rename_key(&account.services, &before, &label("prod"), None)).unwrap();
+    assert!(block_on(keys::resume_rotations(&account.services)).unwrap().is_empty());
+    // The process that created it may still be about to move the label.
+    let key = ApiKey::from("k".to_owned());
+    let outcome = ProvisioningOutcome::Stored { stored_key: before, key, warning: None };
+    let rotation = block_on(keys::finish_rotation(&account.services, outcome));
+    let RotationOutcome::Failed(error) = rotation else { panic!("{rotation:?}") };
+    assert!(error.message.contains("renamed to 'prod'"), "{error:?}");
+    assert_eq!(error.meaning, "both keys are stored and work");
+    assert_eq!((account.get("agent"), account.get("prod")), (Some(old), Some(new)));
+    assert_eq!(account.stored_key("agent").retirement, None);
+}
+
+#[test]
 fn a_new_key_that_is_restored_takes_no_label() {
     let account = TestAccount::new();
     interrupted(&account);

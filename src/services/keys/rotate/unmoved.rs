@@ -8,7 +8,7 @@ use super::super::rotation_labels::{find_old_key_label, numbered_label};
 use super::super::{Error, missing_error, secret_for};
 use super::move_label_or_discard;
 use crate::domain::{Label, ManagementKey, RotationOutcome, StoredKey, UserError, format_command};
-use crate::services::provision::ServiceContext;
+use crate::services::provision::{self, ServiceContext};
 use crate::storage::json_store;
 
 /// The longest time to wait for another process that moves the label of the same key.
@@ -45,6 +45,9 @@ pub(super) async fn finish_by_moving_label(
         if let Error::AlreadyReplaced(_) = error {
             return RotationOutcome::Failed(released_error(&current, error));
         }
+        if current.replaces.is_none() {
+            return RotationOutcome::Failed(error.to_user_error());
+        }
         // Another process moves the label of this key, or has renamed the replaced one.
         let may_end = matches!(
             error,
@@ -64,6 +67,19 @@ fn removed_error(new: &StoredKey) -> UserError {
     let advice = format!("look at the keys: {}", format_command(&["list"], &[]));
     let meaning = format!("if it was not deleted at OpenRouter, delete it at {}", new.page_url());
     UserError::failed(message, advice).with_meaning(meaning)
+}
+
+/// Returns whether the label of `old` has moved to `new`.
+pub(super) fn has_moved(new: &StoredKey, old: &StoredKey) -> bool {
+    let is_old_label = |number| numbered_label(&new.label, "old", number) == old.label;
+    old.retirement.is_some() && (1..=provision::MAX_NUMBER).any(is_old_label)
+}
+
+/// Returns the error about a new key that the user renamed while its rotation was under way.
+pub(super) fn renamed_error(new: &StoredKey) -> UserError {
+    let message = format!("the new key was renamed to '{}', and replaces no other key", new.label);
+    let advice = format!("look at the keys: {}", format_command(&["list"], &[]));
+    UserError::failed(message, advice).with_meaning("both keys are stored and work")
 }
 
 /// Returns the error about a new key that is not needed, since another rotation replaced the key first.
