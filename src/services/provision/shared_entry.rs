@@ -190,6 +190,8 @@ pub(crate) enum UnneededKey {
     Kept,
     /// The account of the management key does not have it. It may be the key of another account.
     NotFound,
+    /// The response to its deletion was lost.
+    Unknown,
 }
 
 /// Deletes a key at OpenRouter that is not needed, because someone else created one for the same
@@ -212,7 +214,12 @@ pub(crate) async fn delete_unneeded_key(
         Err(openrouter::Error::Rejected { status: 404, .. }) if has_key => UnneededKey::Deleted,
         Err(error) => {
             tracing::warn!(%error, "a key that is not needed could not be deleted");
-            if error.status() == Some(404) { UnneededKey::NotFound } else { UnneededKey::Kept }
+            match error {
+                openrouter::Error::Rejected { status: 404, .. } => UnneededKey::NotFound,
+                openrouter::Error::OutcomeUnknown { .. }
+                | openrouter::Error::UnexpectedResponse { .. } => UnneededKey::Unknown,
+                _ => UnneededKey::Kept,
+            }
         }
     }
 }

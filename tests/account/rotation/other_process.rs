@@ -177,3 +177,17 @@ fn a_new_key_that_the_account_does_not_have_is_released_and_stays_stored() {
     assert!(account.get("agent (new) 2").is_some());
     assert_eq!(account.stored_key("agent (new) 2").replaces, None);
 }
+
+#[test]
+fn a_new_key_whose_deletion_was_not_confirmed_is_not_said_to_be_valid() {
+    let mut account = TestAccount::new();
+    let lost = lost_rotation(&account);
+    account.services.management_key = Some(account.management.clone());
+    account.inject_fault("DELETE", Fault::ReplaceResponse(200, "<html>".into()));
+    let key = ApiKey::from("k".to_owned());
+    let outcome = ProvisioningOutcome::Stored { stored_key: lost, key, warning: None };
+    let rotation = block_on(keys::finish_rotation(&account.services, outcome));
+    let RotationOutcome::Failed(error) = rotation else { panic!("{rotation:?}") };
+    assert!(error.meaning.contains("perhaps still valid"), "{error:?}");
+    assert!(error.advice.ends_with("keywright rm --revoke 'agent (new) 2'"), "{error:?}");
+}

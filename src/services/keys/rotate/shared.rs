@@ -137,15 +137,15 @@ pub(super) async fn discard_replacement(
     }
     let label = new.label.as_str();
     let delete = match access {
-        Ok(_) if unneeded == UnneededKey::Kept => format_command(&["rm", "--revoke"], &[label]),
+        Ok(_) if unneeded != UnneededKey::NotFound => format_command(&["rm", "--revoke"], &[label]),
         // Without a management key of its account only its page can delete it.
         _ => format!("{}, then run {}", new.page_url(), format_command(&["rm"], &[label])),
     };
+    let validity = if unneeded == UnneededKey::Unknown { "perhaps still valid" } else { "valid" };
     UserError {
         advice: format!("delete your new key, it is not needed: {delete}"),
         ..error.with_meaning(format!(
-            "your new key is stored as '{}' and valid at OpenRouter; the other one stays",
-            new.label
+            "your new key is stored as '{label}' and {validity} at OpenRouter; the other one stays"
         ))
     }
 }
