@@ -2,13 +2,24 @@
 
 use super::Error;
 use super::current_key::find_change_by_others;
+use super::moving_label::check_label_not_moving;
 use crate::domain::{Label, StoreKind, StoredKey, UserError};
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::secret_store;
 
 /// Returns the error for a label without a key in the secret store: it is in another store, someone
-/// else changed it in a shared one, another keychain answers, or the entry was removed. Blocks.
+/// else changed it in a shared one, an interrupted rotation moved its label, another keychain answers, or the
+/// entry was removed. Blocks.
 pub fn missing_error(services: &ServiceContext, label: &Label) -> Error {
+    let key = services.find_key(label.as_str()).ok().flatten();
+    match key.map(|key| check_label_not_moving(services, &key)) {
+        Some(Err(error @ Error::Refused(_))) => error,
+        _ => find_reason(services, label),
+    }
+}
+
+/// Returns why a label has no key in the secret store, which is so for each that it does not have. Blocks.
+fn find_reason(services: &ServiceContext, label: &Label) -> Error {
     let removed = || Error::MissingSecret {
         label: label.clone(),
         store_name: services.secret_store.display_name(),
@@ -62,7 +73,7 @@ pub fn find_missing_secrets(
         for key in keys.iter().filter(is_missing) {
             let label = key.label.clone();
             // Why is found out once.
-            let error = match reason.get_or_insert_with(|| missing_error(services, &label)) {
+            let error = match reason.get_or_insert_with(|| find_reason(services, &label)) {
                 Error::MissingSecret { store_name, .. } => {
                     let (label, store_name) = (label.clone(), store_name.clone());
                     Error::MissingSecret { label, store_name }.to_user_error()

@@ -38,6 +38,7 @@ fn no_key_of_a_rotation_is_removed_or_changed_while_its_label_moves() {
     assert_eq!((account.labels(), account.entries()), (labels, entries));
     assert_eq!(count_requests(), sent);
     assert_eq!(account.get("agent"), Some(new.clone()));
+    check_refused::<()>(Err(keys::missing_error(services, &label("agent (new)"))));
     // Once it is finished, both can be removed.
     assert!(block_on(keys::resume_rotations(services)).unwrap()[0].1.is_ok());
     handed_over(&account, &old);
