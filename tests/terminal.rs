@@ -70,7 +70,10 @@ impl Terminal {
         std::thread::spawn(move || {
             let mut buffer = vec![0; 65_536];
             loop {
-                let read = output.read(&mut buffer).unwrap_or(0);
+                // The kernel may report the end although the program wrote just before it ended: what it
+                // wrote comes with the next read.
+                let read = output.read(&mut buffer).or_else(|_| output.read(&mut buffer));
+                let read = read.unwrap_or(0);
                 let mut shown = screen.0.lock().unwrap();
                 shown.parser.process(&buffer[..read]);
                 shown.bytes.extend_from_slice(&buffer[..read]);

@@ -58,6 +58,14 @@ impl fmt::Display for ProfileCopy {
 }
 
 impl AccountKey {
+    /// Returns whether the key was certainly never used, also without spending credits.
+    pub fn is_unused(&self) -> bool {
+        let KeyInfo { usage, byok_usage, last_used_at, .. } = &self.info;
+        usage.is_some_and(|usd| usd <= 0.0)
+            && byok_usage.is_none_or(|usd| usd <= 0.0)
+            && self.last_used_at.or(*last_used_at).is_none()
+    }
+
     /// Returns an inventory row for a key that is not stored here; see [`StoredKey::is_stored`].
     pub fn to_inventory_row(&self, server: &str, at: Timestamp) -> StoredKey {
         let masked = sanitize(self.info.masked.as_deref().unwrap_or("–"), 24);

@@ -194,9 +194,12 @@ fn ensure_ended(
     let waiting = services.filter_keys(waits)?;
     ensure_moved(&waiting)?;
     let first = report.errors.first();
-    ensure_finished(services).map_err(|error| UserError {
-        kind: first.map_or(error.kind, |first| first.kind),
-        ..error
+    ensure_finished(services).map_err(|error| match first {
+        Some(first) => UserError { kind: first.kind, ..error },
+        None => UserError {
+            advice: "another process is at work on it; look again: keywright recover".into(),
+            ..error
+        },
     })?;
     let Some(error) = first else { return Ok(()) };
     let message = "not everything could be finished";

@@ -243,7 +243,7 @@ async fn delete_keys_in(
                 continue;
             };
             // Where the store cannot be read, it may have the key.
-            if in_store.is_err() || is_used(&key) {
+            if in_store.is_err() || !key.is_unused() {
                 found.in_use.push(attempt.id.clone());
                 continue;
             }
@@ -280,12 +280,6 @@ async fn find_stored(
         ..key.to_inventory_row(&services.server, Timestamp::now())
     };
     stored_text::find_stored(&row, services).await
-}
-
-/// Returns whether a key was ever used, also without spending credits.
-fn is_used(key: &AccountKey) -> bool {
-    let has_spent = |usd: Option<f64>| usd.is_some_and(|usd| usd > 0.0);
-    has_spent(key.info.usage) || has_spent(key.info.byok_usage) || key.last_used_at.is_some()
 }
 
 /// Adds a key that is in the secret store to the inventory, gives it its label at the server and ends its

@@ -5,7 +5,7 @@ use super::super::management_key::AccountAccess;
 use super::super::remote_update::fetch_account_key;
 use super::super::rotation_labels::find_old_key_label;
 use super::super::{Error, delete_secret, secret_for, store_secret, to_api_key, to_secret_string};
-use crate::domain::{AccountKey, ApiKey, Label, StoredKey, UserError, format_command};
+use crate::domain::{ApiKey, Label, StoredKey, UserError, format_command};
 use crate::platform::blocking_call::run_blocking;
 use crate::services::provision::{self, ServiceContext, UnneededKey, describe_writer};
 use crate::services::shared_inventory;
@@ -167,10 +167,7 @@ async fn is_unused_replacement(
         return false;
     }
     match fetch_account_key(services, management, &new.hash).await {
-        Ok(AccountKey { info, .. }) => {
-            let is_spent = |usage: Option<f64>| usage.is_some_and(|usage| usage > 0.0);
-            !is_spent(info.usage) && !is_spent(info.byok_usage) && info.last_used_at.is_none()
-        }
+        Ok(key) => key.is_unused(),
         Err(error) => error.is_not_found(),
     }
 }
