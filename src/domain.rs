@@ -94,8 +94,8 @@ pub use state_fields::{StateFields, StateRows};
 pub use store_kind::{KeyLocation, ParseStoreKindError, StoreKind};
 pub use stored_key::{PendingReplacement, Retirement, StoredKey, deserialize_sanitized};
 pub use text::{
-    format_date, format_duration, format_last_use, format_relative_time, format_short_last_use,
-    format_short_span, format_timestamp, io_error_text, sanitize,
+    error_chain, format_date, format_duration, format_last_use, format_relative_time,
+    format_short_last_use, format_short_span, format_timestamp, io_error_text, sanitize,
     seconds_until_relative_time_changes, truncate, utc_date,
 };
 pub use theme::ThemeChoice;

@@ -14,7 +14,7 @@ mod server_clock;
 pub(crate) mod wire;
 
 pub use certificates::TrustedCertificates;
-pub use error::Error;
+pub use error::{Error, MAX_RETRY_AFTER};
 pub use management::ManagementClient;
 pub use proxy::{ProxyServer, Route};
 pub use wire::{CreatedKey, Page};

@@ -175,6 +175,16 @@ pub fn truncate(text: &str, width: usize) -> String {
     fitted
 }
 
+/// Returns an error and the chain of its sources, including errors wrapped in an `io::Error`.
+pub fn error_chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let wrapped = error.downcast_ref().and_then(std::io::Error::get_ref);
+        wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source())
+    })
+}
+
 /// Returns an I/O error in the words of the operating system, such as `no such file or directory`,
 /// without the number that the standard library adds and without the full stop of Windows.
 pub fn io_error_text(error: &impl std::fmt::Display) -> String {

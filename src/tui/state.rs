@@ -189,6 +189,8 @@ pub struct Model {
     pub background_runs: Vec<BackgroundRun>,
     /// Tickets of requests that change something; each accepts one result.
     pub open_requests: Vec<Ticket>,
+    /// The form of a new key that was left with a label; the next one begins with its values.
+    pub unsent_form: Option<Box<Form>>,
     /// The account key that is being fetched for the edit form.
     pub edit_request: Option<EditRequest>,
     /// Whether another program may have changed the inventory.

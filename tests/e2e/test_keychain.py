@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 
+from bus import BusGate
 from rig import Pane, consent, contains, equal, fetch, names, test, whoami
 from test_soak import Gate
 
@@ -239,6 +240,32 @@ def apply_searches_the_keychain_twice_a_key_over_one_connection(world):
     searches = calls.count("SearchItems")
     assert searches <= 2 * 20 + 12, f"{searches} searches for 20 keys"
     equal((calls.count("Hello"), calls.count("OpenSession")), (1, 1))
+
+
+class Unregistered(BusGate):
+    """The keychain knows no method yet when the first search arrives."""
+
+    searches = 0
+
+    def call(self, message):
+        if message.member != "SearchItems":
+            return message.data
+        self.searches += 1
+        if self.searches > 1:
+            return message.data
+        return message.data.replace(b"SearchItems", b"SearchLater")
+
+
+@test
+def a_keychain_that_has_not_registered_the_connection_is_asked_again(world):
+    world.keyring()
+    server, _ = world.sandbox()
+    world.create_key(server, "one")
+    gate = Unregistered(world)
+    code, out, err = world.keywright("get", "one", "--server", server, **gate.env)
+    equal((code, err), (0, ""))
+    assert out.startswith("sk-or-v1-"), out
+    equal(gate.searches, 2)
 
 
 @test

@@ -18,10 +18,10 @@ fn enter_goes_through_the_fields_and_submits_on_the_last() {
 
 #[test]
 fn what_is_wrong_is_not_sent_and_the_cursor_goes_there() {
-    let mut model = model_with_keys(&["laptop"]);
     for (label, limit) in
         [("", "10"), ("laptop", "10"), ("ok", "0"), ("ok", "12,50"), ("ok", "1e9")]
     {
+        let mut model = model_with_keys(&["laptop"]);
         send_intent(&mut model, Intent::NewKey);
         type_text(&mut model, label);
         send_intent(&mut model, Intent::NextField);
@@ -31,7 +31,38 @@ fn what_is_wrong_is_not_sent_and_the_cursor_goes_there() {
         let Screen::Form(form) = &model.screen else { panic!() };
         let wrong = if label == "ok" { FormField::Limit } else { FormField::Label };
         assert_eq!(form.focused_field, wrong, "{label} {limit}");
+    }
+}
+
+#[test]
+fn the_form_of_a_new_key_that_was_left_is_opened_again_with_its_values() {
+    let mut model = model_with_keys(&["laptop"]);
+    let open = |model: &mut Model| {
+        send_intent(model, Intent::NewKey);
+        let Screen::Form(form) = &model.screen else { panic!() };
+        [form.label.text().to_owned(), form.limit.text().to_owned()]
+    };
+    let empty = open(&mut model);
+    type_text(&mut model, "ci");
+    send_intent(&mut model, Intent::NextField);
+    type_text(&mut model, "5");
+    send_intent(&mut model, Intent::Back);
+    let Some(Ok(notice)) = &model.notice else { panic!("{:?}", model.notice) };
+    assert_eq!(notice, "no key was created; n opens the form for 'ci' again");
+    // A key with the label may have been created since.
+    model.dashboard.upsert_key(key("ci"), now());
+    assert_eq!(open(&mut model)[0], "ci");
+    send_intent(&mut model, Intent::Submit);
+    let Screen::Form(form) = &model.screen else { panic!() };
+    assert_eq!(form.focused_field, FormField::Label);
+    assert_ne!(form.limit.text(), empty[1]);
+    // What is not a label is not kept: it may be a key.
+    for text in ["", "sk-or-v1-0123456789abcdef0123456789abcdef"] {
+        let mut model = model_with_keys(&[]);
+        assert_eq!(open(&mut model), empty);
+        type_text(&mut model, text);
         send_intent(&mut model, Intent::Back);
+        assert_eq!((open(&mut model), &model.unsent_form.is_none()), (empty.clone(), &true));
     }
 }
 

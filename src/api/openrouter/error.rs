@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::certificates::TrustedCertificates;
-use crate::domain::{CheckResult, ErrorKind, KeyInfo, io_error_text, sanitize};
+use crate::domain::{CheckResult, ErrorKind, KeyInfo, error_chain, io_error_text, sanitize};
 
 /// A request without a usable response. Never contains a URL, a code or a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,7 +96,7 @@ impl From<Result<KeyInfo, Error>> for CheckResult {
 }
 
 /// The longest `Retry-After` to wait for; the user decides about a longer one.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// What to do about [`Error::InvalidCertificate`]. On macOS and Windows the system verifies certificates and ignores the variable.
 const INVALID_CERTIFICATE_ADVICE: &str = if cfg!(any(target_os = "macos", windows)) {
@@ -180,16 +180,6 @@ impl Error {
         };
         Self::OutcomeUnknown { server, reason: reason.into() }
     }
-}
-
-/// Returns the chain of an error's sources, including errors wrapped in an `io::Error`.
-fn error_chain<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| {
-        let wrapped = error.downcast_ref().and_then(io::Error::get_ref);
-        wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source())
-    })
 }
 
 /// Returns the messages of an error's sources, outermost first. The error's own message contains the URL.

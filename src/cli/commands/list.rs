@@ -10,6 +10,7 @@ use clap::Args;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
+use crate::api::openrouter::MAX_RETRY_AFTER;
 use crate::cli::other_account::warn_about_other_accounts;
 use crate::cli::output::{eprint, is_quiet, print, print_error, print_json, print_status};
 use crate::cli::repeated_options::complete_commands;
@@ -24,9 +25,6 @@ use crate::domain::{
 };
 use crate::services::keys::{self, RefreshReport};
 use crate::services::provision::ServiceContext;
-
-/// The longest `Retry-After` that is waited for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Arguments of `list`.
 #[derive(Args, Debug)]

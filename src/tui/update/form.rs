@@ -1,16 +1,18 @@
 //! Handles intents in a form.
 
 use super::{actions, operation, provisioning};
-use crate::domain::{AccountKey, StoredKey, UserError};
+use crate::domain::{AccountKey, Label, StoredKey, UserError};
+use crate::tui::keymap::key_text;
 use crate::tui::state::{
-    Effect, Form, FormChoices, Intent, Model, Operation, Request, Screen, Submission, Ticket,
+    Effect, Form, FormChoices, FormKind, Intent, Model, Operation, Request, Screen, Submission,
+    Ticket,
 };
 
 pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let Screen::Form(form) = &mut model.screen else { return Vec::new() };
     match intent {
         Intent::Back if !form.diff.is_empty() => form.diff.clear(),
-        Intent::Back => model.screen = Screen::Dashboard,
+        Intent::Back => leave_form(model),
         Intent::NextField => {
             form.move_focus(1);
         }
@@ -29,6 +31,21 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         _ => {}
     }
     Vec::new()
+}
+
+/// Leaves the form. That of a new key is kept if it has a label.
+fn leave_form(model: &mut Model) {
+    let Screen::Form(form) = std::mem::take(&mut model.screen) else { return };
+    // What is no label may be a pasted key, which must not stay in memory.
+    if matches!(form.kind, FormKind::New)
+        && form.submit_ticket.is_none()
+        && let Ok(label) = form.label.text().parse::<Label>()
+    {
+        let open = key_text(model, &Intent::NewKey);
+        let text = format!("no key was created; {open} opens the form for '{label}' again");
+        model.notice = Some(Ok(text));
+        model.unsent_form = Some(Box::new(form));
+    }
 }
 
 pub(super) fn submit_form(model: &mut Model) -> Vec<Effect> {
@@ -71,7 +88,14 @@ fn mark_submitting(model: &mut Model) -> Ticket {
 
 /// Opens the form of a new key.
 pub(super) fn open_new_key_form(model: &mut Model) -> Vec<Effect> {
-    let mut form = Form::new(model.dashboard.stored_keys(), &model.key_defaults);
+    let stored_keys = model.dashboard.stored_keys();
+    let mut form = match model.unsent_form.take() {
+        Some(mut form) => {
+            form.set_used_labels(stored_keys);
+            *form
+        }
+        None => Form::new(stored_keys, &model.key_defaults),
+    };
     form.existing_key = model
         .dashboard
         .selected_key()

@@ -16,10 +16,10 @@ use url::Url;
 
 use super::Error;
 use super::settings::{BaoOptions, Credentials, Environment, invalid, resolve_leader};
-use super::tls::{add_tls, error_chain, tls_problem};
+use super::tls::{add_tls, tls_problem};
 use super::waiting::Outage;
 use super::wire::{Body, Errors};
-use crate::domain::sanitize;
+use crate::domain::{error_chain, sanitize};
 
 /// The maximum number of bytes read from a response: a list of ten thousand labels fits.
 const MAX_RESPONSE_BYTES: usize = 8 << 20;

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::Error;
 use super::settings::{TlsSettings, invalid};
+use crate::domain::error_chain;
 
 /// Sets the authorities, the client's certificate and the name that the server's certificate must
 /// have; for another name than the address has, the URL gets that name.
@@ -58,15 +59,6 @@ pub(super) fn add_tls(
         builder = builder.resolve_to_addrs(name, &addresses);
     }
     Ok(builder)
-}
-
-pub(super) fn error_chain<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| {
-        let wrapped = error.downcast_ref().and_then(std::io::Error::get_ref);
-        wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source())
-    })
 }
 
 /// Why a TLS connection was not made.

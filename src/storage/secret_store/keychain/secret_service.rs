@@ -20,6 +20,9 @@ pub(in crate::storage::secret_store) const DISPLAY_NAME: &str = "the Secret Serv
 /// How often an item is created, at most, while another program creates and deletes one of this name.
 const MAX_CREATE_TRIES: u32 = 8;
 
+/// The error of gnome-keyring for a call that it takes before it has registered the connection.
+const UNKNOWN_METHOD: &str = "org.freedesktop.DBus.Error.UnknownMethod";
+
 /// A prompt that is dismissed sooner than this was never shown to a user.
 const MIN_DISMISS_TIME: Duration = Duration::from_millis(400);
 
@@ -152,12 +155,18 @@ impl Keychain {
     }
 
     /// Makes the call, connecting first if there is no connection. A call that fails on an old
-    /// connection is repeated once on a new one. All calls are idempotent.
+    /// connection, or that gnome-keyring could not take while it registered a new one, is repeated once on
+    /// another connection. All calls are idempotent.
     fn call<T>(&mut self, call: &dyn Fn(&mut Client) -> Result<T, CallError>) -> Result<T, Error> {
         let started = Instant::now();
         let was_connected = self.client.is_some();
         let mut outcome = self.call_once(call);
-        if was_connected && matches!(outcome, Err(CallError::Rejected { .. } | CallError::Bus(_))) {
+        let is_repeated = match &outcome {
+            Err(CallError::Rejected { name, .. }) => was_connected || name == UNKNOWN_METHOD,
+            Err(CallError::Bus(_)) => was_connected,
+            Ok(_) | Err(CallError::Store(_)) => false,
+        };
+        if is_repeated {
             outcome = self.call_once(call);
         }
         outcome.map_err(|error| classify_failure(convert_error(error), started.elapsed()))
