@@ -24,6 +24,7 @@ mod refresh;
 mod remote_update;
 mod rename;
 mod resource_error;
+mod revoke;
 mod rollback;
 mod rotate;
 mod rotation_labels;
@@ -68,12 +69,10 @@ pub use recovery::{
     recover_attempts, recover_interrupted,
 };
 pub use refresh::{RefreshReport, load_authorizing_key, load_key, refresh_keys};
-pub use remote_update::{
-    RevokeOutcome, UpdateOutcome, UpdatedKey, fetch_account_key, find_recent_use,
-    revoke_and_remove, revoke_key, set_disabled, update_key,
-};
+pub use remote_update::{UpdateOutcome, UpdatedKey, fetch_account_key, set_disabled, update_key};
 pub use rename::{RenamedKey, rename_key};
 pub use resource_error::ResourceError;
+pub use revoke::{RevokeOutcome, find_recent_use, revoke_and_remove, revoke_key};
 pub use rollback::rollback_key;
 pub use rotate::{
     finish_rotation, finish_rotations, move_label, replace_key, resume_rotations, rotate_key,

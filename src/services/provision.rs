@@ -155,7 +155,7 @@ async fn run_inner(
     report(ProvisioningEvent::StepStarted(ProvisioningStep::Preflight));
     let prepared = tokio::select! {
         biased;
-        prepared = preflight::prepare_attempt(request, replacement, &auth_method, services, report) => match prepared {
+        prepared = preflight::prepare_attempt(request, replacement, services, report) => match prepared {
             Ok(prepared) => prepared,
             Err(error) => return ProvisioningOutcome::Failed(error.to_user_error()),
         },
@@ -287,10 +287,8 @@ async fn store_attempt_secrets(
 /// Ends an attempt that certainly created no key. If the secret store fails here, a verifier stays
 /// in it. It is useless without its code.
 async fn abandon_attempt(guard: AttemptGuard, services: &ServiceContext) {
-    // With the management key there is no code and no verifier.
-    let has_secrets = guard.attempt().management_key.is_none();
     // Cancelling must not wait for a keychain that hangs; the next start deletes what remains.
-    if !has_secrets
+    if !guard.attempt().may_have_entry()
         || tokio::time::timeout(ABANDON_TIMEOUT, delete_attempt_secrets(&guard, services))
             .await
             .is_ok()

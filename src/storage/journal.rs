@@ -87,6 +87,10 @@ pub struct Attempt {
     /// The fingerprint of the management key that creates the key; `None` if a code is exchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub management_key: Option<String>,
+    /// Whether the attempt has an entry of its own in the secret store; `None` in an entry of an earlier
+    /// version.
+    #[serde(default, rename = "entry", skip_serializing_if = "Option::is_none")]
+    pub has_entry: Option<bool>,
     /// Fields written by a newer version, preserved on update.
     #[serde(flatten)]
     pub unknown: serde_json::Map<String, serde_json::Value>,
@@ -108,6 +112,12 @@ impl Attempt {
         matches!(self.stage, AttemptStage::Unresolved)
             && !self.has_saved_response
             && self.management_key.is_none()
+    }
+
+    /// Returns whether it may have an entry of its own in the secret store. In earlier versions only a code
+    /// had one.
+    pub fn may_have_entry(&self) -> bool {
+        self.has_entry.unwrap_or(self.management_key.is_none())
     }
 
     /// Returns the name under which the management key creates the key of this attempt.
@@ -162,7 +172,7 @@ fn deserialize_store<'de, D: Deserializer<'de>>(
 
 impl From<Attempt> for UnresolvedAttempt {
     fn from(Attempt { id, label, server, started_at, stage, .. }: Attempt) -> Self {
-        let waits_for_store = stage == AttemptStage::KeyReceived;
+        let waits_for_store = matches!(stage, AttemptStage::KeyReceived | AttemptStage::Stored);
         Self { id, label, server, started_at, waits_for_store }
     }
 }

@@ -221,6 +221,7 @@ fn interrupted_attempt(account: &TestAccount, name: &str, stage: AttemptStage) -
         replaces: None,
         received_key: None,
         management_key: None,
+        has_entry: None,
         unknown: serde_json::Map::default(),
     }
 }

@@ -34,6 +34,7 @@ fn attempt_with(
         replaces: None,
         received_key: None,
         management_key,
+        has_entry: None,
         unknown: serde_json::Map::default(),
     };
     drop(AttemptGuard::begin_all(&world.services.location, vec![attempt.clone()]).unwrap());

@@ -275,6 +275,7 @@ fn a_recovered_key_is_put_under_the_guardrail_that_was_requested_for_it() {
         replaces: None,
         received_key: Some(key.clone()),
         management_key: Some(account.management.fingerprint()),
+        has_entry: None,
         unknown: serde_json::Map::default(),
     };
     let interrupt = || {

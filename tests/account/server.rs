@@ -196,6 +196,23 @@ fn revoked_key_is_removed_and_an_html_response_is_no_deletion() {
     assert!(error.message.contains("belongs to another account"), "{error:?}");
     assert_eq!(error.meaning, "nothing was removed");
     assert!(world.get("agent").is_some() && world.labels().contains(&"agent".into()));
+    // A disabled key is rejected, and its owner may enable it again: it can be restored.
+    world.proxy.set_rule(|request| {
+        if request.starts_with("DELETE") {
+            Fault::Respond(404, String::new())
+        } else if request == "GET /api/v1/key" {
+            Fault::Respond(401, r#"{"error":{"code":401,"message":"disabled"}}"#.into())
+        } else {
+            Fault::Pass
+        }
+    });
+    let text = world.get("agent");
+    assert_eq!(revoke("agent").unwrap(), RevokeOutcome::AlreadyRevoked);
+    assert_eq!(world.get("agent"), None);
+    world.proxy.set_rule(|_| Fault::Pass);
+    let trashed = world.services.list_trash().unwrap().remove(0);
+    keys::restore_key(&world.services, &trashed, &trashed.key.label).unwrap();
+    assert_eq!(world.get("agent"), text);
     // A page instead of a response, and no change: the key stays.
     world.inject_fault("DELETE", Fault::Respond(200, "<html>".into()));
     assert!(revoke("agent").is_err());

@@ -29,6 +29,7 @@ fn record_attempt(home: &SandboxHome, label: &str, received: Option<&ApiKey>) {
         replaces: None,
         received_key,
         management_key: None,
+        has_entry: None,
         unknown: serde_json::Map::default(),
     };
     drop(AttemptGuard::begin_all(&StoreLocation::Directory(home.data()), vec![attempt]).unwrap());

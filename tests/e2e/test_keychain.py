@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import time
+import urllib.request
 
 from bus import BusGate
 from rig import Pane, consent, contains, equal, fetch, names, test, whoami
@@ -293,3 +294,69 @@ def another_keychain_is_named_where_the_keys_are_missing(world):
         code, _, err = world.keywright(*command, "--server", server)
         equal((command, code), (command, 4))
         contains(err, "none of the 2 stored keys is in the Secret Service keychain")
+
+
+@test
+def recover_deletes_no_key_that_may_be_in_another_keychain(world):
+    daemon = world.keyring()
+    server, management = world.sandbox()
+    world.env.update(KEYWRIGHT_SERVER=server, OPENROUTER_MANAGEMENT_KEY=management)
+    equal(world.keywright("new", "one", "--limit", "1")[0], 0)
+    # As after a kill between the secret store and the inventory, before the server has the name.
+    folder = world.path("home", ".local", "share", "keywright")
+    with open(os.path.join(folder, "inventory.json"), encoding="utf-8") as file:
+        inventory = json.load(file)
+    key, = inventory["keys"]
+    attempt = {
+        "id": "5" * 32, "at": key["created_at"], "label": "one", "server": server,
+        "stage": "received", "store": key["store"], "sends": 1, "held": key,
+        "management_key": "of this account", "entry": True,
+    }
+    name = json.dumps({"name": f"one [kw:{attempt['id']}]"}).encode()
+    request = urllib.request.Request(f"{server}/api/v1/keys/{key['hash']}", name, method="PATCH")
+    request.add_header("Authorization", f"Bearer {management}")
+    request.add_header("Content-Type", "application/json")
+
+    def interrupt():
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request).read()
+        for file, content in (
+            ("inventory.json", {**inventory, "keys": []}),
+            ("journal.json", {"version": 1, "attempts": [attempt]}),
+        ):
+            with open(os.path.join(folder, file), "w", encoding="utf-8") as file:
+                json.dump(content, file)
+
+    def restart(move, to):
+        nonlocal daemon
+        daemon.kill()
+        daemon.wait()
+        os.rename(world.path("keyring"), world.path(move))
+        if os.path.exists(world.path(to)):
+            os.rename(world.path(to), world.path("keyring"))
+        daemon = world.provider()
+
+    interrupt()
+    text, count = world.lookup(server, "one"), len(names(server, management))
+    restart("right", "other")
+    code, out, err = world.keywright("recover")
+    equal(code, 4)
+    contains(err, "has no key of this machine")
+    contains(out, "not checked")
+    code, _, err = world.keywright("recover", "--revoke", "one", "--yes")
+    equal(code, 4)
+    contains(err, "do not delete it")
+    equal(len(names(server, management)), count)
+    restart("other", "right")
+    equal(world.keywright("recover")[0], 0)
+    equal((world.keywright("get", "one")[1].strip(), whoami(server, text)["limit"]), (text, 1))
+    # In the keychain that has the attempt's own entry, a key that is not stored is deleted.
+    interrupt()
+    service = "keywright/" + server.split("//")[1]
+    world.run("secret-tool", "clear", "service", service, "username", "one")
+    equal(world.keywright("recover")[0], 4)
+    store = "printf {} | secret-tool store --label x service keywright-attempts username "
+    equal(world.run("sh", "-c", store + attempt["id"])[0], 0)
+    code, out, err = world.keywright("recover")
+    equal((code, err), (0, err))
+    contains(out, "one  created and not received")
+    equal((len(names(server, management)), world.attempts()), (count - 1, []))

@@ -103,6 +103,9 @@ impl RecoverArgs {
             AttemptKey::Known(hash) => hash,
             AttemptKey::Possible(hashes) => return Err(unknown_hash_error(attempt, &hashes)),
         };
+        if let Some(key) = services.find_hash(&hash)? {
+            return Err(stored_key_error(&key));
+        }
         let page = format!("{}/keys/{hash}", services.server);
         let management = run_async(management_key::require_management_key(services, &page))??;
         match run_async(keys::fetch_account_key(services, &management, &hash))? {
@@ -123,6 +126,16 @@ impl RecoverArgs {
         }
         provision::dismiss_attempt(services, id)
     }
+}
+
+/// Returns the error about an attempt whose key is stored.
+fn stored_key_error(key: &StoredKey) -> UserError {
+    let revoke = key.label.command("rm --revoke");
+    UserError::failed(
+        format!("the key of this attempt is stored as '{}'", key.label),
+        format!("to delete it: {revoke}"),
+    )
+    .with_meaning("nothing was deleted")
 }
 
 /// Returns the error about an attempt whose key may be one of those with the hashes, or none.
@@ -195,6 +208,10 @@ fn ensure_ended(
     ensure_moved(&waiting)?;
     let first = report.errors.first();
     ensure_finished(services).map_err(|error| match first {
+        // Where the store cannot be read, it is not known what is stored.
+        Some(first) if first.kind == ErrorKind::SecretStore => {
+            UserError { kind: first.kind, meaning: first.meaning.clone(), ..error }
+        }
         Some(first) => UserError { kind: first.kind, ..error },
         None => UserError {
             advice: "another process is at work on it; look again: keywright recover".into(),

@@ -118,10 +118,22 @@ fn revoke_key(
         RevokeOutcome::Revoked => {
             format!("deleted {} at OpenRouter and removed it {place}\n", key.label)
         }
-        RevokeOutcome::AlreadyRevoked => format!(
-            "{} no longer exists in the management key's account; removed it {place}\n",
-            key.label
-        ),
+        RevokeOutcome::AlreadyRevoked => {
+            let trash = services.list_trash().unwrap_or_default();
+            let is_restorable = trash.iter().any(|trashed| trashed.is_key(&key.server, &key.hash));
+            let restore = if is_restorable {
+                let command = complete_commands(&key.label.command("trash restore"));
+                format!(
+                    "if it belongs to another account, restore it within {TRASH_DAYS} days: {command}\n"
+                )
+            } else {
+                String::new()
+            };
+            format!(
+                "the account of the management key has no key {}, and OpenRouter rejects it; removed it {place}\n{restore}",
+                key.label
+            )
+        }
     })
 }
 

@@ -8,6 +8,7 @@ use crate::domain::{
     StoredKey,
 };
 use crate::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
+use crate::storage::inventory;
 
 /// Disables all `leaked` keys, then replaces each with a new key under the same policy, unless it
 /// was replaced before. Without a management key, the results say where the account's owner can
@@ -20,13 +21,11 @@ pub async fn respond_to_leak(
     controls: &mut ProvisioningControls,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Vec<LeakResponse> {
+    // Before the first request: the program may end before all are disabled.
+    mark_leaked(services, leaked);
     let mut disabled = Vec::with_capacity(leaked.len());
     for stored_key in leaked {
-        let result = disable_leaked_key(services, stored_key, management).await;
-        if !result.succeeded {
-            mark_leaked(services, stored_key);
-        }
-        disabled.push(result);
+        disabled.push(disable_leaked_key(services, stored_key, management).await);
     }
     // Where both keys of a rotation leaked, its label moves first, and the new key is replaced.
     for new in leaked.iter().filter(|key| key.replaces.is_some()) {
@@ -67,11 +66,15 @@ pub async fn respond_to_leak(
     responses
 }
 
-/// Records that a leaked key was not disabled, so that it is shown until it is.
-fn mark_leaked(services: &ServiceContext, key: &StoredKey) {
-    let mark = |key: &mut StoredKey| key.leaked = true;
-    if let Err(error) = services.update_key(&key.hash, mark) {
-        tracing::warn!(%error, "that a key leaked could not be recorded");
+/// Records that keys leaked, so that each is shown until it is disabled.
+fn mark_leaked(services: &ServiceContext, leaked: &[StoredKey]) {
+    let marked = inventory::update_keys(&services.location, |keys| {
+        for key in keys.iter_mut().filter(|key| key.server == services.server) {
+            key.leaked |= leaked.iter().any(|leaked| leaked.hash == key.hash);
+        }
+    });
+    if let Err(error) = marked {
+        tracing::warn!(%error, "that keys leaked could not be recorded");
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    ABANDON_TIMEOUT, AuthMethod, Error, Replacement, ServiceContext, delete_attempt_secrets,
-    shared_entry, store_attempt_secrets,
+    ABANDON_TIMEOUT, Error, Replacement, ServiceContext, delete_attempt_secrets, shared_entry,
+    store_attempt_secrets,
 };
 use crate::api::oauth::{self, Pkce};
 use crate::domain::{
@@ -26,8 +26,6 @@ pub struct PreparedAttempt {
     /// Space for the inventory and the journal once the key was received. The later attempts of a group
     /// reserve it when they begin.
     pub(super) reserve: Option<SpaceReserve>,
-    /// Whether the verifier is in the secret store.
-    has_secrets: bool,
 }
 
 /// Runs the preflight of [`super::run`] for several keys, with one write to the journal;
@@ -36,33 +34,32 @@ pub struct PreparedAttempt {
 /// begin.
 pub async fn prepare_attempts(
     requests: &[KeyRequest],
-    auth_method: &AuthMethod,
     services: &ServiceContext,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<Vec<PreparedAttempt>, Error> {
     let items = requests.iter().map(|request| (request, &request.label)).collect();
-    preflight(items, None, auth_method, services, report).await
+    preflight(items, None, services, report).await
 }
 
 /// Runs the preflight of [`super::run`] for one key.
 pub(super) async fn prepare_attempt(
     request: &KeyRequest,
     replacement: Option<&Replacement>,
-    auth_method: &AuthMethod,
     services: &ServiceContext,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<PreparedAttempt, Error> {
     let label = replacement.map_or(&request.label, |replacement| &replacement.label);
     let replaces = replacement.map(|replacement| &replacement.replaces);
-    let group = preflight(vec![(request, label)], replaces, auth_method, services, report).await?;
+    let group = preflight(vec![(request, label)], replaces, services, report).await?;
     group.into_iter().next().ok_or(Error::Cancelled)
 }
 
 /// Ends attempts before anything was sent.
 pub async fn discard_attempts(attempts: Vec<PreparedAttempt>, services: &ServiceContext) {
     let delete_secrets = async {
-        for attempt in attempts.iter().filter(|attempt| attempt.has_secrets) {
-            delete_attempt_secrets(&attempt.attempt_guard, services).await;
+        let guards = attempts.iter().map(|attempt| &attempt.attempt_guard);
+        for guard in guards.filter(|guard| guard.attempt().may_have_entry()) {
+            delete_attempt_secrets(guard, services).await;
         }
     };
     // Cancelling must not wait for a keychain that hangs; the next start deletes what remains.
@@ -85,7 +82,6 @@ pub fn check_label(services: &ServiceContext, label: &Label) -> Result<(), Error
 async fn preflight(
     mut items: Vec<(&KeyRequest, &Label)>,
     replaces: Option<&PendingReplacement>,
-    auth_method: &AuthMethod,
     services: &ServiceContext,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<Vec<PreparedAttempt>, Error> {
@@ -110,7 +106,7 @@ async fn preflight(
     services.connection().map_err(Error::ExchangeFailed)?;
     let mut reserve = Some(services.location.reserve_space()?);
 
-    let attempts = items.iter().map(|(request, label)| Attempt {
+    let attempts = items.iter().enumerate().map(|(index, (request, label))| Attempt {
         id: encode_hex(&oauth::generate_nonce().as_bytes()[..16]),
         started_at: Timestamp::now(),
         label: (*label).clone(),
@@ -126,15 +122,15 @@ async fn preflight(
         replaces: replaces.cloned(),
         received_key: None,
         management_key: None,
+        has_entry: Some(index == 0),
         unknown: serde_json::Map::default(),
     });
     // Journal first: secrets without a journal entry would never be deleted.
     let guards = AttemptGuard::begin_all(&services.location, attempts.collect())?;
     let pkces: Vec<Pkce> = guards.iter().map(|_| Pkce::new()).collect();
-    let has_secrets = !matches!(auth_method, AuthMethod::ManagementKey(_));
     let work = async {
         for (guard, pkce) in guards.iter().zip(&pkces).take(1) {
-            check_secret_store(guard, pkce, has_secrets, services).await?;
+            check_secret_store(guard, pkce, services).await?;
         }
         Ok(())
     };
@@ -164,17 +160,15 @@ async fn preflight(
             pkce,
             attempt_guard,
             reserve: reserve.take(),
-            has_secrets,
         })
         .collect())
 }
 
-/// Checks that the secret store has no key with the label of the attempt, and that it can be written:
-/// stores the verifier, and deletes it again unless it is needed.
+/// Checks that the secret store has no key with the label of the attempt, and that it can be written: stores
+/// the verifier. Until the attempt ends, its entry also shows that the same keychain answers.
 async fn check_secret_store(
     guard: &AttemptGuard,
     pkce: &Pkce,
-    keep_secrets: bool,
     services: &ServiceContext,
 ) -> Result<(), Error> {
     check_entry(guard, services).await?;
@@ -188,16 +182,13 @@ async fn check_secret_store(
             })
             .await?;
     }
-    store_attempt_secrets(guard, &pkce.verifier, None, services).await.map_err(
-        |error| match guard.attempt().local_store {
-            Some(_) => Error::NoLocalStore(error),
-            None => Error::SecretStore(error),
-        },
-    )?;
-    if !keep_secrets {
-        delete_attempt_secrets(guard, services).await;
-    }
-    Ok(())
+    store_attempt_secrets(guard, &pkce.verifier, None, services).await.map_err(|error| match guard
+        .attempt()
+        .local_store
+    {
+        Some(_) => Error::NoLocalStore(error),
+        None => Error::SecretStore(error),
+    })
 }
 
 /// Checks again, for a later attempt of a group, what may have changed since the group was prepared, and

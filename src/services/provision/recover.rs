@@ -10,8 +10,8 @@ use super::{
 };
 use crate::api::openrouter;
 use crate::domain::{
-    AUTH_CODE_LIFETIME, AuthCode, CodeVerifier, FinishedStep, ProvisioningOutcome, StoredKey,
-    UnresolvedAttempt, UserError,
+    AUTH_CODE_LIFETIME, AuthCode, CodeVerifier, ErrorKind, FinishedStep, ProvisioningOutcome,
+    StoreKind, StoredKey, UnresolvedAttempt, UserError, format_command,
 };
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptGuard, AttemptStage};
@@ -60,6 +60,10 @@ pub async fn recover_attempts(
             }
             AttemptStage::Unresolved if guard.attempt().has_saved_response => {
                 read_saved_response(guard, services, &mut recovered).await;
+            }
+            // Another keychain may have answered the last time.
+            AttemptStage::Unresolved if guard.attempt().received_key.is_some() => {
+                verify_stored_key(guard, services, &mut recovered).await?;
             }
             AttemptStage::Unresolved => {}
         }
@@ -221,12 +225,56 @@ async fn verify_stored_key(
         }
         // It was removed from this machine after it was stored.
         Ok(None) if guard.attempt().awaits_rename() => {}
-        Ok(None) => {
-            guard.update(|attempt| attempt.stage = AttemptStage::Unresolved)?;
-        }
+        Ok(None) => match check_same_keychain(&guard, services).await {
+            Ok(()) if guard.attempt().stage == AttemptStage::Unresolved => {}
+            Ok(()) => guard.update(|attempt| attempt.stage = AttemptStage::Unresolved)?,
+            Err(error) => recovered.defer_attempt(guard, &error),
+        },
         Err(error) => recovered.defer_attempt(guard, &error),
     }
     Ok(())
+}
+
+/// Fails unless the keychain that answers is certainly the one in which the received key of the attempt was
+/// stored, if it was: it has the attempt's own entry, or a key of the inventory.
+async fn check_same_keychain(
+    guard: &AttemptGuard,
+    services: &ServiceContext,
+) -> Result<(), secret_store::Error> {
+    let services = services.for_attempt_secrets(guard.attempt());
+    // Each of the other stores is known by its name.
+    if services.secret_store.kind() != StoreKind::Keychain {
+        return Ok(());
+    }
+    let entry_id = attempt_entry_id(guard);
+    match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await {
+        Ok(_) => return Ok(()),
+        Err(secret_store::Error::NoEntry) => {}
+        Err(error) => return Err(error),
+    }
+    let service = services.keychain_service.clone();
+    let accounts = services
+        .call_secret_store(move |store, timeout| store.list_accounts(&service, timeout))
+        .await?;
+    let is_present = |key: &StoredKey| accounts.iter().any(|account| account == key.label.as_str());
+    let keys = services.list_keys().unwrap_or_default();
+    if keys.iter().any(|key| key.is_in_store(&StoreKind::Keychain) && is_present(key)) {
+        return Ok(());
+    }
+    let label = &guard.attempt().label;
+    let store_name = services.secret_store.display_name();
+    let error = UserError::new(
+        ErrorKind::SecretStore,
+        format!("'{label}' is not in {store_name}, which has no key of this machine"),
+        format!(
+            "start the keychain in which the key may be stored, then run: keywright recover; or, if it is lost, \
+             delete the key at {} and run: {}",
+            guard.attempt().received_key.as_ref().map_or_else(String::new, StoredKey::page_url),
+            format_command(&["recover", "--dismiss", &guard.attempt().id], &[])
+        ),
+    )
+    .with_meaning("another keychain or collection probably answers; nothing was deleted");
+    Err(secret_store::Error::OtherKeychain(Box::new(error)))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the secret store returns plain secrets")]

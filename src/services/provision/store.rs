@@ -140,8 +140,7 @@ impl NewKey<'_> {
         };
         drop(storing_lock);
         key_store.remember_provider().await;
-        // With the management key there is no code and no verifier.
-        if let (Some(guard), None) = (&guard, naming) {
+        if let Some(guard) = guard.as_ref().filter(|guard| guard.attempt().may_have_entry()) {
             delete_attempt_secrets(guard, services).await;
         }
         let is_listed = listed.is_ok();

@@ -1,7 +1,9 @@
 //! What is refused while a label has moved in the secret store and not yet in the inventory.
 
 use super::*;
-use crate::{Error, SecretStore, SecretString, migrate_all};
+use keywright::domain::ExecProgram;
+
+use crate::{Error, SecretStore, SecretString, ServiceContext, migrate_all};
 
 /// A rotation that was killed before the inventory was written: the entry of `agent` has the only text of
 /// the new key.
@@ -73,6 +75,39 @@ fn a_leak_while_a_label_moves_disables_both_keys_and_creates_a_third() {
     }
     assert_eq!(account.stored_key("agent").disabled, None);
     assert_eq!(account.proxy.count("POST"), 2);
+}
+
+#[test]
+fn leaked_keys_are_marked_before_the_first_request() {
+    let (account, ..) = with_moved_label();
+    let services = account.services.clone();
+    // Whether the label has moved is not known while the store cannot be read.
+    let program = ExecProgram::parse("exec:keywright-no-such-helper").unwrap();
+    let locked = ServiceContext { secret_store: SecretStore::exec(program), ..services.clone() };
+    let leaked = keys::add_moved_keys(&locked, vec![account.stored_key("agent")]);
+    assert_eq!(leaked.len(), 2);
+    account.proxy.set_rule(move |request| {
+        if request.starts_with("PATCH") {
+            let marked = services.filter_keys(|key| key.leaked).unwrap();
+            assert_eq!(marked.len(), 2, "at the first request");
+        }
+        Fault::Pass
+    });
+    let responses = block_on(keys::respond_to_leak(
+        &locked,
+        &leaked,
+        Some(&account.management),
+        &management(&account),
+        &mut controls(),
+        &|_| (),
+    ));
+    for name in ["agent", "agent (new)"] {
+        assert_eq!(account.stored_key(name).disabled, Some(true), "{name}");
+    }
+    let errors: Vec<_> =
+        responses.iter().flat_map(LeakResponse::action_results).filter(|a| !a.succeeded).collect();
+    assert!(!errors.is_empty());
+    assert!(!errors.iter().any(|error| error.message.contains("keys work")), "{errors:?}");
 }
 
 #[test]

@@ -76,11 +76,8 @@ impl<'a> BatchRunner<'a> {
             _ => 1,
         };
         let group = &requests[..size.min(requests.len())];
-        let (auth_method, services, report) =
-            (self.auth_method.clone(), self.services, self.report);
-        Box::pin(
-            async move { provision::prepare_attempts(group, &auth_method, services, report).await },
-        )
+        let (services, report) = (self.services, self.report);
+        Box::pin(async move { provision::prepare_attempts(group, services, report).await })
     }
 
     /// Creates the first of the keys. Returns its result and whether to stop the batch.

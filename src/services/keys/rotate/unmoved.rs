@@ -98,6 +98,9 @@ pub(super) async fn explain_unmoved(
     error: Error,
 ) -> UserError {
     let (label, mut user_error) = (&new.label, error.to_user_error());
+    if let Error::OtherKeychain(_) = error {
+        return user_error;
+    }
     let replaced = new.replaces.as_ref();
     let old = replaced.and_then(|replaced| services.find_hash(&replaced.hash).ok().flatten());
     if let (Error::SecretMismatch(taken), Some(old)) = (&error, &old)
@@ -127,14 +130,26 @@ pub(super) async fn explain_unmoved(
                     .is_ok_and(|label| label.is_some())
         }
     };
+    let new = services.find_hash(&new.hash).ok().flatten().unwrap_or_else(|| new.clone());
+    let is_disabled = |key: &StoredKey| key.disabled == Some(true);
+    let state = |key: Option<&StoredKey>, works| {
+        if key.is_some_and(is_disabled) { "is disabled" } else { works }
+    };
+    let (new_state, old_state) = (state(Some(&new), "works"), state(old.as_ref(), "works"));
     user_error.with_meaning(match (new_label, is_old_stored) {
-        (Some(label), true) => format!("the new key is stored as '{label}' and both keys work"),
-        (Some(label), false) => format!(
-            "the new key is stored as '{label}' and works; the text of the old one is not stored any more"
-        ),
-        (None, true) => {
-            "the old key is stored and works; the text of the new one is not stored any more".into()
+        (Some(label), true) if new_state == old_state => {
+            let both = state(Some(&new), "work").replace("is ", "are ");
+            format!("the new key is stored as '{label}' and both keys {both}")
         }
+        (Some(label), true) => format!(
+            "the new key is stored as '{label}' and {new_state}; the old one is stored and {old_state}"
+        ),
+        (Some(label), false) => format!(
+            "the new key is stored as '{label}' and {new_state}; the text of the old one is not stored any more"
+        ),
+        (None, true) => format!(
+            "the old key is stored and {old_state}; the text of the new one is not stored any more"
+        ),
         (None, false) => "the text of neither key is stored any more".into(),
     })
 }
