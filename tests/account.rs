@@ -24,6 +24,8 @@ mod replacement;
 mod resources;
 #[path = "account/resumed.rs"]
 mod resumed;
+#[path = "account/revoke.rs"]
+mod revoke;
 #[path = "account/rotation.rs"]
 mod rotation;
 #[path = "account/server.rs"]

@@ -46,7 +46,7 @@ pub use theme::Theme;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Color, Style};
 
 use crate::tui::state::{Intent, KeyList, Model, Overlay, Region, Screen, ScreenLayout};
 
@@ -164,7 +164,22 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> Drawn {
         profiles::draw(*picker, model, theme, frame, body);
     }
     footer::draw(model, theme, frame, screen.footer.into());
+    if let Some(colors) = theme.own_colors(model.background) {
+        paint(frame, colors);
+    }
     drawn
+}
+
+/// Gives the cells that have the terminal's colours these colours of text and background.
+fn paint(frame: &mut Frame<'_>, (text, background): (Color, Color)) {
+    for cell in &mut frame.buffer_mut().content {
+        if cell.fg == Color::Reset {
+            cell.fg = text;
+        }
+        if cell.bg == Color::Reset {
+            cell.bg = background;
+        }
+    }
 }
 
 /// Draws the screen in the body and returns by how many lines it can be scrolled.

@@ -104,7 +104,7 @@ fn keys_in_the_trash_and_their_limits_are_listed_at_every_size() {
         assert!(text.contains("key-0") && text.contains("2026-12-01"), "{text}");
         // Wrapped at any word.
         let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(words.contains("cannot be fetched again."), "{:?}\n{text}", model.terminal_size);
+        assert!(words.contains("kept here for 7 days."), "{:?}\n{text}", model.terminal_size);
         let long = rows.iter().filter(|row| row.contains("a label of"));
         assert!(long.into_iter().all(|row| row.contains('…') || row.contains("can be")), "{text}");
     });

@@ -50,6 +50,8 @@ pub const MARK_WIDTH: u16 = 1;
 const COLUMN_GAP: u16 = 1;
 /// The number of spare columns from which on each day of a row's chart has two cells.
 const MIN_COLUMNS_WIDE_DAYS: u16 = 30;
+/// The spare columns that are kept for the gauge before the label takes its own.
+const GAUGE_RESERVE: u16 = 10;
 /// The widest label that is shown in full.
 pub const MAX_LABEL_WIDTH: u16 = 40;
 
@@ -115,11 +117,15 @@ pub fn place_columns(
     let least: u16 = shown.iter().map(|(_, least, _)| least).sum();
     let mut left = width.saturating_sub(least + COLUMN_GAP * count.saturating_sub(1));
     let mut widths: Vec<u16> = shown.iter().map(|(_, least, _)| *least).collect();
-    // The label comes first, because it is what a row is found by. The days have one cell or two each.
+    // The label comes first, because it is what a row is found by; one long label leaves the gauge of each row
+    // wide enough for its share. The days have one cell or two each.
+    let has_gauge = shown.iter().any(|(column, ..)| *column == Column::Used);
+    let for_gauge = if has_gauge && left > 2 * GAUGE_RESERVE { GAUGE_RESERVE } else { 0 };
     for wanted in [Column::Label, Column::History, Column::Used] {
         if let Some(at) = shown.iter().position(|(column, ..)| *column == wanted) {
             let room = shown[at].2 - widths[at];
             let more = match wanted {
+                Column::Label => left.saturating_sub(for_gauge).min(room),
                 Column::History if left < MIN_COLUMNS_WIDE_DAYS => 0,
                 _ => left.min(room),
             };

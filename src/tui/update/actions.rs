@@ -84,7 +84,8 @@ pub(super) fn show_scope(model: &mut Model, scope: KeyScope) {
     let (next, spending) =
         (key_text(model, &Intent::NextScope), key_text(model, &Intent::ToggleAccount));
     model.notify(Ok(format!(
-        "{count} {keys}: {description}; {next}: next view, {spending}: credits and spending"
+        "{count} {keys}: {description}; {next}: next view ({}), {spending}: credits",
+        scope.next().description()
     )));
 }
 

@@ -40,8 +40,12 @@ pub(super) fn finish_provisioning(
         record_addition(model, "creation", &stored_key.label);
         update_used_labels(model);
     }
+    let created = |label: &Label| format!("'{label}' was created and stored");
     match (NewKeyScreen::from_outcome(outcome), background_run) {
         (Ok(new_key), None) if is_shown => {
+            if new_key.is_stored {
+                model.log_message(Ok(created(&new_key.entry.label)));
+            }
             let hash = new_key.key.hash();
             let previous = std::mem::replace(&mut model.screen, Screen::NewKey(Box::new(new_key)));
             // A result for another key must not drop the unstored key on screen.
@@ -53,7 +57,7 @@ pub(super) fn finish_provisioning(
         }
         (Ok(new_key), _) if !new_key.is_stored => queue_unstored(model, new_key),
         (Ok(new_key), _) => {
-            model.notify(Ok(format!("'{}' was created and stored", new_key.entry.label)));
+            model.notify(Ok(created(&new_key.entry.label)));
         }
         (Err(error), None) => match &mut model.screen {
             Screen::SignIn(sign_in) if is_shown => sign_in.error = Some(error),

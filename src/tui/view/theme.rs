@@ -4,7 +4,7 @@
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::domain::{KeyState, ThemeChoice};
-use crate::tui::state::Model;
+use crate::tui::state::{Background, Model};
 
 /// The styles of the roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,16 @@ impl Theme {
         match self {
             Self::HighContrast => Style::new().fg(Color::Indexed(231)).bg(Color::Indexed(16)),
             Self::Dark | Self::Light | Self::Terminal | Self::NoColor => Style::new(),
+        }
+    }
+
+    /// Returns the colours of text and background of a theme for another background than the terminal's;
+    /// `None` where the terminal's own colours serve.
+    pub const fn own_colors(self, background: Background) -> Option<(Color, Color)> {
+        match (self, background) {
+            (Self::Light, Background::Dark) => Some((Color::Indexed(16), Color::Indexed(231))),
+            (Self::Dark, Background::Light) => Some((Color::Indexed(255), Color::Indexed(234))),
+            _ => None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Rect};
+use ratatui::style::Style;
 use ratatui::text::{Line, Text};
 use ratatui::widgets::{Row, Table, TableState};
 use unicode_width::UnicodeWidthStr;
@@ -14,13 +15,14 @@ use crate::tui::state::{Model, TrashScreen};
 pub fn draw(screen: &TrashScreen, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let area = text::inset(area);
     let Some(keys) = &screen.keys else { return };
-    let note = if keys.is_empty() {
-        format!("No removed keys. A key that you remove can be restored for {TRASH_DAYS} days.")
-    } else {
-        format!(
-            "Still valid at OpenRouter. Their text is deleted here after {TRASH_DAYS} days and cannot \
-             be fetched again."
-        )
+    let note = match keys.get(screen.selected) {
+        None => {
+            format!("No removed keys. A key that you remove can be restored for {TRASH_DAYS} days.")
+        }
+        Some(selected) => format!(
+            "The selected key {}; its text is kept here for {TRASH_DAYS} days.",
+            selected.key.validity_when_removed()
+        ),
     };
     let note_area = Rect { y: area.y + 1, height: area.height.saturating_sub(1).min(2), ..area };
     text::draw_paragraph(frame, note_area, vec![Line::styled(note, theme.dim())]);
@@ -40,22 +42,23 @@ pub fn draw(screen: &TrashScreen, model: &Model, theme: Theme, frame: &mut Frame
     let column_count = if by_width == 0 { 4 } else { 5 };
     let titles = ["LABEL", "KEY", "REMOVED", "UNTIL", "BY"].into_iter().take(column_count);
     let header = Row::new(titles).style(theme.dim());
-    let format_row = |trashed: &TrashedKey| {
+    let format_row = |(index, trashed): (usize, &TrashedKey)| {
+        let dim = if index == screen.selected { Style::new() } else { theme.dim() };
         let cells = [
             Text::raw(truncate(trashed.key.label.as_str(), usize::from(label_width))),
-            Text::styled(trashed.key.masked.clone(), theme.dim()),
+            Text::styled(trashed.key.masked.clone(), dim),
             Text::raw(format_relative_time(model.now, trashed.removed_at)),
             Text::raw(format_date(trashed.deleted_at())),
             Text::styled(
                 truncate(&trashed.removed_by().unwrap_or_default(), usize::from(by_width)),
-                theme.dim(),
+                dim,
             ),
         ];
         Row::new(cells.into_iter().take(column_count))
     };
     let widths = [label_width, masked_width, 14, 10, by_width].map(Constraint::Length);
     let widths = widths.into_iter().take(column_count);
-    let table = Table::new(keys.iter().map(format_row), widths)
+    let table = Table::new(keys.iter().enumerate().map(format_row), widths)
         .header(header)
         .column_spacing(2)
         .row_highlight_style(theme.selected());
