@@ -159,6 +159,15 @@ pub(super) fn find_keys(
     Ok(found)
 }
 
+/// Returns what the first error of several means for the keys.
+pub(super) fn stored_meaning(first: &UserError) -> String {
+    match first.kind {
+        // Not every key is stored, or that is not known.
+        ErrorKind::SecretStore | ErrorKind::NotFound => first.meaning.clone(),
+        _ => "the keys are stored and work".into(),
+    }
+}
+
 /// Returns whether a key is stored under `label`; `false` where the inventory cannot be read.
 pub(super) fn has_stored_key(services: &ServiceContext, label: &str) -> bool {
     find_stored_key(services, label).is_some()

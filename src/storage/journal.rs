@@ -107,10 +107,11 @@ pub fn is_attempt_name(name: &str) -> bool {
 
 impl Attempt {
     /// Returns whether the attempt ended without a known result that can still be found out: no
-    /// response of the server is stored, and no key at the server has the name of the attempt.
+    /// response of the server is stored, no key was received, and none at the server has the name of the attempt.
     const fn is_final(&self) -> bool {
         matches!(self.stage, AttemptStage::Unresolved)
             && !self.has_saved_response
+            && self.received_key.is_none()
             && self.management_key.is_none()
     }
 

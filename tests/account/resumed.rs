@@ -236,6 +236,12 @@ fn a_received_key_is_not_said_to_be_lost_as_long_as_the_secret_store_cannot_be_r
     assert_eq!(pending.kind, ErrorKind::SecretStore);
     assert!(pending.meaning.contains("do not delete it"), "{pending:?}");
 
+    // An earlier version may have given it up meanwhile.
+    let mut given_up = journal::list_all_attempts(&account.services.location).unwrap().remove(0);
+    journal::dismiss_attempt(&account.services.location, &given_up.id).unwrap();
+    given_up.stage = AttemptStage::Unresolved;
+    given_up.management_key = None;
+    drop(AttemptGuard::begin_all(&account.services.location, vec![given_up]).unwrap());
     // With the store open the key is listed again.
     let report = block_on(keys::recover_and_reconcile(&account.services, now)).unwrap();
     assert_eq!((report.stored.len(), report.unresolved.len()), (1, 0), "{report:?}");

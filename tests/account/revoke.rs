@@ -40,6 +40,7 @@ fn revoked_key_is_removed_and_an_html_response_is_no_deletion() {
     assert_eq!(world.get("agent"), None);
     world.proxy.set_rule(|_| Fault::Pass);
     let trashed = world.services.list_trash().unwrap().remove(0);
+    assert_eq!(trashed.key.validity_when_removed(), "is not accepted by OpenRouter any more");
     keys::restore_key(&world.services, &trashed, &trashed.key.label).unwrap();
     assert_eq!(world.get("agent"), text);
     // A page instead of a response, and no change: the key stays.

@@ -14,7 +14,9 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::cli::interactive_batch::BatchPrompter;
-use crate::cli::output::{confirm, eprint, print_status, print_warning, usage_error};
+use crate::cli::output::{
+    confirm, eprint, print_status, print_warning, stored_meaning, usage_error,
+};
 use crate::cli::run_async;
 use crate::cli::shared_keys::write_shared_records;
 use crate::cli::shared_store::{check_may_write, print_unfinished_keys};
@@ -119,7 +121,7 @@ impl ApplyArgs {
         let Some(error) = unfinished.first() else { return Ok(()) };
         let message = "not everything of an earlier run could be finished";
         Err(UserError::new(error.kind, message, "follow the advice given above")
-            .with_meaning("the keys are stored and work"))
+            .with_meaning(stored_meaning(error)))
     }
 
     /// Creates the missing keys. A key of another account ends the batch, which goes on if the account

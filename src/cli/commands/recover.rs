@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::json::{error_to_json, to_iso8601};
 use crate::cli::output::{
-    confirm, print_json, print_result, print_status, print_warning, usage_error,
+    confirm, print_json, print_result, print_status, print_warning, stored_meaning, usage_error,
 };
 use crate::cli::repeated_options::complete_commands;
 use crate::cli::run_async;
@@ -208,11 +208,7 @@ fn ensure_ended(
     ensure_moved(&waiting)?;
     let first = report.errors.first();
     ensure_finished(services).map_err(|error| match first {
-        // Where the store cannot be read, it is not known what is stored.
-        Some(first) if first.kind == ErrorKind::SecretStore => {
-            UserError { kind: first.kind, meaning: first.meaning.clone(), ..error }
-        }
-        Some(first) => UserError { kind: first.kind, ..error },
+        Some(first) => UserError { kind: first.kind, ..error }.with_meaning(stored_meaning(first)),
         None => UserError {
             advice: "another process is at work on it; look again: keywright recover".into(),
             ..error
@@ -221,7 +217,7 @@ fn ensure_ended(
     let Some(error) = first else { return Ok(()) };
     let message = "not everything could be finished";
     Err(UserError::new(error.kind, message, "follow the advice given above")
-        .with_meaning("the keys are stored and work"))
+        .with_meaning(stored_meaning(error)))
 }
 
 /// Fails if a shared store still could not take keys that wait on this machine.

@@ -163,7 +163,7 @@ pub async fn recover_interrupted(services: &ServiceContext) -> Result<RecoveryRe
     }));
     report.unresolved.extend(unresolved.into_iter().map(|unresolved| {
         let advice = if unresolved.waits_for_store {
-            "its key was received and may be stored: unlock the secret store, then run keywright recover"
+            "its key was received and may be stored: unlock the secret store, or start the keychain in which it may be, then run keywright recover"
                 .into()
         } else {
             format!(

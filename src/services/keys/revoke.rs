@@ -81,9 +81,6 @@ pub async fn revoke_and_remove(
     let outcome = revoke_key(services, management, &stored_key.hash).await?;
     if outcome == RevokeOutcome::AlreadyRevoked {
         check_not_accepted(services, stored_key).await?;
-        drop(reserve);
-        move_to_trash(services, stored_key).await?;
-        return Ok(outcome);
     }
     // Where the copy cannot be removed, later commands know by this that the key is gone.
     let now = Timestamp::now();
@@ -91,6 +88,11 @@ pub async fn revoke_and_remove(
     let (location, server) = (&services.location, &services.server);
     if let Err(error) = inventory::update_key(location, server, &stored_key.hash, record) {
         tracing::warn!(%error, "that a key was deleted could not be recorded");
+    }
+    if outcome == RevokeOutcome::AlreadyRevoked {
+        drop(reserve);
+        move_to_trash(services, stored_key).await?;
+        return Ok(outcome);
     }
     let (services, hash) = (services.clone(), stored_key.hash.clone());
     let removed = run_blocking(move || {

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
+use super::free_label::hash_secret;
 use super::{
     ATTEMPTS_SERVICE, AttemptSecrets, Error, ServiceContext, abandon_attempt, attempt_entry_id,
     exchange, shared, store, stored_text, unreceived::SettledAttempts,
@@ -11,12 +12,12 @@ use super::{
 use crate::api::openrouter;
 use crate::domain::{
     AUTH_CODE_LIFETIME, AuthCode, CodeVerifier, ErrorKind, FinishedStep, ProvisioningOutcome,
-    StoreKind, StoredKey, UnresolvedAttempt, UserError, format_command,
+    StoreKind, StoredKey, TrashedKey, UnresolvedAttempt, UserError, format_command,
 };
 use crate::storage::inventory;
-use crate::storage::journal::{self, AttemptGuard, AttemptStage};
+use crate::storage::journal::{self, Attempt, AttemptGuard, AttemptStage};
 use crate::storage::json_store;
-use crate::storage::secret_store::{self, EntryId};
+use crate::storage::secret_store::{self, EntryId, SecretStore};
 
 /// The result of [`recover_attempts`].
 #[derive(Debug, Default)]
@@ -223,12 +224,15 @@ async fn verify_stored_key(
                 guard.update(|attempt| attempt.stage = AttemptStage::Stored)?;
             }
         }
-        // It was removed from this machine after it was stored.
-        Ok(None) if guard.attempt().awaits_rename() => {}
         Ok(None) => match check_same_keychain(&guard, services).await {
-            Ok(()) if guard.attempt().stage == AttemptStage::Unresolved => {}
+            // It was removed from this machine after it was stored.
+            Ok(()) if guard.attempt().awaits_rename() => {}
             Ok(()) => guard.update(|attempt| attempt.stage = AttemptStage::Unresolved)?,
-            Err(error) => recovered.defer_attempt(guard, &error),
+            Err(error) => {
+                // Nobody settles it until the store can say whether it has the key.
+                guard.update(|attempt| attempt.stage = AttemptStage::KeyReceived)?;
+                recovered.defer_attempt(guard, &error);
+            }
         },
         Err(error) => recovered.defer_attempt(guard, &error),
     }
@@ -236,14 +240,18 @@ async fn verify_stored_key(
 }
 
 /// Fails unless the keychain that answers is certainly the one in which the received key of the attempt was
-/// stored, if it was: it has the attempt's own entry, or a key of the inventory.
+/// stored, if it was: it has the attempt's own entry, or a key of the inventory that was stored before.
 async fn check_same_keychain(
     guard: &AttemptGuard,
     services: &ServiceContext,
 ) -> Result<(), secret_store::Error> {
     let services = services.for_attempt_secrets(guard.attempt());
+    let Some(received) = &guard.attempt().received_key else { return Ok(()) };
+    let is_in_trash = |trashed: &TrashedKey| trashed.is_key(&received.server, &received.hash);
     // Each of the other stores is known by its name.
-    if services.secret_store.kind() != StoreKind::Keychain {
+    if services.secret_store.kind() != StoreKind::Keychain
+        || services.list_trash().is_ok_and(|trash| trash.iter().any(is_in_trash))
+    {
         return Ok(());
     }
     let entry_id = attempt_entry_id(guard);
@@ -252,29 +260,49 @@ async fn check_same_keychain(
         Err(secret_store::Error::NoEntry) => {}
         Err(error) => return Err(error),
     }
-    let service = services.keychain_service.clone();
-    let accounts = services
-        .call_secret_store(move |store, timeout| store.list_accounts(&service, timeout))
-        .await?;
-    let is_present = |key: &StoredKey| accounts.iter().any(|account| account == key.label.as_str());
-    let keys = services.list_keys().unwrap_or_default();
-    if keys.iter().any(|key| key.is_in_store(&StoreKind::Keychain) && is_present(key)) {
+    let mut earlier = services.list_keys().unwrap_or_default();
+    earlier.retain(|key| {
+        key.is_in_store(&StoreKind::Keychain)
+            && key.hash != received.hash
+            && key.created_at <= received.created_at
+    });
+    let checked = services.clone();
+    let has_earlier_key = move |store: &SecretStore, timeout| {
+        let accounts = store.list_accounts(&checked.keychain_service, timeout)?;
+        let mut present = earlier
+            .iter()
+            .filter(|key| accounts.iter().any(|account| account == key.label.as_str()));
+        Ok(present.any(|key| {
+            let text = store.get(&checked.entry_id(key.label.as_str()), timeout);
+            text.is_ok_and(|text| hash_secret(&text) == key.hash)
+        }))
+    };
+    if services.call_secret_store(has_earlier_key).await? {
         return Ok(());
     }
-    let label = &guard.attempt().label;
-    let store_name = services.secret_store.display_name();
-    let error = UserError::new(
+    Err(secret_store::Error::OtherKeychain(Box::new(other_keychain_error(
+        guard.attempt(),
+        received,
+        services.secret_store.display_name(),
+    ))))
+}
+
+fn other_keychain_error(
+    attempt: &Attempt,
+    received: &StoredKey,
+    store_name: impl std::fmt::Display,
+) -> UserError {
+    let (label, page) = (&attempt.label, received.page_url());
+    let dismiss = format_command(&["recover", "--dismiss", &attempt.id], &[]);
+    UserError::new(
         ErrorKind::SecretStore,
-        format!("'{label}' is not in {store_name}, which has no key of this machine"),
+        format!("'{label}' is not in {store_name}, which has no key that was stored before it"),
         format!(
-            "start the keychain in which the key may be stored, then run: keywright recover; or, if it is lost, \
-             delete the key at {} and run: {}",
-            guard.attempt().received_key.as_ref().map_or_else(String::new, StoredKey::page_url),
-            format_command(&["recover", "--dismiss", &guard.attempt().id], &[])
+            "start the keychain in which it may be, then run: keywright recover; or, if that one is lost, delete \
+             the key at {page}, then run: {dismiss}"
         ),
     )
-    .with_meaning("another keychain or collection probably answers; nothing was deleted");
-    Err(secret_store::Error::OtherKeychain(Box::new(error)))
+    .with_meaning("another keychain or collection may be answering; nothing was deleted")
 }
 
 #[expect(clippy::disallowed_methods, reason = "the secret store returns plain secrets")]

@@ -16,8 +16,8 @@ use crate::tui::state::Model;
 const MIN_CHART_HEIGHT: u16 = 7;
 /// The greatest height of the chart on the page, in rows.
 const MAX_CHART_HEIGHT: u16 = 60;
-/// The least height of a page that begins with the chart.
-const MIN_CHART_FIRST: u16 = 15;
+/// The least height of a page that begins with the chart: it has room for the details below.
+const MIN_CHART_FIRST: u16 = 24;
 /// The least width of a page in which the details and the models stand side by side.
 const MIN_TWO_COLUMNS: u16 = 150;
 
@@ -43,7 +43,7 @@ pub fn draw(
     let models = key_charts::format_models(key, model, usize::MAX, width.min(100), theme);
     let details = format_details(key, model, theme, width);
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..inner };
-    // On a small page the chart would hide why the key needs attention.
+    // On a small page the chart would hide why the key needs attention, and when it resets and ends.
     let is_small = body.height < MIN_CHART_FIRST;
     let beside = if is_wide { Vec::new() } else { models.clone() };
     let parts = if is_small { [details, beside] } else { [beside, details] };

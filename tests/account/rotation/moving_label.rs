@@ -84,8 +84,11 @@ fn leaked_keys_are_marked_before_the_first_request() {
     // Whether the label has moved is not known while the store cannot be read.
     let program = ExecProgram::parse("exec:keywright-no-such-helper").unwrap();
     let locked = ServiceContext { secret_store: SecretStore::exec(program), ..services.clone() };
-    let leaked = keys::add_moved_keys(&locked, vec![account.stored_key("agent")]);
-    assert_eq!(leaked.len(), 2);
+    let other_keychain = SecretStore::memory_with_entries(Vec::new());
+    let other = ServiceContext { secret_store: other_keychain, ..services.clone() };
+    let add = |services| keys::add_moved_keys(services, vec![account.stored_key("agent")]);
+    let leaked = add(&locked);
+    assert_eq!((leaked.len(), add(&other).len()), (2, 2));
     account.proxy.set_rule(move |request| {
         if request.starts_with("PATCH") {
             let marked = services.filter_keys(|key| key.leaked).unwrap();
