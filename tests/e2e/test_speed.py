@@ -51,8 +51,10 @@ def commands_without_the_keychain_start_at_once(world):
     equal(len([line for line in lines if line.startswith("key ")]), 1000)
 
     def is_ok(true, version, help, complete, complete_many, list_many):
-        at_once = version <= 1.5 * true + 1 and max(help, complete) <= 1.5 * true + 1.5
-        return at_once and complete_many <= 20 and list_many <= version + 10
+        # A machine that is short of memory maps the pages of the program again at each start, which takes up
+        # to 2 ms. What must not happen at the start (keychain, network, sandbox) takes longer.
+        at_once = version <= 1.5 * true + 3 and max(help, complete) <= 1.5 * true + 4
+        return at_once and complete_many <= 20 and list_many <= version + 14
 
     check_times(
         "true, --version, --help, complete among 5, among 1000, list of 1000",
