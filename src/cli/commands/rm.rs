@@ -121,16 +121,18 @@ fn revoke_key(
         RevokeOutcome::AlreadyRevoked => {
             let trash = services.list_trash().unwrap_or_default();
             let is_restorable = trash.iter().any(|trashed| trashed.is_key(&key.server, &key.hash));
-            let restore = if is_restorable {
+            // A key without a text can be neither asked about nor restored.
+            let (rejected, restore) = if is_restorable {
                 let command = complete_commands(&key.label.command("trash restore"));
-                format!(
+                let restore = format!(
                     "if it belongs to another account, restore it within {TRASH_DAYS} days: {command}\n"
-                )
+                );
+                (", and OpenRouter rejects it", restore)
             } else {
-                String::new()
+                ("", String::new())
             };
             format!(
-                "the account of the management key has no key {}, and OpenRouter rejects it; removed it {place}\n{restore}",
+                "the account of the management key has no key {}{rejected}; removed it {place}\n{restore}",
                 key.label
             )
         }

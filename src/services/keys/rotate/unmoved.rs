@@ -132,14 +132,14 @@ pub(super) async fn explain_unmoved(
     };
     let new = services.find_hash(&new.hash).ok().flatten().unwrap_or_else(|| new.clone());
     let is_disabled = |key: &StoredKey| key.disabled == Some(true);
-    let state = |key: Option<&StoredKey>, works| {
-        if key.is_some_and(is_disabled) { "is disabled" } else { works }
-    };
-    let (new_state, old_state) = (state(Some(&new), "works"), state(old.as_ref(), "works"));
+    let state = |is_disabled| if is_disabled { "is disabled" } else { "works" };
+    let (is_new_disabled, is_old_disabled) =
+        (is_disabled(&new), old.as_ref().is_some_and(is_disabled));
+    let (new_state, old_state) = (state(is_new_disabled), state(is_old_disabled));
     user_error.with_meaning(match (new_label, is_old_stored) {
-        (Some(label), true) if new_state == old_state => {
-            let both = state(Some(&new), "work").replace("is ", "are ");
-            format!("the new key is stored as '{label}' and both keys {both}")
+        (Some(label), true) if is_new_disabled == is_old_disabled => {
+            let both_state = if is_new_disabled { "are disabled" } else { "work" };
+            format!("the new key is stored as '{label}' and both keys {both_state}")
         }
         (Some(label), true) => format!(
             "the new key is stored as '{label}' and {new_state}; the old one is stored and {old_state}"
