@@ -6,6 +6,7 @@ Longer than 400 lines, because all its tests use the same helpers of two machine
 import json
 import os
 import time
+import urllib.request
 
 from engine import Engine
 from rig import contains, equal, test, until
@@ -206,7 +207,6 @@ def what_still_works_in_a_history_outlives_its_entry(world):
 
 
 def delete(server, management, digest):
-    import urllib.request
     request = urllib.request.Request(f"{server}/api/v1/keys/{digest}", method="DELETE")
     request.add_header("Authorization", f"Bearer {management}")
     urllib.request.urlopen(request, timeout=10).read()
@@ -284,6 +284,38 @@ def the_lock_of_a_crashed_apply_ends_after_its_time(world):
     eva.run("apply", path, "--yes")
     names = [name for name, _ in issued(server, management) if name.startswith("key ")]
     equal(len(names), 40)
+
+
+@test
+def a_received_key_that_the_shared_store_does_not_have_is_deleted_at_the_server(world):
+    bao, server, management, (eva,) = team(world, "eva")
+    eva.run("new", "ci")
+    inventory_path = os.path.join(eva.env["KEYWRIGHT_DATA_DIR"], "inventory.json")
+    with open(inventory_path, encoding="utf-8") as file:
+        inventory = json.load(file)
+    key, = inventory["keys"]
+    # As after a kill before the shared store took the key. The keychain has no key to compare with.
+    attempt = {
+        "id": "5" * 32, "at": key["created_at"], "label": "ci", "server": server, "stage": "received",
+        "store": "bao", "local_store": "os", "sends": 1, "held": key,
+        "management_key": "of this account", "entry": False,
+    }
+    request = urllib.request.Request(
+        f"{server}/api/v1/keys/{key['hash']}", json.dumps({"name": f"ci [kw:{attempt['id']}]"}).encode(),
+        {"Authorization": f"Bearer {management}", "Content-Type": "application/json"}, method="PATCH",
+    )
+    urllib.request.urlopen(request, timeout=10).read()
+    bao.ask("DELETE", f"secret/metadata/{folder(bao, 'ci')}")
+    journal_path = os.path.join(eva.env["KEYWRIGHT_DATA_DIR"], "journal.json")
+    for path, content in (
+        (inventory_path, {**inventory, "keys": []}),
+        (journal_path, {"version": 1, "attempts": [attempt]}),
+    ):
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(content, file)
+    eva.run("recover")
+    assert key["hash"] not in {digest for _, digest in issued(server, management)}
+    eva.run("new", "ci")
 
 
 @test

@@ -248,8 +248,10 @@ async fn check_same_keychain(
     let services = services.for_attempt_secrets(guard.attempt());
     let Some(received) = &guard.attempt().received_key else { return Ok(()) };
     let is_in_trash = |trashed: &TrashedKey| trashed.is_key(&received.server, &received.hash);
-    // Each of the other stores is known by its name.
-    if services.secret_store.kind() != StoreKind::Keychain
+    // Each of the other stores is known by its name. A key that a shared store could not take is in the
+    // journal with the store of this machine.
+    if !received.is_in_store(&StoreKind::Keychain)
+        || services.secret_store.kind() != StoreKind::Keychain
         || services.list_trash().is_ok_and(|trash| trash.iter().any(is_in_trash))
     {
         return Ok(());
