@@ -100,6 +100,26 @@ fn a_change_is_shown_before_it_is_sent_and_only_what_differs_is() {
 }
 
 #[test]
+fn the_message_about_a_changed_key_says_what_was_changed() {
+    let mut model = editing(Some(account_key("laptop")));
+    send_intent(&mut model, Intent::EditText(tui_input::InputRequest::DeleteLine));
+    type_text(&mut model, "20");
+    assert!(send_intent(&mut model, Intent::Submit).is_empty());
+    let effects = send_intent(&mut model, Intent::Submit);
+    let [Effect::Request(ticket, _)] = &effects[..] else { panic!("{effects:?}") };
+    let mut now_there = account_key("laptop");
+    now_there.info.limit = Some(20.0).into();
+    let outcome =
+        KeyUpdateOutcome::Updated { account_key: Some(now_there), stored_key: None, warning: None };
+    send(&mut model, Msg::Response(*ticket, Response::KeyUpdated(outcome)));
+    let Some(Ok(notice)) = &model.notice else { panic!("{:?}", model.notice) };
+    assert!(
+        notice.starts_with("'laptop' was changed (limit: $7.50 → $20.00); press u"),
+        "{notice}"
+    );
+}
+
+#[test]
 fn y_sends_the_changes_that_are_shown_and_n_shows_the_form_again() {
     let press = |model: &mut Model, c: char| {
         let key = KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);

@@ -259,9 +259,11 @@ pub(super) fn finish_key_update(model: &mut Model, ticket: Ticket, outcome: KeyU
     match outcome {
         KeyUpdateOutcome::Updated { account_key, stored_key, warning } => {
             let mut label = None;
-            let submitted = match &mut model.screen {
-                Screen::Form(form) if is_shown => form.submitted_update.take(),
-                _ => None,
+            let (submitted, differences) = match &mut model.screen {
+                Screen::Form(form) if is_shown => {
+                    (form.submitted_update.take(), std::mem::take(&mut form.diff))
+                }
+                _ => (None, Vec::new()),
             };
             let mut end = String::new();
             if let Some(account_key) = account_key {
@@ -288,7 +290,12 @@ pub(super) fn finish_key_update(model: &mut Model, ticket: Ticket, outcome: KeyU
                 )));
             }
             let name = label.map_or("the key".to_owned(), |label| format!("'{label}'"));
-            model.notify(warning.map_or(Ok(format!("{name} was changed{end}")), Err));
+            let what = if differences.is_empty() {
+                "changed".to_owned()
+            } else {
+                format!("changed ({})", differences.join(", "))
+            };
+            model.notify(warning.map_or(Ok(format!("{name} was {what}{end}")), Err));
             super::update_used_labels(model);
         }
         KeyUpdateOutcome::Conflict { current: account_key, guardrail, changed_fields } => {
