@@ -27,6 +27,7 @@ mod key_details;
 mod key_page;
 mod key_table;
 mod limits;
+mod line;
 mod management;
 mod messages;
 mod new_key_screen;

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::charts::{DayChart, format_ranking, has_bars};
 use super::key_charts::{CHART_DAYS, completed_days};
 use super::key_table::format_state_alone;
-use super::overview::list_rankings;
+use super::overview::{COLUMN_GAP, list_rankings};
 use super::text::{format_property, wrap_property};
 use super::{Theme, text};
 use crate::domain::{StoredKey, format_usd, sort_by_key, utc_date};
@@ -18,14 +18,16 @@ use crate::tui::state::{Intent, Model};
 const MAX_COLUMNS: u16 = 86;
 /// The rows of the chart by day where the page scrolls, and the most where it fits.
 const CHART_ROWS: (u16, u16) = (8, 16);
+/// The most rows of the chart where it stands beside the other figures.
+const MAX_ROWS_BESIDE: u16 = 40;
 
 /// Draws the page from the row `scroll` on and returns by how many rows it can be scrolled.
 pub fn draw(scroll: u16, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> u16 {
     let area = text::inset(area);
-    let area = Rect { width: area.width.min(MAX_COLUMNS), ..area };
+    let page = Rect { width: area.width.min(MAX_COLUMNS), ..area };
     // The scrollbar needs two columns.
-    let width = usize::from(area.width).saturating_sub(2);
-    let mut lines = format_figures(model, theme, width);
+    let width = page.width.saturating_sub(2);
+    let mut lines = format_figures(model, theme, usize::from(width));
     let mut rankings = list_rankings(model);
     let models = model.account.report.iter().flat_map(|report| &report.models);
     let of_account: Vec<_> = models.map(|spent| (spent.model.as_str(), spent.usage)).collect();
@@ -37,18 +39,40 @@ pub fn draw(scroll: u16, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
     for (title, amounts) in &rankings {
         lines.push(Line::default());
         lines.push(Line::styled(title.clone(), theme.dim()));
-        lines.extend(format_ranking(amounts, amounts.len(), width, theme));
+        lines.extend(format_ranking(amounts, amounts.len(), usize::from(width), theme));
     }
     let (days, scope) = spending_by_day(model);
-    if has_bars(&days) {
-        lines.push(Line::default());
-        lines.push(Line::styled(format!("USD by day{scope}"), theme.dim()));
+    let chart = DayChart { days: &days, last: utc_date(model.now), limit: None };
+    let title = Line::styled(format!("USD by day{scope}"), theme.dim());
+    let x = page.right() + COLUMN_GAP;
+    let beside = Rect { x, width: area.right().saturating_sub(x), ..area };
+    if has_bars(&days) && DayChart::fits_with_gaps(CHART_DAYS, beside.width) {
+        draw_chart(&chart, title, theme, frame, beside);
+    } else if has_bars(&days) {
+        lines.extend([Line::default(), title]);
         let used = u16::try_from(lines.len()).unwrap_or(u16::MAX);
         let height = area.height.saturating_sub(used).clamp(CHART_ROWS.0, CHART_ROWS.1);
-        let chart = DayChart { days: &days, last: utc_date(model.now), limit: None };
-        lines.extend(chart.to_lines(theme, area.width.saturating_sub(2), height));
+        lines.extend(chart.to_lines(theme, width, height));
     }
-    text::draw_page(frame, area, lines, scroll, theme)
+    text::draw_page(frame, page, lines, scroll, theme)
+}
+
+/// Draws the chart by day with its sums below it.
+fn draw_chart(
+    chart: &DayChart<'_>,
+    title: Line<'static>,
+    theme: Theme,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
+    let sums = chart.format_sums(theme);
+    let rows = u16::try_from(sums.len() + 2).unwrap_or(u16::MAX);
+    let height = area.height.saturating_sub(rows).min(MAX_ROWS_BESIDE);
+    let bars = Rect { y: area.y + 1, height, ..area };
+    text::draw_paragraph(frame, area, vec![title]);
+    chart.draw(theme, bars, frame.buffer_mut());
+    let below = Rect { y: bars.bottom() + 1, height: rows - 2, ..area };
+    text::draw_paragraph(frame, below.intersection(area), sums);
 }
 
 /// Returns the spending of each day of the chart, and whose it is.

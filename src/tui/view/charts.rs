@@ -7,11 +7,11 @@ use ratatui::layout::{Alignment, Rect};
 use ratatui::style::Modifier;
 use ratatui::symbols;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::Widget;
 use unicode_width::UnicodeWidthStr;
 
 use super::Theme;
 use super::bars::{LEVELS, format_track};
+use super::line::draw_line;
 use super::text::{fill, truncate};
 use crate::domain::format_usd_short;
 
@@ -28,6 +28,9 @@ pub struct DayChart<'a> {
 /// A dash of the line that is the limit. One byte, because a step in the list repaints it.
 pub const LIMIT: &str = "-";
 
+/// The columns of [`DayChart::format_sums`].
+pub const SUMS_WIDTH: u16 = 20;
+
 /// The steps of a bar in one cell.
 const STEPS_PER_CELL: u16 = 8;
 /// The columns of the amounts and of the axis.
@@ -40,6 +43,49 @@ impl DayChart<'_> {
     pub fn fit_width(days: u16, width: u16) -> u16 {
         let bars = place_bars(days, width.saturating_sub(AXIS_COLUMNS));
         bars.last().map_or(width, |(x, columns)| AXIS_COLUMNS + x + columns).min(width)
+    }
+
+    /// Returns whether all bars have a gap between them in a chart of `width` columns.
+    pub const fn fits_with_gaps(days: u16, width: u16) -> bool {
+        width >= AXIS_COLUMNS + 2 * days
+    }
+
+    /// Returns what the bars add up to, in lines of [`SUMS_WIDTH`] columns; nothing if nothing was spent.
+    pub fn format_sums(&self, theme: Theme) -> Vec<Line<'static>> {
+        let known: Vec<_> = self.days.iter().flatten().copied().collect();
+        let most = known.iter().copied().fold(0.0, f64::max);
+        // Of equal days the last one.
+        let Some(day) = self.days.iter().rev().position(|usd| *usd == Some(most)) else {
+            return Vec::new();
+        };
+        if most <= 0.0 {
+            return Vec::new();
+        }
+        let sum: f64 = known.iter().sum();
+        let of_week = |end: usize| -> f64 {
+            let days = &self.days[self.days.len().saturating_sub(end)..];
+            days.iter().take(7).flatten().sum()
+        };
+        #[expect(clippy::cast_precision_loss, reason = "a few days")]
+        let average = sum / known.len() as f64;
+        let day = self.last.saturating_sub(i64::try_from(day).unwrap_or(0).days());
+        let rows = [
+            (format!("{} days", known.len()), sum),
+            ("average".to_owned(), average),
+            (day.strftime("peak %-d %b").to_string(), most),
+            ("last 7 days".to_owned(), of_week(7)),
+            ("7 before".to_owned(), of_week(14)),
+        ];
+        let width = usize::from(SUMS_WIDTH) - 12;
+        rows.into_iter()
+            .map(|(name, usd)| {
+                let amount = format!("{:>width$}", format_usd_short(usd));
+                Line::from(vec![
+                    Span::styled(format!("{name:<12}"), theme.dim()),
+                    Span::raw(amount),
+                ])
+            })
+            .collect()
     }
 
     /// Returns the largest amount, the amount at the top and the row of the limit in a chart of
@@ -84,7 +130,7 @@ impl DayChart<'_> {
                 "No day is known yet."
             };
             let text = truncate(text, usize::from(area.width));
-            return Line::styled(text, theme.dim()).render(area, buffer);
+            return draw_line(&Line::styled(text, theme.dim()), area, buffer);
         }
         if area.height < 3 || area.width < 20 {
             return;
@@ -113,7 +159,7 @@ impl DayChart<'_> {
             let tick = Span::styled(format!(" {}", symbols::line::VERTICAL_LEFT), theme.rule());
             let label = Span::styled(format!("{label:>0$}", usize::from(axis) - 2), theme.dim());
             let row = Rect { y: area.y + row, height: 1, width: axis, ..area };
-            Line::from(vec![label, tick]).render(row, buffer);
+            draw_line(&Line::from(vec![label, tick]), row, buffer);
         }
         let bars = place_bars(u16::try_from(self.days.len()).unwrap_or(u16::MAX), plot.width);
         let used = bars.last().map_or(0, |(x, width)| x + width);
@@ -134,8 +180,8 @@ impl DayChart<'_> {
         let dates =
             Rect { y: plot.bottom(), height: 1, width: used.max(15).min(plot.width), ..plot };
         let date = |date: Date| Line::styled(date.strftime("%-d %b").to_string(), theme.dim());
-        date(first).render(dates, buffer);
-        date(self.last).alignment(Alignment::Right).render(dates, buffer);
+        draw_line(&date(first), dates, buffer);
+        draw_line(&date(self.last).alignment(Alignment::Right), dates, buffer);
     }
 }
 
@@ -282,6 +328,25 @@ mod tests {
         assert!(!draw(Some(0.5)).concat().contains('-'));
         assert!(!draw(Some(100.0)).concat().contains('-'));
         assert!(chart(Some(2.0)).shows_limit(5) && !chart(Some(0.5)).shows_limit(5));
+    }
+
+    #[test]
+    fn the_sums_beside_a_chart_name_the_largest_day_and_the_last_two_weeks() {
+        let mut days = vec![None; 30];
+        (days[10], days[18], days[25], days[29]) = (Some(4.0), Some(2.0), Some(4.0), Some(1.0));
+        let chart = DayChart { days: &days, last: Date::constant(2026, 11, 27), limit: None };
+        let lines: Vec<_> =
+            chart.format_sums(Theme::NoColor).iter().map(ToString::to_string).collect();
+        let expected = [
+            "4 days        $11.00",
+            "average        $2.75",
+            "peak 23 Nov    $4.00",
+            "last 7 days    $5.00",
+            "7 before       $2.00",
+        ];
+        assert_eq!(lines, expected);
+        let nothing = DayChart { days: &[Some(0.0), None], ..chart };
+        assert_eq!(nothing.format_sums(Theme::NoColor), []);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 use unicode_width::UnicodeWidthStr;
 
+use super::line::draw_line;
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
 use crate::domain::{StoredKey, sanitize};
@@ -207,7 +208,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
             Span::raw(format!(" {}", item.binding.action.description)),
         ]);
         let place = Rect { x: area.x + item.column, width: item.width, ..area };
-        text::draw_line(&line, place, frame.buffer_mut());
+        draw_line(&line, place, frame.buffer_mut());
     }
 }
 

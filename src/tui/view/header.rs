@@ -4,8 +4,9 @@ use ratatui::Frame;
 use ratatui::layout::{Alignment, Rect};
 use ratatui::text::{Line, Span};
 
+use super::line::draw_line;
 use super::text::truncate;
-use super::{Theme, overview, text};
+use super::{Theme, overview};
 use crate::tui::state::{
     ConfirmKind, FormKind, KeyList, KeyScope, Model, Operation, Overlay, Screen,
 };
@@ -95,8 +96,8 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         line.push_span(Span::raw(truncate(&title, room)));
         environment
     };
-    text::draw_line(&line, area, frame.buffer_mut());
+    draw_line(&line, area, frame.buffer_mut());
     let width = u16::try_from(environment.width()).unwrap_or(area.width).min(area.width);
     let right = Rect { x: area.right() - width, width, ..area };
-    frame.render_widget(Line::from(environment).alignment(Alignment::Right), right);
+    draw_line(&Line::from(environment).alignment(Alignment::Right), right, frame.buffer_mut());
 }

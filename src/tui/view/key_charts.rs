@@ -5,10 +5,10 @@ use jiff::civil::Date;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::Widget;
 
 use super::Theme;
 use super::charts::{self, DayChart, LIMIT, has_bars};
+use super::line::draw_line;
 use crate::domain::{KeySpending, ResetInterval, StoredKey, utc_date};
 use crate::tui::keymap::key_text;
 use crate::tui::state::{Intent, Model};
@@ -46,7 +46,7 @@ pub fn draw_chart(key: &StoredKey, model: &Model, theme: Theme, area: Rect, buff
         title.push(Span::styled(format!("  {LIMIT} {LIMIT}"), theme.warning()));
         title.push(Span::styled(format!(" {limit_name}"), theme.dim()));
     }
-    Line::from(title).render(Rect { height: 1.min(area.height), ..area }, buffer);
+    draw_line(&Line::from(title), Rect { height: 1.min(area.height), ..area }, buffer);
     chart.draw(theme, plot, buffer);
 }
 

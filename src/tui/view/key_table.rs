@@ -6,6 +6,7 @@ use ratatui::layout::{Alignment, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::line::draw_line;
 use super::text::truncate;
 use super::{Theme, bars, text};
 use crate::domain::{
@@ -66,7 +67,7 @@ fn charts_area(columns: &[PlacedColumn], row: Rect) -> Rect {
 
 fn draw_cell(line: Line<'_>, placed: PlacedColumn, row: Rect, frame: &mut Frame<'_>) {
     let area = Rect { x: row.x + placed.x, width: placed.width, ..row };
-    text::draw_line(&line.alignment(alignment(placed.column)), area, frame.buffer_mut());
+    draw_line(&line.alignment(alignment(placed.column)), area, frame.buffer_mut());
 }
 
 const fn alignment(column: Column) -> Alignment {

@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::bars::format_track;
-use super::charts::{DayChart, format_ranking, has_bars};
+use super::charts::{DayChart, SUMS_WIDTH, format_ranking, has_bars};
 use super::key_charts::{CHART_DAYS, completed_days};
 use super::{Theme, text};
 use crate::domain::{StoredKey, format_usd_short, sort_by, utc_date};
@@ -115,8 +115,8 @@ fn list_figures(model: &Model, theme: Theme, width: usize, is_short: bool) -> Ve
 
 /// The least height at which the rankings stand below the chart of all keys.
 const MIN_TALL_ROWS: u16 = 18;
-/// The empty columns between two rankings.
-const COLUMN_GAP: u16 = 3;
+/// The empty columns between two rankings, and between a chart and its sums.
+pub const COLUMN_GAP: u16 = 3;
 
 /// Draws the spending of all keys by day, by key and by model.
 pub fn draw_totals(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut Frame<'_>) {
@@ -150,7 +150,13 @@ pub fn draw_totals(model: &Model, layout: &DashboardLayout, theme: Theme, frame:
         let x = area.x + width + 2;
         (Rect { width, ..area }, Rect { x, width: area.right() - x, ..area })
     };
-    DayChart { days: &days, last, limit: None }.draw(theme, chart, frame.buffer_mut());
+    let day_chart = DayChart { days: &days, last, limit: None };
+    day_chart.draw(theme, chart, frame.buffer_mut());
+    let x = chart.x + DayChart::fit_width(CHART_DAYS, chart.width) + COLUMN_GAP;
+    if is_tall && x + SUMS_WIDTH <= chart.right() {
+        let sums = Rect { x, width: SUMS_WIDTH, ..chart };
+        text::draw_paragraph(frame, sums, day_chart.format_sums(theme));
+    }
     let width = (below.width + COLUMN_GAP) / columns - COLUMN_GAP;
     for (index, (title, amounts)) in (0..).zip(&rankings) {
         let column = Rect { x: below.x + index * (width + COLUMN_GAP), width, ..below };

@@ -156,7 +156,7 @@ fn draw_lines(
         lines.truncate(rows.saturating_sub(1));
         lines.push(format_rest("all", model, theme));
     }
-    text::draw_lines(&lines, frame, area);
+    super::line::draw_lines(&lines, frame, area);
 }
 
 /// Returns the line that names the key to press for what does not fit.

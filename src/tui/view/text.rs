@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Alignment, Rect};
+use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::symbols;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Scrollbar, ScrollbarOrientation, ScrollbarState, Widget, Wrap};
 
 use super::Theme;
+use super::line::{draw_line, draw_lines};
 use crate::domain::{KEY_PREFIX, UserError};
 pub use crate::domain::{quote_shell_word, truncate};
 use crate::tui::state::TextField;
@@ -39,54 +40,6 @@ pub fn draw_paragraph(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>) {
     if below.positions().any(|at| page.cell(at).is_some_and(|cell| cell.symbol() != " ")) {
         end_with_ellipsis(frame.buffer_mut(), Rect { y: area.bottom() - 1, height: 1, ..area });
     }
-}
-
-/// Draws each line in a row of its own.
-pub fn draw_lines(lines: &[Line<'_>], frame: &mut Frame<'_>, area: Rect) {
-    for (line, row) in lines.iter().zip(area.rows()) {
-        draw_line(line, row, frame.buffer_mut());
-    }
-}
-
-/// Draws a line as ratatui's widget does, but does not find and measure the characters of ASCII text,
-/// which would take a quarter of a frame (ADR 15).
-pub fn draw_line(line: &Line<'_>, area: Rect, buffer: &mut Buffer) {
-    let row = Rect { height: 1, ..area }.intersection(area).intersection(buffer.area);
-    let widths: Vec<u16> = line.spans.iter().map(span_width).collect();
-    let width = widths.iter().fold(0_u16, |sum, width| sum.saturating_add(*width));
-    if row.is_empty() || width == 0 || width > row.width {
-        return line.render(area, buffer);
-    }
-    let mut x = match line.alignment {
-        Some(Alignment::Right) => row.right() - width,
-        Some(Alignment::Center) => row.x + (row.width - width) / 2,
-        Some(Alignment::Left) | None => row.x,
-    };
-    if line.style != Style::new() {
-        buffer.set_style(row, line.style);
-    }
-    for (span, width) in line.spans.iter().zip(widths) {
-        let place = Rect { x, width, ..row };
-        x += width;
-        if place.is_empty() || !is_plain(&span.content) {
-            span.render(place, buffer);
-            continue;
-        }
-        let first = buffer.index_of(place.x, place.y);
-        for (at, cell) in (0..).zip(&mut buffer.content[first..first + usize::from(width)]) {
-            cell.set_symbol(&span.content[at..=at]).set_style(span.style);
-        }
-    }
-}
-
-/// Returns whether each byte of the text is a character that takes one cell.
-fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-}
-
-fn span_width(span: &Span<'_>) -> u16 {
-    let width = if is_plain(&span.content) { span.content.len() } else { span.width() };
-    u16::try_from(width).unwrap_or(u16::MAX)
 }
 
 /// Fills an area with a symbol that takes one cell.
@@ -322,37 +275,5 @@ pub fn draw_text_field(
     if focused {
         let column = field.cursor_column().saturating_sub(scroll).min(width);
         frame.set_cursor_position((area.x + u16::try_from(column).unwrap_or(0), area.y));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use ratatui::buffer::Cell;
-
-    use super::*;
-
-    #[test]
-    fn a_line_is_drawn_as_its_widget_draws_it() {
-        let texts = ["", "ab", "a–b", "日本", "e\u{301}x", "~ ", "long enough to be cut", "●"];
-        let styles = [Style::new(), Style::new().bold(), Style::new().red().on_blue()];
-        let alignments =
-            [None, Some(Alignment::Left), Some(Alignment::Center), Some(Alignment::Right)];
-        let mut number = 0_usize;
-        for (one, other) in texts.iter().flat_map(|one| texts.iter().map(move |two| (one, two))) {
-            for alignment in alignments {
-                for area in [Rect::new(2, 1, 9, 1), Rect::new(2, 0, 30, 2), Rect::new(9, 2, 9, 9)] {
-                    number += 1;
-                    let style = |add: usize| styles[(number + add) % styles.len()];
-                    let spans = vec![Span::styled(*one, style(0)), Span::styled(*other, style(1))];
-                    let mut line = Line::from(spans).style(style(number / 3));
-                    line.alignment = alignment;
-                    let mut expected = Buffer::filled(Rect::new(0, 0, 20, 3), Cell::new("."));
-                    let mut drawn = expected.clone();
-                    (&line).render(area, &mut expected);
-                    draw_line(&line, area, &mut drawn);
-                    assert_eq!(drawn, expected, "{line:?} in {area:?}");
-                }
-            }
-        }
     }
 }

@@ -1,0 +1,144 @@
+//! Draws lines as ratatui's widget does, without measuring their characters where each takes one cell.
+
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Alignment, Rect};
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+/// Draws each line in a row of its own.
+pub fn draw_lines(lines: &[Line<'_>], frame: &mut Frame<'_>, area: Rect) {
+    for (line, row) in lines.iter().zip(area.rows()) {
+        draw_line(line, row, frame.buffer_mut());
+    }
+}
+
+/// Draws a line as ratatui's widget does, but does not find and measure the characters of a text in which
+/// each takes one cell, which would take a quarter of a frame (ADR 15).
+pub fn draw_line(line: &Line<'_>, area: Rect, buffer: &mut Buffer) {
+    let row = Rect { height: 1, ..area }.intersection(area).intersection(buffer.area);
+    let widths: Vec<u16> = line.spans.iter().map(span_width).collect();
+    let width = widths.iter().fold(0_u16, |sum, width| sum.saturating_add(*width));
+    if row.is_empty() || width == 0 || width > row.width {
+        return line.render(area, buffer);
+    }
+    let mut x = match line.alignment {
+        Some(Alignment::Right) => row.right() - width,
+        Some(Alignment::Center) => row.x + (row.width - width) / 2,
+        Some(Alignment::Left) | None => row.x,
+    };
+    if line.style != Style::new() {
+        buffer.set_style(row, line.style);
+    }
+    for (span, width) in line.spans.iter().zip(widths) {
+        let place = Rect { x, width, ..row };
+        x += width;
+        if place.is_empty() || count_cells(&span.content).is_none() {
+            span.render(place, buffer);
+            continue;
+        }
+        let first = buffer.index_of(place.x, place.y);
+        let mut rest = &*span.content;
+        for cell in &mut buffer.content[first..first + usize::from(width)] {
+            let (symbol, after) = rest.split_at(one_cell_length(rest.as_bytes()));
+            cell.set_symbol(symbol).set_style(span.style);
+            rest = after;
+        }
+    }
+}
+
+/// Returns the length of the first character if it always takes one cell and never joins another one, otherwise
+/// 0: printable ASCII, dashes and dots, and the lines, blocks and circles of which charts and states are made.
+const fn one_cell_length(text: &[u8]) -> usize {
+    match text {
+        [b' '..=b'~', ..] => 1,
+        // U+2010 to U+2015, U+2020 to U+2027, U+2500 to U+25D7.
+        [0xE2, 0x80, 0x90..=0x95 | 0xA0..=0xA7, ..]
+        | [0xE2, 0x94..=0x96, ..]
+        | [0xE2, 0x97, 0x80..=0x97, ..] => 3,
+        _ => 0,
+    }
+}
+
+/// Returns the number of characters if each takes one cell.
+fn count_cells(text: &str) -> Option<usize> {
+    let mut rest = text.as_bytes();
+    let mut count = 0;
+    while !rest.is_empty() {
+        let length = one_cell_length(rest);
+        if length == 0 {
+            return None;
+        }
+        rest = &rest[length..];
+        count += 1;
+    }
+    Some(count)
+}
+
+fn span_width(span: &Span<'_>) -> u16 {
+    let width = count_cells(&span.content).unwrap_or_else(|| span.width());
+    u16::try_from(width).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::buffer::Cell;
+    use unicode_segmentation::UnicodeSegmentation;
+    use unicode_width::UnicodeWidthStr;
+
+    use super::*;
+
+    #[test]
+    fn characters_that_take_one_cell_do_so_beside_each_other() {
+        let takes_one_cell = |c: &char| one_cell_length(c.to_string().as_bytes()) > 0;
+        let all: Vec<char> = ('\0'..='\u{ffff}').filter(takes_one_cell).collect();
+        assert!(all.len() > 300);
+        for c in &all {
+            for text in [format!("{c}"), format!("{c}{c}"), format!("a{c}–{c}█")] {
+                let count = text.chars().count();
+                assert_eq!(
+                    (text.as_str().width(), count_cells(&text)),
+                    (count, Some(count)),
+                    "{c:?}"
+                );
+                assert_eq!(text.graphemes(true).count(), count, "{c:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_is_drawn_as_its_widget_draws_it() {
+        let texts = [
+            "",
+            "ab",
+            "a–b",
+            "日本",
+            "e\u{301}x",
+            "~ ",
+            "long enough to be cut",
+            "●█▁▁",
+            "●\u{fe0f}",
+        ];
+        let styles = [Style::new(), Style::new().bold(), Style::new().red().on_blue()];
+        let alignments =
+            [None, Some(Alignment::Left), Some(Alignment::Center), Some(Alignment::Right)];
+        let mut number = 0_usize;
+        for (one, other) in texts.iter().flat_map(|one| texts.iter().map(move |two| (one, two))) {
+            for alignment in alignments {
+                for area in [Rect::new(2, 1, 9, 1), Rect::new(2, 0, 30, 2), Rect::new(9, 2, 9, 9)] {
+                    number += 1;
+                    let style = |add: usize| styles[(number + add) % styles.len()];
+                    let spans = vec![Span::styled(*one, style(0)), Span::styled(*other, style(1))];
+                    let mut line = Line::from(spans).style(style(number / 3));
+                    line.alignment = alignment;
+                    let mut expected = Buffer::filled(Rect::new(0, 0, 20, 3), Cell::new("."));
+                    let mut drawn = expected.clone();
+                    (&line).render(area, &mut expected);
+                    draw_line(&line, area, &mut drawn);
+                    assert_eq!(drawn, expected, "{line:?} in {area:?}");
+                }
+            }
+        }
+    }
+}
