@@ -27,7 +27,7 @@ mod wire;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use jiff::Timestamp;
 use tiny_http::Server;
@@ -68,7 +68,8 @@ pub struct SeedKey {
 
 /// A running sandbox. Dropping it closes the port.
 pub struct Sandbox {
-    server: Arc<Server>,
+    /// Starts the server; `None` when the sandbox is dropped.
+    starter: Option<JoinHandle<io::Result<Arc<Server>>>>,
     url: String,
     management_key: String,
     seed_keys: Vec<SeedKey>,
@@ -91,15 +92,11 @@ impl Sandbox {
             secrets::generate_keys(options.key_count)?,
             Timestamp::now(),
         );
-        let server = Arc::new(Server::from_listener(listener, None).map_err(io::Error::other)?);
-        let ledger = Arc::new(Mutex::new(ledger));
-        for _ in 0..WORKER_COUNT {
-            let (server, ledger) = (Arc::downgrade(&server), Arc::clone(&ledger));
-            thread::Builder::new()
-                .name("sandbox".into())
-                .spawn(move || serve_requests(&server, &ledger))?;
-        }
-        Ok(Self { server, url, management_key, seed_keys })
+        // Nine threads are started, and the port already takes connections, so nobody waits for them.
+        let starter = thread::Builder::new()
+            .name("sandbox".into())
+            .spawn(move || start_server(listener, ledger))?;
+        Ok(Self { starter: Some(starter), url, management_key, seed_keys })
     }
 
     /// Returns the base URL, `http://127.0.0.1:PORT` without a slash.
@@ -125,10 +122,26 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        for _ in 0..WORKER_COUNT {
-            self.server.unblock();
+        let server = self.starter.take().map(JoinHandle::join);
+        if let Some(Ok(Ok(server))) = server {
+            for _ in 0..WORKER_COUNT {
+                server.unblock();
+            }
         }
     }
+}
+
+/// Starts the threads that serve the account.
+fn start_server(listener: TcpListener, account: Account) -> io::Result<Arc<Server>> {
+    let server = Arc::new(Server::from_listener(listener, None).map_err(io::Error::other)?);
+    let ledger = Arc::new(Mutex::new(account));
+    for _ in 0..WORKER_COUNT {
+        let (server, ledger) = (Arc::downgrade(&server), Arc::clone(&ledger));
+        thread::Builder::new()
+            .name("sandbox".into())
+            .spawn(move || serve_requests(&server, &ledger))?;
+    }
+    Ok(server)
 }
 
 /// Handles requests until the sandbox is dropped. It holds no strong reference to the server while
