@@ -143,12 +143,18 @@ fn run(cli: &Cli) -> Result<(), UserError> {
 }
 
 /// Unlocks the stores of the dashboard, which has no prompt for the passphrase. Other stores are left out
-/// if no key is in them.
+/// if no key is in them. The first frame waits for this, so the inventory is read only where a file or a
+/// shared store may have keys.
 fn unlock_stores(services: &mut ServiceContext) -> Result<(), UserError> {
     services.unlock()?;
-    let is_used = |store: &SecretStore| {
-        let keys = services.filter_keys(|key| key.is_in_store(&store.kind()));
-        keys.is_ok_and(|keys| !keys.is_empty()) && store.unlock().is_ok()
+    let is_used = |store: &SecretStore| match store.kind() {
+        // It shows its own prompt when a key is needed.
+        StoreKind::Keychain => true,
+        _ if !store.exists() => false,
+        kind => {
+            let keys = services.filter_keys(|key| key.is_in_store(&kind));
+            keys.is_ok_and(|keys| !keys.is_empty()) && store.unlock().is_ok()
+        }
     };
     services.other_stores =
         services.other_stores.iter().filter(|store| is_used(store)).cloned().collect();

@@ -3,7 +3,7 @@
 import json
 import shlex
 
-from rig import equal, test
+from rig import KEYWRIGHT, Pane, equal, test
 from test_programs import inventory, store
 
 
@@ -64,3 +64,18 @@ def commands_without_the_keychain_start_at_once(world):
             f"{few} complete -- get", f"{many} complete -- get", f"{many} list",
         ),
     )
+
+
+@test
+def the_first_frame_is_drawn_before_the_keys_are_read(world):
+    pane = Pane(world)
+    program = inventory(world, ["one", "two"]).replace("keywright", shlex.quote(KEYWRIGHT), 1)
+    trace = world.path("trace")
+    pane.type(f"strace -f -qqq -s 200 -e trace=openat,write -o {shlex.quote(trace)} {program}\n")
+    pane.wait("1/2")
+    pane.press("q")
+    pane.wait_shell()
+    with open(trace, encoding="utf-8", errors="replace") as file:
+        calls = file.read()
+    shown, opened = calls.index("Keywright "), calls.index("inventory.json")
+    assert shown < opened, calls[:opened + 100]
