@@ -47,10 +47,11 @@ pub use exit_code::exit_code;
 pub use global_args::{GlobalArgs, LoadedSettings, RunningSandbox};
 pub use json::is_json_requested;
 pub use output::{print, print_error_json, report_error, set_quiet, stdout_error};
+pub use prompts::disable_prompts;
 pub use repeated_options::set_repeated_options;
 use runtime::run_async;
 use shared_keys::{read_shared_keys, report_waits, write_shared_records};
-pub use signals::{disable_prompt_signals, survive_file_size_limit};
+pub use signals::survive_file_size_limit;
 
 const AFTER_HELP: &str = "\
 Without a command the dashboard opens. To try it without an account:

@@ -14,7 +14,7 @@ use keywright::services::config::Config;
 use keywright::services::provision::ServiceContext;
 use keywright::storage::inventory;
 use keywright::storage::json_store;
-use keywright::storage::secret_store::{EntryId, SecretStore};
+use keywright::storage::secret_store::{self, EntryId, SecretStore};
 use keywright::tui;
 use secrecy::SecretString;
 
@@ -128,7 +128,7 @@ fn run(cli: &Cli) -> Result<(), UserError> {
         return cli::run(command, &config, &services);
     }
     unlock_stores(&mut services)?;
-    cli::disable_prompt_signals();
+    cli::disable_prompts();
     let options = tui::Options {
         sandbox_controls: sandbox.is_some().then_some(tui::SandboxControls {
             decide_consent: sandbox::answer_consent,
@@ -142,22 +142,29 @@ fn run(cli: &Cli) -> Result<(), UserError> {
     tui::run(services, options)
 }
 
-/// Unlocks the stores of the dashboard, which has no prompt for the passphrase. Other stores are left out
-/// if no key is in them. The first frame waits for this, so the inventory is read only where a file or a
-/// shared store may have keys.
+/// Unlocks the stores of the dashboard, which has no prompt for the passphrase. The first frame waits for
+/// this, so the inventory is read only where a file or a shared store may have keys.
 fn unlock_stores(services: &mut ServiceContext) -> Result<(), UserError> {
     services.unlock()?;
-    let is_used = |store: &SecretStore| match store.kind() {
-        // It shows its own prompt when a key is needed.
-        StoreKind::Keychain => true,
-        _ if !store.exists() => false,
-        kind => {
-            let keys = services.filter_keys(|key| key.is_in_store(&kind));
-            keys.is_ok_and(|keys| !keys.is_empty()) && store.unlock().is_ok()
-        }
+    let has_keys = |store: &SecretStore| {
+        let keys = services.filter_keys(|key| key.is_in_store(&store.kind()));
+        keys.is_ok_and(|keys| !keys.is_empty())
     };
-    services.other_stores =
-        services.other_stores.iter().filter(|store| is_used(store)).cloned().collect();
+    let mut other_stores = services.other_stores.clone();
+    // Without a key of it, the engine of a team is not asked.
+    other_stores.retain(|store| store.kind() != StoreKind::Bao || has_keys(store));
+    for store in &other_stores {
+        if store.kind() == StoreKind::File && store.exists() && has_keys(store) {
+            match store.unlock() {
+                Err(error @ secret_store::Error::PromptCancelled) => {
+                    return Err(error.to_user_error());
+                }
+                // The store tells whoever needs one of its keys; the others can be used.
+                Ok(()) | Err(_) => {}
+            }
+        }
+    }
+    services.other_stores = other_stores;
     Ok(())
 }
 

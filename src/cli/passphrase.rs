@@ -9,7 +9,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::output::usage_error;
-use super::prompts::{prompt_hidden_line, read_secret_line};
+use super::prompts::{are_disabled, prompt_hidden_line, read_secret_line};
 use crate::domain::{ErrorKind, UserError, io_error_text};
 use crate::services::config::{PassphrasePrompt, expand_home};
 use crate::storage::secret_store::Error;
@@ -80,6 +80,10 @@ pub(super) fn prompt_new_passphrase(prompt: &'static str) -> Result<SecretString
 }
 
 fn prompt_passphrase(prompt: &'static str) -> Result<SecretString, Error> {
+    if are_disabled() {
+        let reason = "the dashboard cannot ask for the passphrase of vault.age";
+        return Err(Error::NoPassphrase(reason.into()));
+    }
     match prompt_hidden_line(prompt) {
         Ok(Some(line)) if !is_empty(&line) => Ok(line),
         Ok(_) => Err(Error::NoPassphrase("no passphrase was entered".into())),

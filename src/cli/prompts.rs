@@ -6,6 +6,7 @@ mod echo_guard;
 mod stdin_wait;
 
 use std::io::{self, BufRead, IsTerminal, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
@@ -13,13 +14,26 @@ use secrecy::SecretString;
 use secrecy::zeroize::{Zeroize, Zeroizing};
 
 use super::output::{cancelled_error, eprint, set_prompt_open, usage_error};
-use super::signals::add_signal_handler;
+use super::signals::{add_signal_handler, disable_prompt_signals};
 use crate::domain::{UserError, trim_secret_input};
 pub(super) use echo_guard::EchoGuard;
 pub(super) use stdin_wait::{StdinWait, StdinWaitEnd};
 
 /// The maximum number of bytes of standard input that are searched for a key.
 const MAX_KEY_INPUT_BYTES: u64 = 64 * 1024;
+
+static ARE_DISABLED: AtomicBool = AtomicBool::new(false);
+
+/// Leaves the terminal and the signals to the dashboard: from now on nobody can be asked.
+pub fn disable_prompts() {
+    ARE_DISABLED.store(true, Ordering::Release);
+    disable_prompt_signals();
+}
+
+/// Returns whether nobody can be asked, because the dashboard has the terminal.
+pub(super) fn are_disabled() -> bool {
+    ARE_DISABLED.load(Ordering::Acquire)
+}
 
 /// Reads text that contains a key: from a hidden prompt if standard input is a terminal, else all of
 /// standard input.

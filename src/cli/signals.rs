@@ -34,8 +34,8 @@ pub(super) fn add_signal_handler(on_signal: impl FnMut() -> bool + Send + 'stati
     spawn_signal_thread();
 }
 
-/// Stops ending the program on signals: the dashboard handles them from now on.
-pub fn disable_prompt_signals() {
+/// Stops ending the program on signals.
+pub(super) fn disable_prompt_signals() {
     lock_handlers().push(Box::new(|| true));
 }
 

@@ -206,6 +206,44 @@ def expect_refusal(world, server, text, *inject, code=1, command=("new", "x", "-
 
 
 @test
+def the_dashboard_says_why_a_key_of_another_store_cannot_be_read(world):
+    world.keyring()
+    file_store(world)
+    server, _ = world.sandbox()
+    key = create(world, server, "in the file")
+    # Another store than that of new keys.
+    del world.env["KEYWRIGHT_STORE"]
+    vault, moved = world.path("data", "vault.age"), world.path("moved")
+    os.rename(vault, moved)
+    pane = Pane(world, size=(120, 40))
+    pane.dashboard("--server", server)
+    pane.press("v")
+    pane.wait_words("but not in")
+    # It comes back while the dashboard runs.
+    os.rename(moved, vault)
+    pane.press("v")
+    pane.wait(key)
+    pane.press("q")
+    pane.wait_shell()
+    # Nobody can be asked for its passphrase then.
+    os.rename(vault, moved)
+    pane.command("unset KEYWRIGHT_PASSPHRASE_FILE")
+    pane.dashboard("--server", server)
+    os.rename(moved, vault)
+    pane.press("v")
+    pane.wait_words("cannot ask for the passphrase of vault.age")
+    pane.press("q")
+    pane.wait_shell()
+    # A ctrl-c at the prompt ends it.
+    pane.command(f"keywright --server {server}")
+    pane.wait_words("passphrase for vault.age")
+    pane.press("C-c")
+    pane.wait_shell()
+    pane.command("echo $?")
+    pane.wait("^5$")
+
+
+@test
 def an_unusable_journal_is_reported_before_a_key_is_created(world):
     file_store(world)
     server, management = world.sandbox()

@@ -47,6 +47,14 @@ pub struct AccountState {
     pub(in crate::tui) is_spending_stale: bool,
 }
 
+impl AccountReport {
+    /// Returns what all keys spent today in USD, for sums with other days: [`Self::spent_today`] is the sum of
+    /// a column of cents.
+    pub fn spent_today_exactly(&self) -> f64 {
+        self.keys.iter().filter_map(|key| key.info.usage_daily).sum()
+    }
+}
+
 impl AccountState {
     /// Calculates the figures from the keys and from the summary of the account.
     pub(in crate::tui) fn update_figures(&mut self, dashboard: &Dashboard, now: Timestamp) {
@@ -67,8 +75,7 @@ impl AccountState {
             self.report.as_ref().and_then(|report| report.days.as_ref().and(report.spent_today));
         let (spent_today, month) = if let Some(spent) = account_today {
             let yesterday = today.saturating_sub(1.day());
-            let keys = self.report.iter().flat_map(|report| &report.keys);
-            let exact: f64 = keys.filter_map(|key| key.info.usage_daily).sum();
+            let exact = self.report.as_ref().map_or(0.0, AccountReport::spent_today_exactly);
             (Some(spent), Some(days.total(first_of_month, yesterday) + exact))
         } else {
             let keys = dashboard.stored_keys();

@@ -49,13 +49,17 @@ pub fn draw_line(line: &Line<'_>, area: Rect, buffer: &mut Buffer) {
 }
 
 /// Returns the length of the first character if it always takes one cell and never joins another one, otherwise
-/// 0: printable ASCII, dashes and dots, and the lines, blocks and circles of which charts and states are made.
+/// 0: printable ASCII, Latin letters and signs, dashes, arrows, operators, and the lines, blocks and circles of
+/// which charts and states are made.
 const fn one_cell_length(text: &[u8]) -> usize {
     match text {
         [b' '..=b'~', ..] => 1,
-        // U+2010 to U+2015, U+2020 to U+2027, U+2500 to U+25D7.
+        // U+00A1 to U+00FF without the soft hyphen.
+        [0xC2, 0xA1..=0xAC | 0xAE..=0xBF, ..] | [0xC3, 0x80..=0xBF, ..] => 2,
+        // U+2010 to U+2015, U+2020 to U+2027, U+2190 to U+21BF, U+2200 to U+22FF, U+2500 to U+25D7.
         [0xE2, 0x80, 0x90..=0x95 | 0xA0..=0xA7, ..]
-        | [0xE2, 0x94..=0x96, ..]
+        | [0xE2, 0x86, 0x90..=0xBF, ..]
+        | [0xE2, 0x88..=0x8B | 0x94..=0x96, ..]
         | [0xE2, 0x97, 0x80..=0x97, ..] => 3,
         _ => 0,
     }

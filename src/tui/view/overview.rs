@@ -151,12 +151,16 @@ pub fn draw_totals(model: &Model, layout: &DashboardLayout, theme: Theme, frame:
         (Rect { width, ..area }, Rect { x, width: area.right() - x, ..area })
     };
     let day_chart = DayChart { days: &days, last, limit: None };
+    let chart = match chart.width.checked_sub(SUMS_WIDTH + COLUMN_GAP) {
+        Some(width) if is_tall && DayChart::fits_with_gaps(CHART_DAYS, width) => {
+            let x = chart.right() - SUMS_WIDTH;
+            let sums = Rect { x, width: SUMS_WIDTH, ..chart };
+            text::draw_paragraph(frame, sums, day_chart.format_sums(theme));
+            Rect { width, ..chart }
+        }
+        _ => chart,
+    };
     day_chart.draw(theme, chart, frame.buffer_mut());
-    let x = chart.x + DayChart::fit_width(CHART_DAYS, chart.width) + COLUMN_GAP;
-    if is_tall && x + SUMS_WIDTH <= chart.right() {
-        let sums = Rect { x, width: SUMS_WIDTH, ..chart };
-        text::draw_paragraph(frame, sums, day_chart.format_sums(theme));
-    }
     let width = (below.width + COLUMN_GAP) / columns - COLUMN_GAP;
     for (index, (title, amounts)) in (0..).zip(&rankings) {
         let column = Rect { x: below.x + index * (width + COLUMN_GAP), width, ..below };
