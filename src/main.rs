@@ -154,14 +154,10 @@ fn unlock_stores(services: &mut ServiceContext) -> Result<(), UserError> {
     // Without a key of it, the engine of a team is not asked.
     other_stores.retain(|store| store.kind() != StoreKind::Bao || has_keys(store));
     for store in &other_stores {
-        if store.kind() == StoreKind::File && store.exists() && has_keys(store) {
-            match store.unlock() {
-                Err(error @ secret_store::Error::PromptCancelled) => {
-                    return Err(error.to_user_error());
-                }
-                // The store tells whoever needs one of its keys; the others can be used.
-                Ok(()) | Err(_) => {}
-            }
+        let is_asked = store.kind() == StoreKind::File && store.exists() && has_keys(store);
+        // After another error the store tells whoever needs one of its keys; the others can be used.
+        if is_asked && let Err(error @ secret_store::Error::PromptCancelled) = store.unlock() {
+            return Err(error.to_user_error());
         }
     }
     services.other_stores = other_stores;
