@@ -68,7 +68,7 @@ pub struct SeedKey {
 
 /// A running sandbox. Dropping it closes the port.
 pub struct Sandbox {
-    /// Starts the server; `None` when the sandbox is dropped.
+    /// Starts the server. Its result keeps the server running; `None` when the sandbox is dropped.
     starter: Option<JoinHandle<io::Result<Arc<Server>>>>,
     url: String,
     management_key: String,

@@ -77,9 +77,10 @@ fn draw_chart(
 
 /// Returns the spending of each day of the chart, and whose it is.
 fn spending_by_day(model: &Model) -> (Vec<Option<f64>>, &'static str) {
-    let report = model.account.report.as_ref().filter(|report| report.spent_today.is_some());
-    let of_account =
-        report.and_then(|report| report.days.as_ref().zip(Some(report.spent_today_exactly())));
+    let of_account = model.account.report.as_ref().and_then(|report| {
+        let days = report.spent_today.and(report.days.as_ref())?;
+        Some((days, report.spent_today_exactly()))
+    });
     let (days, today, scope) = match of_account {
         Some((days, today)) => (days, Some(today), " of the whole account"),
         None => (&model.account.days, None, " of the stored keys"),
