@@ -37,6 +37,7 @@ mod pane;
 mod plan;
 mod profiles;
 mod question;
+mod ranking;
 mod sign_in_screen;
 mod text;
 mod theme;

@@ -272,6 +272,11 @@ fn details_show_usage_history_and_forecast() {
     insta::assert_snapshot!(drawn(&with_past(false, (80, 24))));
     let wide = drawn(&with_past(false, (160, 50)));
     assert!(wide.contains("by day"), "{wide}");
+    // Below the list the forecast has one row.
+    let mut model = with_past(false, (120, 40));
+    want(&mut model, &[Intent::ToggleDetails]);
+    let pane = drawn(&model);
+    assert!(pane.contains("forecast  about $15.70 of $25.00 by the reset  "), "{pane}");
 }
 
 #[test]

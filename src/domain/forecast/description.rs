@@ -23,9 +23,10 @@ impl Forecast {
             self.period_end.zip(self.spent_at_end),
         ) {
             (Some(reached), Some(earliest), _) => {
-                let probably = if self.latest_reached_at.is_none() { "probably " } else { "" };
+                let end = self.period_end.filter(|_| self.latest_reached_at.is_none());
+                let end = end.map(|end| format!(", before {}", describe_period_end(end, now)));
                 let reached = self.describe_reached(earliest, reached, now);
-                format!("the limit is {probably}reached {reached}")
+                format!("the limit is {reached}{}", end.unwrap_or_default())
             }
             (_, earliest, Some((end, spent))) => {
                 let amount = format_spent(spent);
@@ -46,30 +47,49 @@ impl Forecast {
         format!("{condition} {result}{}", self.describe_uncertainty(now))
     }
 
+    /// Returns the result of [`Self::describe`] in a few words, for example `limit reached on Thursday about
+    /// 15:00 UTC`, `$3.10 of $10.00 by the reset`. When that is stands beside it.
+    pub fn summarize(&self, now: Timestamp) -> String {
+        match (
+            self.reached_at.zip(self.earliest_reached_at),
+            self.period_end.zip(self.spent_at_end),
+        ) {
+            (Some((reached, earliest)), _) => {
+                format!("limit {}", self.describe_reached(earliest, reached, now))
+            }
+            (None, Some(((_, end), spent))) => {
+                let (amount, limit) = (format_spent(spent), format_usd(self.limit));
+                let end = match end {
+                    PeriodEnd::Reset => "the reset",
+                    PeriodEnd::Expiry => "its expiry",
+                };
+                format!("{amount} of {limit} by {end}")
+            }
+            (None, None) => String::from("limit lasts for more than a year"),
+        }
+    }
+
+    /// Returns `probably reached on Thursday`, `reached between Thursday and Saturday`.
     fn describe_reached(&self, earliest: Timestamp, reached: Timestamp, now: Timestamp) -> String {
         let Some(latest) = self.latest_reached_at else {
-            let day = format_day_with_preposition(reached, now);
-            return match self.period_end {
-                Some(end) => format!("{day}, before {}", describe_period_end(end, now)),
-                None => day,
-            };
+            return format!("probably reached {}", format_day_with_preposition(reached, now));
         };
         if latest.duration_since(earliest) <= MAX_SPREAD_FOR_HOUR {
             let hour = SignedDuration::from_hours(1);
             if reached.duration_since(now) < hour {
-                return String::from("within about an hour");
+                return String::from("reached within about an hour");
             }
             let half = SignedDuration::from_mins(30);
             let round = to_utc(reached.saturating_add(half).unwrap_or(reached));
             let day =
                 format_day_with_preposition(reached.saturating_add(half).unwrap_or(reached), now);
-            return format!("{day} about {:02}:00 UTC", round.hour());
+            return format!("reached {day} about {:02}:00 UTC", round.hour());
         }
         let (first, last) = (format_day(earliest, now), format_day(latest, now));
         if first == last {
-            format_day_with_preposition(reached, now)
+            format!("reached {}", format_day_with_preposition(reached, now))
         } else {
-            format!("between {first} and {last}")
+            format!("reached between {first} and {last}")
         }
     }
 

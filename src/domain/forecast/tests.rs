@@ -71,6 +71,7 @@ fn constant_spending_reaches_the_limit_at_the_expected_time() {
         found.describe(now),
         "at this pace the limit is reached on Thursday about 18:00 UTC"
     );
+    assert_eq!(found.summarize(now), "limit reached on Thursday about 18:00 UTC");
 }
 
 #[test]
@@ -85,6 +86,7 @@ fn limit_not_reached_before_the_reset_gives_the_amount() {
         (None, None, None)
     );
     assert_eq!(found.describe(now), "at this pace $3.75 of $10.00 is spent by the reset on Monday");
+    assert_eq!(found.summarize(now), "$3.75 of $10.00 by the reset");
 }
 
 #[test]
@@ -170,6 +172,7 @@ fn burst_gives_wide_bounds_and_an_old_burst_no_forecast() {
         found.describe(now),
         "if it is used as before, the limit is probably reached on Saturday, before the reset on Monday"
     );
+    assert_eq!(found.summarize(now), "limit probably reached on Saturday");
     assert_eq!(forecast(&burst(6 * 24), &stored_key, now), None);
 }
 

@@ -152,8 +152,8 @@ impl DashboardLayout {
             (list, Some(pane))
         } else if is_pane_open && size.1 >= MIN_ROWS_BELOW {
             let least = (rest.height * 2 / 5).clamp(8, 18);
-            // A chart of eight rows and the models below it. The height is limited, because a step in the list repaints the pane.
-            let most = (rest.height * 2 / 5).max(15).min(rest.height * 3 / 5).max(least);
+            // A chart of six rows and the models below it. The height is limited, because a step in the list repaints the pane.
+            let most = (rest.height * 2 / 5).max(13).min(rest.height * 3 / 5).max(least);
             let height = rest.height.saturating_sub(needed).clamp(least, most);
             let (list, pane) = rest.split_rows(rest.height - height);
             (list, Some(pane))

@@ -4,10 +4,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::charts::{DayChart, format_ranking, has_bars};
+use super::charts::{DayChart, has_bars};
 use super::key_charts::{CHART_DAYS, completed_days};
 use super::key_table::format_state_alone;
 use super::overview::{COLUMN_GAP, list_rankings};
+use super::ranking::{Ranked, Ranking};
 use super::text::{format_property, wrap_property};
 use super::{Theme, text};
 use crate::domain::{StoredKey, format_usd, sort_by_key, utc_date};
@@ -34,12 +35,12 @@ pub fn draw(scroll: u16, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
     if !of_account.is_empty() {
         rankings.truncate(1);
         let days = completed_days(utc_date(model.now));
-        rankings.push((format!("By model of the whole account, {days}"), of_account));
+        let title = format!("By model of the whole account, {days}");
+        rankings.push(Ranking { ranked: Ranked::Models, title, amounts: of_account });
     }
-    for (title, amounts) in &rankings {
+    for ranking in &rankings {
         lines.push(Line::default());
-        lines.push(Line::styled(title.clone(), theme.dim()));
-        lines.extend(format_ranking(amounts, amounts.len(), usize::from(width), theme));
+        lines.extend(ranking.format(usize::MAX, usize::from(width), theme));
     }
     let (days, scope) = spending_by_day(model);
     let chart = DayChart { days: &days, last: utc_date(model.now), limit: None };

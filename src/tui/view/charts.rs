@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
 use super::Theme;
-use super::bars::{LEVELS, format_track};
+use super::bars::LEVELS;
 use super::line::draw_line;
 use super::text::{fill, truncate};
 use crate::domain::format_usd_short;
@@ -244,54 +244,6 @@ fn format_axis_amount(usd: f64) -> String {
     text.strip_suffix(".00").map_or(text.clone(), str::to_owned)
 }
 
-/// Returns one line for each of the largest amounts: name, bar, amount, share. What does not fit into
-/// `rows` lines is summed up in the last one, unless there is only one.
-pub fn format_ranking(
-    amounts: &[(&str, f64)],
-    rows: usize,
-    width: usize,
-    theme: Theme,
-) -> Vec<Line<'static>> {
-    const NUMBERS_WIDTH: usize = 15;
-    let total: f64 = amounts.iter().map(|(_, usd)| usd).sum();
-    let shown = if amounts.len() > rows { rows.max(2) - 1 } else { amounts.len() };
-    let rest = &amounts[shown..];
-    let others = format!("{} others", rest.len());
-    let rest_usd: f64 = rest.iter().map(|(_, usd)| usd).sum();
-    let lines = amounts[..shown].iter().copied();
-    let has_others = !rest.is_empty() && rows > 1;
-    let lines = lines.chain(has_others.then_some((others.as_str(), rest_usd)));
-    // Room for a short bar stays.
-    let room = width.saturating_sub(NUMBERS_WIDTH + 6).min(34);
-    let widest = |shorten: fn(&str) -> &str| {
-        amounts.iter().map(|(name, _)| shorten(name).width()).max().unwrap_or(0)
-    };
-    // All names have the same form: with the vendor only if all of them fit.
-    let whole: fn(&str) -> &str = |name| name;
-    let shorten = if widest(whole) > room { model_name } else { whole };
-    let name_width = widest(shorten).min(room).max(8);
-    let bar_width = width.saturating_sub(name_width + NUMBERS_WIDTH + 2).min(60);
-    lines
-        .map(|(name, usd)| {
-            let share = if total > 0.0 { usd / total } else { 0.0 };
-            let [bar, empty] = format_track(share, bar_width, theme.bar(), theme);
-            let name = truncate(shorten(name), name_width);
-            let pad = name_width - name.width();
-            Line::from(vec![
-                Span::raw(format!("{name}{:pad$} ", "")),
-                bar,
-                empty,
-                Span::raw(format!("{:>9} {:>4.0}%", format_usd_short(usd), share * 100.0)),
-            ])
-        })
-        .collect()
-}
-
-/// Returns the name of a model without its vendor.
-fn model_name(name: &str) -> &str {
-    name.rsplit_once('/').map_or(name, |(_, model)| model)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -362,17 +314,5 @@ mod tests {
         ] {
             assert!((round_up(usd) - expected).abs() < 1e-9, "{usd}: {}", round_up(usd));
         }
-    }
-
-    #[test]
-    fn a_ranking_sums_up_what_does_not_fit() {
-        let amounts = [("one", 60.0), ("two", 30.0), ("three", 9.0), ("four", 1.0)];
-        let lines = format_ranking(&amounts, 3, 40, Theme::NoColor);
-        let text: Vec<String> = lines.iter().map(ToString::to_string).collect();
-        assert!(text[0].starts_with("one"), "{text:?}");
-        assert!(text[2].starts_with("2 others") && text[2].ends_with("$10.00   10%"), "{text:?}");
-        assert!(lines.iter().all(|line| line.width() <= 40), "{text:?}");
-        let largest = format_ranking(&amounts, 1, 40, Theme::NoColor);
-        assert!(largest.len() == 1 && largest[0].to_string().starts_with("one"), "{largest:?}");
     }
 }

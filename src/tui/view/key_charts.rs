@@ -7,8 +7,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::Theme;
-use super::charts::{self, DayChart, LIMIT, has_bars};
+use super::charts::{DayChart, LIMIT, has_bars};
 use super::line::draw_line;
+use super::ranking::{Ranked, format_ranking};
 use crate::domain::{KeySpending, ResetInterval, StoredKey, utc_date};
 use crate::tui::keymap::key_text;
 use crate::tui::state::{Intent, Model};
@@ -88,7 +89,8 @@ pub fn format_models(
     if !models.is_empty() {
         let amounts: Vec<(&str, f64)> =
             models.iter().map(|spent| (spent.model.as_str(), spent.usage)).collect();
-        lines.extend(charts::format_ranking(&amounts, rows.saturating_sub(1), width, theme));
+        let rows = rows.saturating_sub(1);
+        lines.extend(format_ranking(Ranked::Models, &amounts, rows, width, theme));
     } else if model.account.report.is_some() {
         let is_known_zero = completed.peek().is_some() && completed.all(|(_, spent)| spent <= 0.0);
         let text = if is_known_zero {

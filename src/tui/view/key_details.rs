@@ -55,6 +55,7 @@ pub fn format_facts(
     }
     // Values of several rows come last, so that the figures keep their positions.
     lines.extend(usage::format_history(key, model, theme, width));
+    lines.extend(usage::format_forecast(key, model, true, theme, width));
     lines
 }
 
@@ -74,6 +75,7 @@ pub fn format_details(
     lines.extend(format_key(key, revealed_until(key, model), model, theme, width));
     lines.extend(format_usage(key, model, theme, width));
     lines.extend(usage::format_history(key, model, theme, width));
+    lines.extend(usage::format_forecast(key, model, false, theme, width));
     lines.extend(format_policy(key, now, theme, width));
     lines.extend(format_access(key, model, theme, width));
     let created =

@@ -28,18 +28,16 @@ pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut F
         let title = Line::styled(format_title(*placed, model), style);
         draw_cell(title, *placed, titles_area, frame);
     }
+    let selection_width = selection_width(&columns, layout.rows.width);
     for (y, (row, key)) in (layout.rows.y..).zip(model.visible_keys()) {
         let is_selected = row == dashboard.selected_row;
         if is_selected {
-            frame.buffer_mut().set_style(row_area(y), theme.selected());
-            let charts = charts_area(&columns, row_area(y));
-            frame.buffer_mut().set_style(charts, Style::reset().patch(theme.base()));
+            let selection = Rect { width: selection_width, ..row_area(y) };
+            frame.buffer_mut().set_style(selection, theme.selected());
         }
         for placed in &columns {
             let mut line = format_cell(*placed, key, model, theme);
-            // The charts of a selected row keep their colours, which would be unreadable on its
-            // background; the rest of the row has one style.
-            if is_selected && !is_chart(*placed) {
+            if is_selected && placed.x < selection_width {
                 line.style = Style::new();
                 line.spans.iter_mut().for_each(|span| span.style = Style::new());
             }
@@ -50,19 +48,11 @@ pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut F
     text::draw_scrollbar(count, page, dashboard.first_row, theme, frame, layout.scrollbar.into());
 }
 
-const fn is_chart(placed: PlacedColumn) -> bool {
-    matches!(placed.column, Column::Used | Column::History)
-}
-
-/// Returns the part of a row in which its charts stand side by side, with the blank column on both sides,
-/// so that a bar is not mistaken for a part of the selection.
-fn charts_area(columns: &[PlacedColumn], row: Rect) -> Rect {
-    let mut charts = columns.iter().filter(|placed| is_chart(**placed));
-    let Some(first) = charts.next() else { return Rect::default() };
-    let last = charts.next().unwrap_or(first);
-    let x = row.x + first.x.saturating_sub(1);
-    let width = (last.x + last.width + 1).saturating_sub(first.x.saturating_sub(1));
-    Rect { x, width, ..row }.intersection(row)
+/// Returns the width of the selection: the columns before the charts. What follows keeps its colours, and a bar is
+/// not mistaken for a part of the selection.
+fn selection_width(columns: &[PlacedColumn], row_width: u16) -> u16 {
+    let is_chart = |placed: &&PlacedColumn| matches!(placed.column, Column::Used | Column::History);
+    columns.iter().find(is_chart).map_or(row_width, |chart| chart.x.saturating_sub(1))
 }
 
 fn draw_cell(line: Line<'_>, placed: PlacedColumn, row: Rect, frame: &mut Frame<'_>) {

@@ -7,8 +7,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::bars::format_track;
-use super::charts::{DayChart, SUMS_WIDTH, format_ranking, has_bars};
+use super::charts::{DayChart, SUMS_WIDTH, has_bars};
 use super::key_charts::{CHART_DAYS, completed_days};
+use super::ranking::{Ranked, Ranking};
 use super::{Theme, text};
 use crate::domain::{StoredKey, format_usd_short, sort_by, utc_date};
 use crate::tui::keymap::key_text;
@@ -140,7 +141,7 @@ pub fn draw_totals(model: &Model, layout: &DashboardLayout, theme: Theme, frame:
         rankings.truncate(1);
     }
     let columns = u16::try_from(rankings.len()).unwrap_or(1).max(1);
-    let longest = rankings.iter().map(|(_, amounts)| amounts.len()).max().unwrap_or(0);
+    let longest = rankings.iter().map(|ranking| ranking.amounts.len()).max().unwrap_or(0);
     let rows = u16::try_from(longest + 2).unwrap_or(u16::MAX).min(area.height / 3);
     let (chart, below) = if is_tall {
         let height = if has_bars(&days) { area.height - rows } else { 1 };
@@ -162,31 +163,34 @@ pub fn draw_totals(model: &Model, layout: &DashboardLayout, theme: Theme, frame:
     };
     day_chart.draw(theme, chart, frame.buffer_mut());
     let width = (below.width + COLUMN_GAP) / columns - COLUMN_GAP;
-    for (index, (title, amounts)) in (0..).zip(&rankings) {
+    for (index, ranking) in (0..).zip(&rankings) {
         let column = Rect { x: below.x + index * (width + COLUMN_GAP), width, ..below };
-        let mut lines = vec![Line::styled(title.clone(), theme.dim())];
-        let rows = usize::from(column.height).saturating_sub(1);
-        lines.extend(format_ranking(amounts, rows, usize::from(width), theme));
-        text::draw_paragraph(frame, column, lines);
+        let rows = usize::from(column.height);
+        text::draw_paragraph(frame, column, ranking.format(rows, usize::from(width), theme));
     }
 }
 
-/// Returns the spending of the stored keys by key and by model, each with its period, largest amounts first.
-pub fn list_rankings(model: &Model) -> Vec<(String, Vec<(&str, f64)>)> {
+/// Returns the spending of the stored keys by key and by model, each with its period.
+pub fn list_rankings(model: &Model) -> Vec<Ranking<'_>> {
     let keys = model.dashboard.stored_keys();
     let month = |key: &StoredKey| key.info.as_ref().and_then(|info| info.usage_monthly);
     let by_key = keys.iter().filter_map(|key| Some((key.label.as_str(), month(key)?)));
     let today = utc_date(model.now);
     let first = if today.day() == 1 { "" } else { "1 – " };
-    let period = format!("By key, {first}{}", today.strftime("%-d %b"));
-    let mut rankings = vec![(period, sort_amounts(by_key))];
-    // On the first day of a month nothing may be spent yet.
-    rankings.retain(|(_, amounts)| !amounts.is_empty());
+    let by_key = Ranking {
+        ranked: Ranked::Keys,
+        title: format!("By key, {first}{}", today.strftime("%-d %b")),
+        amounts: sort_amounts(by_key),
+    };
     let models = keys.iter().flat_map(|key| &model.dashboard.key_spending(key).models);
-    let by_model = sort_amounts(models.map(|spent| (spent.model.as_str(), spent.usage)));
-    if !by_model.is_empty() {
-        rankings.push((format!("By model, {}", completed_days(today)), by_model));
-    }
+    let by_model = Ranking {
+        ranked: Ranked::Models,
+        title: format!("By model, {}", completed_days(today)),
+        amounts: sort_amounts(models.map(|spent| (spent.model.as_str(), spent.usage))),
+    };
+    let mut rankings = vec![by_key, by_model];
+    // On the first day of a month nothing may be spent yet.
+    rankings.retain(|ranking| !ranking.amounts.is_empty());
     rankings
 }
 

@@ -23,7 +23,7 @@ const DETAILS_ROWS: u16 = 16;
 /// The least width of a pane in which the details and the models stand side by side.
 const MIN_TWO_COLUMNS: u16 = 110;
 /// The least height of a pane in which the models stand below the chart.
-const MIN_ROWS_WITH_MODELS: u16 = 14;
+const MIN_ROWS_WITH_MODELS: u16 = 12;
 
 pub fn draw(
     key: &StoredKey,

@@ -137,10 +137,11 @@ fn format_account_warning(model: &Model, theme: Theme, width: usize) -> Option<L
     is_out.then(|| Line::styled(first_that_fits(texts, width), theme.error()))
 }
 
-/// Draws the number of the selected row at the right and returns what is left of it.
+/// Draws the number of the selected row at the right, if not all rows are on screen, and returns what is left
+/// of the line.
 fn draw_position(model: &Model, theme: Theme, frame: &mut Frame<'_>, line: Rect) -> Rect {
     let rows = model.dashboard.rows.len();
-    if rows == 0 {
+    if rows <= model.layout().page_size() {
         return line;
     }
     let text = format!(" {}/{rows} ", model.dashboard.selected_row + 1);

@@ -32,13 +32,28 @@ pub fn format_history(
     if let Some(text) = describe_limit_reached(stored_key, model) {
         lines.extend(wrap_property("blocked", Span::styled(text, theme.error()), width, theme));
     }
+    lines
+}
+
+/// Returns the forecast in a sentence, or in a few words that most often fit one row.
+pub fn format_forecast(
+    stored_key: &StoredKey,
+    model: &Model,
+    is_short: bool,
+    theme: Theme,
+    width: usize,
+) -> Vec<Line<'static>> {
     let samples = model.dashboard.usage_samples(stored_key);
     let days = &model.dashboard.key_spending(stored_key).days;
-    if let Some(forecast) = forecast_spending(samples, days, stored_key, model.now) {
-        let text = to_sentence(&forecast.describe(model.now));
-        lines.extend(wrap_property("forecast", Span::raw(text), width, theme));
-    }
-    lines
+    let Some(forecast) = forecast_spending(samples, days, stored_key, model.now) else {
+        return Vec::new();
+    };
+    let text = if is_short {
+        forecast.summarize(model.now)
+    } else {
+        to_sentence(&forecast.describe(model.now))
+    };
+    wrap_property("forecast", Span::raw(text), width, theme)
 }
 
 /// Returns until when a key at its limit is blocked, and what raises the limit.
