@@ -31,9 +31,13 @@ pub struct Binding {
 impl Binding {
     /// Returns the action with its configured key, if it has one.
     pub(super) fn new(action: &'static Action, model: &Model) -> Self {
-        let configured_key = match configured_name(action) {
-            "" => None,
-            name => model.key_overrides.key_of(name),
+        let configured_key = if model.key_overrides.is_empty() {
+            None
+        } else {
+            match configured_name(action) {
+                "" => None,
+                name => model.key_overrides.key_of(name),
+            }
         };
         Self { action, configured_key }
     }

@@ -89,6 +89,11 @@ impl fmt::Display for KeyPress {
 pub struct KeyOverrides(pub(in crate::tui) Vec<(&'static str, KeyPress)>);
 
 impl KeyOverrides {
+    /// Returns whether all actions have their built-in keys.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns the configured key of an action.
     pub fn key_of(&self, action_name: &str) -> Option<KeyPress> {
         self.0.iter().find(|(name, _)| *name == action_name).map(|(_, key)| *key)

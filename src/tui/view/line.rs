@@ -39,11 +39,9 @@ pub fn draw_line(line: &Line<'_>, area: Rect, buffer: &mut Buffer) {
             continue;
         }
         let first = buffer.index_of(place.x, place.y);
-        let mut rest = &*span.content;
-        for cell in &mut buffer.content[first..first + usize::from(width)] {
-            let (symbol, after) = rest.split_at(one_cell_length(rest.as_bytes()));
-            cell.set_symbol(symbol).set_style(span.style);
-            rest = after;
+        let cells = &mut buffer.content[first..first + usize::from(width)];
+        for (cell, symbol) in cells.iter_mut().zip(span.content.chars()) {
+            cell.set_char(symbol).set_style(span.style);
         }
     }
 }
@@ -51,6 +49,7 @@ pub fn draw_line(line: &Line<'_>, area: Rect, buffer: &mut Buffer) {
 /// Returns the length of the first character if it always takes one cell and never joins another one, otherwise
 /// 0: printable ASCII, Latin letters and signs, dashes, arrows, operators, and the lines, blocks and circles of
 /// which charts and states are made.
+#[inline]
 const fn one_cell_length(text: &[u8]) -> usize {
     match text {
         [b' '..=b'~', ..] => 1,
