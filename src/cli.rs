@@ -70,15 +70,23 @@ pub struct Cli {
     /// The command; without one the dashboard opens.
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// Options of the dashboard.
+    #[command(flatten)]
+    pub dashboard: DashboardArgs,
+    /// Options that every command accepts.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+}
+
+/// Options of the dashboard.
+#[derive(Args, Debug)]
+pub struct DashboardArgs {
     /// How often the dashboard refreshes the keys, in minutes; 0 turns automatic refresh off [default: 5]
     #[arg(long = "every", env = "KEYWRIGHT_EVERY", value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(0..=1_440))]
     pub refresh_minutes: Option<u32>,
     /// How many keys the sandbox starts with [default: 4]
     #[arg(long = "keys", value_name = "N", requires = "sandbox")]
     pub sandbox_key_count: Option<usize>,
-    /// Options that every command accepts.
-    #[command(flatten)]
-    pub global: GlobalArgs,
 }
 
 /// A command.
@@ -185,7 +193,7 @@ impl Cli {
     /// Reads the configuration file and returns the settings of the profile to use.
     pub fn load_settings(&self, names: &DashboardNames) -> Result<LoadedSettings, UserError> {
         let mut loaded = self.global.load_settings(names)?;
-        if let Some(minutes) = self.refresh_minutes {
+        if let Some(minutes) = self.dashboard.refresh_minutes {
             let origin = self.global.origin("refresh_minutes");
             loaded.settings.set(Field::RefreshMinutes, minutes.to_string(), origin);
         }

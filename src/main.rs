@@ -82,7 +82,7 @@ fn run(cli: &Cli) -> Result<(), UserError> {
     }
     // Completions are requested at each key press.
     let is_completion = matches!(cli.command, Some(Command::Complete(_)));
-    let sandbox_key_count = cli.sandbox_key_count.unwrap_or(4);
+    let sandbox_key_count = cli.dashboard.sandbox_key_count.unwrap_or(4);
     let mut sandbox = if cli.global.sandbox && !is_completion {
         Some(start_sandbox(0, sandbox_key_count)?)
     } else {

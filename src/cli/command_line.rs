@@ -5,11 +5,11 @@ use std::ffi::{OsStr, OsString};
 use std::mem::ManuallyDrop;
 
 use clap::error::ErrorKind;
-use clap::{Args, Command, CommandFactory, FromArgMatches};
+use clap::{Args, Command, CommandFactory, FromArgMatches, Subcommand};
 
 use super::color::find_color_option;
 use super::repeated_options::list_repeated_options;
-use super::{Cli, GlobalArgs};
+use super::{Cli, DashboardArgs, GlobalArgs};
 
 /// The examples of each command. The labels are those of the sandbox.
 const EXAMPLES: &[(&str, &[&str])] = &[
@@ -129,7 +129,7 @@ impl Cli {
         let asks_for_help = |arg: &OsString| *arg == "--help" || *arg == "-h" || *arg == "help";
         let is_whole = args.iter().any(asks_for_help);
         if !is_whole {
-            match Self::parse_with(without_unnamed_commands(&Self::command(), &args), &args) {
+            match Self::parse_with(definition_of_named(&args), &args) {
                 Err(error) if error.kind() != ErrorKind::DisplayVersion => {
                     // The error may be about a command that was left out.
                 }
@@ -158,20 +158,22 @@ impl Cli {
     }
 }
 
-/// Returns the definition with those commands only that an argument names. clap copies each option
-/// of every command into all of them, which takes half of the program's start and half a megabyte.
-/// Errors that list commands are therefore incomplete.
-fn without_unnamed_commands(whole: &Command, args: &[OsString]) -> Command {
+/// Returns the definition with those commands only that an argument names. To define a command takes time, and
+/// clap copies each option of every command into all of them: together most of the program's start, and
+/// half a megabyte. Errors that list commands are therefore incomplete.
+fn definition_of_named(args: &[OsString]) -> Command {
+    let is_command = |arg: &OsString| arg.to_str().is_some_and(super::Command::has_subcommand);
+    let root = Command::new("keywright").version(env!("CARGO_PKG_VERSION"));
+    let root = GlobalArgs::augment_args(DashboardArgs::augment_args(root));
+    if !args.iter().any(is_command) {
+        return root;
+    }
     let is_named = |command: &&Command| {
         let mut names = command.get_all_aliases().chain([command.get_name()]);
         names.any(|name| args.iter().any(|arg| arg == name))
     };
-    let named = whole.get_subcommands().filter(is_named).cloned().collect::<Vec<_>>();
-    Command::new(whole.get_name().to_owned())
-        .version(env!("CARGO_PKG_VERSION"))
-        .groups(whole.get_groups().cloned())
-        .args(whole.get_arguments().cloned())
-        .subcommands(named)
+    let whole = Cli::command();
+    root.subcommands(whole.get_subcommands().filter(is_named).cloned())
 }
 
 fn add_examples(command: Command, parent: &str) -> Command {
