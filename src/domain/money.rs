@@ -6,7 +6,17 @@ pub fn format_usd(amount: f64) -> String {
     if amount > 0.0 && amount < 0.005 {
         return "<$0.01".into();
     }
-    with_sign(amount, format!("${:.2}", amount.abs()))
+    let size = match to_cents(amount.abs()) {
+        Some(cents) => format!("${}.{:02}", cents / 100, cents % 100),
+        None => format!("${:.2}", amount.abs()),
+    };
+    with_sign(amount, size)
+}
+
+/// Rounds an amount in USD to cents; `None` for what is not a number or above a billion.
+#[expect(clippy::cast_possible_truncation, reason = "10^11 cents at most")]
+fn to_cents(usd: f64) -> Option<i64> {
+    (-MAX_USD..=MAX_USD).contains(&usd).then(|| (usd * 100.0).round() as i64)
 }
 
 /// Formats an amount for a narrow column: without cents from 10,000, abbreviated from a million.
@@ -25,12 +35,16 @@ pub fn format_usd_short(amount: f64) -> String {
 /// counts with the cents that the column shows, so that a reader who adds up the column gets the same sum. What
 /// the column shows as less than a cent counts as it is, so that many small amounts do not vanish.
 pub fn sum_usd(amounts: impl IntoIterator<Item = Option<f64>>) -> Option<f64> {
-    let shown = |usd: f64| if usd.abs() < 0.005 { usd } else { (usd * 100.0).round() / 100.0 };
-    let sum = amounts
-        .into_iter()
-        .try_fold(0_i64, |sum, usd| Some(sum.saturating_add(to_nanodollars(shown(usd?))?)));
+    let shown = |usd: f64| match usd.abs() {
+        ..0.005 => to_nanodollars(usd),
+        _ => to_cents(usd).map(|cents| cents * NANODOLLARS_PER_CENT),
+    };
+    let sum =
+        amounts.into_iter().try_fold(0_i64, |sum, usd| Some(sum.saturating_add(shown(usd?)?)));
     sum.map(from_nanodollars)
 }
+
+const NANODOLLARS_PER_CENT: i64 = 10_000_000;
 
 /// The highest amount that is added up, in USD.
 const MAX_USD: f64 = 1e9;
@@ -83,6 +97,11 @@ mod tests {
             assert_eq!(format_usd(amount), expected);
             assert_eq!(format_usd_short(amount), expected);
         }
+        // A tie is rounded as for a sum.
+        assert_eq!(format_usd(1.115), "$1.12");
+        assert_eq!(sum_usd([Some(1.115)]), Some(1.12));
+        assert_eq!(format_usd(999_999_999.99), "$999999999.99");
+        assert_eq!(format_usd(1e12), "$1000000000000.00");
         assert_eq!(format_usd_short(-2.5e6), "-$2.5M");
         assert_eq!(format_usd_short(12_345.6), "$12346");
     }

@@ -159,7 +159,8 @@ pub(super) fn to_utc(at: Timestamp) -> DateTime {
 
 /// Returns `text` in at most `width` terminal columns, with an ellipsis for what does not fit.
 pub fn truncate(text: &str, width: usize) -> String {
-    if text.width() <= width {
+    // No character takes more columns than bytes.
+    if text.len() <= width || text.width() <= width {
         return text.to_owned();
     }
     let mut fitted = String::new();

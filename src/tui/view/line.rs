@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Alignment, Rect};
 use ratatui::style::Style;
-use ratatui::text::{Line, Span};
+use ratatui::text::Line;
 use ratatui::widgets::Widget;
 
 /// Draws each line in a row of its own.
@@ -18,12 +18,15 @@ pub fn draw_lines(lines: &[Line<'_>], frame: &mut Frame<'_>, area: Rect) {
 /// each takes one cell, which would take a quarter of a frame (ADR 15).
 pub fn draw_line(line: &Line<'_>, area: Rect, buffer: &mut Buffer) {
     let row = Rect { height: 1, ..area }.intersection(area).intersection(buffer.area);
-    let widths: Vec<u16> = line.spans.iter().map(span_width).collect();
-    let width = widths.iter().fold(0_u16, |sum, width| sum.saturating_add(*width));
-    if row.is_empty() || width == 0 || width > row.width {
+    let count = line.spans.iter().try_fold(0, |sum, span| Some(sum + count_cells(&span.content)?));
+    let width = count.and_then(|count: usize| u16::try_from(count).ok());
+    let Some(width) = width.filter(|width| (1..=row.width).contains(width)) else {
         return line.render(area, buffer);
+    };
+    if row.is_empty() {
+        return;
     }
-    let mut x = match line.alignment {
+    let x = match line.alignment {
         Some(Alignment::Right) => row.right() - width,
         Some(Alignment::Center) => row.x + (row.width - width) / 2,
         Some(Alignment::Left) | None => row.x,
@@ -31,16 +34,10 @@ pub fn draw_line(line: &Line<'_>, area: Rect, buffer: &mut Buffer) {
     if line.style != Style::new() {
         buffer.set_style(row, line.style);
     }
-    for (span, width) in line.spans.iter().zip(widths) {
-        let place = Rect { x, width, ..row };
-        x += width;
-        if place.is_empty() || count_cells(&span.content).is_none() {
-            span.render(place, buffer);
-            continue;
-        }
-        let first = buffer.index_of(place.x, place.y);
-        let cells = &mut buffer.content[first..first + usize::from(width)];
-        for (cell, symbol) in cells.iter_mut().zip(span.content.chars()) {
+    let first = buffer.index_of(x, row.y);
+    let mut cells = buffer.content[first..first + usize::from(width)].iter_mut();
+    for span in &line.spans {
+        for (symbol, cell) in span.content.chars().zip(&mut cells) {
             cell.set_char(symbol).set_style(span.style);
         }
     }
@@ -79,14 +76,10 @@ fn count_cells(text: &str) -> Option<usize> {
     Some(count)
 }
 
-fn span_width(span: &Span<'_>) -> u16 {
-    let width = count_cells(&span.content).unwrap_or_else(|| span.width());
-    u16::try_from(width).unwrap_or(u16::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use ratatui::buffer::Cell;
+    use ratatui::text::Span;
     use unicode_segmentation::UnicodeSegmentation;
     use unicode_width::UnicodeWidthStr;
 
