@@ -50,23 +50,25 @@ impl Forecast {
     /// Returns the result of [`Self::describe`] in a few words, for example `limit reached on Thursday about
     /// 15:00 UTC`, `$3.10 of $10.00 by the reset`. When that is stands beside it.
     pub fn summarize(&self, now: Timestamp) -> String {
-        match (
-            self.reached_at.zip(self.earliest_reached_at),
-            self.period_end.zip(self.spent_at_end),
-        ) {
-            (Some((reached, earliest)), _) => {
+        let result = match (self.reached_at, self.earliest_reached_at, self.period_end) {
+            (Some(reached), Some(earliest), _) => {
                 format!("limit {}", self.describe_reached(earliest, reached, now))
             }
-            (None, Some(((_, end), spent))) => {
-                let (amount, limit) = (format_spent(spent), format_usd(self.limit));
+            // What is possible matters more than the amount.
+            (_, Some(earliest), _) => {
+                format!("limit possibly reached {}", format_day_with_preposition(earliest, now))
+            }
+            (_, None, Some((_, end))) => {
+                let amount = self.spent_at_end.map(format_spent).unwrap_or_default();
                 let end = match end {
                     PeriodEnd::Reset => "the reset",
                     PeriodEnd::Expiry => "its expiry",
                 };
-                format!("{amount} of {limit} by {end}")
+                format!("{amount} of {} by {end}", format_usd(self.limit))
             }
-            (None, None) => String::from("limit lasts for more than a year"),
-        }
+            (_, None, None) => String::from("limit lasts for more than a year"),
+        };
+        if self.describe_uncertainty(now).is_empty() { result } else { format!("{result}; rough") }
     }
 
     /// Returns `probably reached on Thursday`, `reached between Thursday and Saturday`.
@@ -116,7 +118,7 @@ fn format_spent(spent: SpentEstimate) -> String {
     match high - low {
         ..0.1 => format_usd(likely),
         ..2.0 => format!("about {}", format_usd((likely * 10.0).round() / 10.0)),
-        _ => format!("between ${:.0} and ${:.0}", low.floor(), high.ceil()),
+        _ => format!("${:.0} to ${:.0}", low.floor(), high.ceil()),
     }
 }
 

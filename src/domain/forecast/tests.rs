@@ -144,8 +144,20 @@ fn weekend_is_within_the_bounds() {
     assert!(spent.low <= 120.0 && 120.0 <= spent.high, "{spent:?}");
     assert_eq!(
         found.describe(now),
-        "at this pace between $120 and $168 of $300.00 is spent by the reset on Monday"
+        "at this pace $120 to $168 of $300.00 is spent by the reset on Monday"
     );
+    assert_eq!(found.summarize(now), "$120 to $168 of $300.00 by the reset");
+}
+
+#[test]
+fn a_limit_that_is_reached_only_at_the_fastest_is_named_before_the_amount() {
+    let now = at(NOON);
+    let samples = spending(now, 10, 1, |_| 0.5 / 24.0);
+    let mut found = forecast(&samples, &key(now, Some(10.0), 9.0, Some("weekly")), now).unwrap();
+    found.earliest_reached_at = Some(at("2026-11-28T12:00:00Z"));
+    assert_eq!(found.summarize(now), "limit possibly reached on Saturday");
+    found.sample_count = 2;
+    assert_eq!(found.summarize(now), "limit possibly reached on Saturday; rough");
 }
 
 #[test]

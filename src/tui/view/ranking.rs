@@ -38,13 +38,13 @@ pub fn format_ranking(
     // Room for a short bar stays.
     let room = width.saturating_sub(NUMBERS_WIDTH + 6).min(34);
     let widest = |shorten: fn(&str) -> &str| {
-        amounts.iter().map(|(name, _)| shorten(name).width()).max().unwrap_or(0)
+        amounts[..shown].iter().map(|(name, _)| shorten(name).width()).max().unwrap_or(0)
     };
     // All names have the same form: with the vendor only if they leave the bars enough room.
     let whole: fn(&str) -> &str = |name| name;
     let is_short = ranked == Ranked::Models && widest(whole) > width / 3;
     let shorten = if is_short { model_name } else { whole };
-    let name_width = widest(shorten).min(room).max(8);
+    let name_width = widest(shorten).min(room).max(others.width());
     let bar_width = width.saturating_sub(name_width + NUMBERS_WIDTH + 2).min(60);
     lines
         .map(|(name, usd)| {
@@ -101,6 +101,14 @@ mod tests {
         assert!(lines.iter().all(|line| line.width() <= 40), "{text:?}");
         let largest = format_ranking(Ranked::Keys, &amounts, 1, 40, Theme::NoColor);
         assert!(largest.len() == 1 && largest[0].to_string().starts_with("one"), "{largest:?}");
+    }
+
+    #[test]
+    fn the_number_of_others_is_not_cut() {
+        let names: Vec<String> = (0..300).map(|index| format!("k{index}")).collect();
+        let amounts: Vec<(&str, f64)> = names.iter().map(|name| (name.as_str(), 1.0)).collect();
+        let lines = format_ranking(Ranked::Keys, &amounts, 4, 48, Theme::NoColor);
+        assert!(lines[3].to_string().starts_with("297 others "), "{lines:?}");
     }
 
     #[test]

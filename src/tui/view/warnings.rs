@@ -137,11 +137,10 @@ fn format_account_warning(model: &Model, theme: Theme, width: usize) -> Option<L
     is_out.then(|| Line::styled(first_that_fits(texts, width), theme.error()))
 }
 
-/// Draws the number of the selected row at the right, if not all rows are on screen, and returns what is left
-/// of the line.
+/// Draws the number of the selected row at the right and returns what is left of it.
 fn draw_position(model: &Model, theme: Theme, frame: &mut Frame<'_>, line: Rect) -> Rect {
     let rows = model.dashboard.rows.len();
-    if rows <= model.layout().page_size() {
+    if rows == 0 {
         return line;
     }
     let text = format!(" {}/{rows} ", model.dashboard.selected_row + 1);
