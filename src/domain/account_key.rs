@@ -138,8 +138,11 @@ impl StoredKey {
         self.disabled = remote.disabled.or(self.disabled);
         self.granted.get_or_insert_with(|| remote.info.to_granted_policy());
         let mut info = remote.info.clone();
+        info.last_used_at = info.last_used_at.or(remote.last_used_at);
         if let Some(earlier) = &self.info {
             info.keep_budgets_of(earlier);
+            // A key that was used stays one, also in a response that does not say so.
+            info.keep_last_use_of(earlier);
         }
         self.info = Some(Arc::new(info));
         // The clock of the caller may be behind, such as after a skipped day in the sandbox.
@@ -289,6 +292,18 @@ mod tests {
         key.record_account_key(&remote(Some(20.0), None), at("2026-11-24T12:00:00Z"));
         assert_eq!(key.checked_at, Some(skipped));
         assert_eq!(key.limit().value(), Some(20.0));
+    }
+
+    #[test]
+    fn the_last_use_of_a_key_outlasts_a_response_without_it() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let mut key = StoredKey::sample("x", at("2026-11-01T00:00:00Z"));
+        let used = at("2026-11-20T08:00:00Z");
+        let known = AccountKey { last_used_at: Some(used), ..remote(Some(10.0), None) };
+        key.record_account_key(&known, at("2026-11-21T00:00:00Z"));
+        assert_eq!(key.last_used_at(), Some(used));
+        key.record_account_key(&remote(Some(20.0), None), at("2026-11-22T00:00:00Z"));
+        assert_eq!(key.last_used_at(), Some(used));
     }
 
     #[test]
