@@ -94,7 +94,8 @@ def the_sandbox_works_with_an_empty_home_and_leaves_no_files(world):
     for label in ("laptop", "ci", "notebook", "agent"):
         pane.wait(rf"\b{label}\b")
     pane.fill("first", limit="5")
-    pane.wait("wait for your consent")
+    # The step is listed before it is reached; the footer offers what can be pressed now.
+    pane.wait("y approve")
     pane.press("y")
     pane.wait_words("first was created and stored in memory")
     pane.press("q")
