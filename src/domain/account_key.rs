@@ -138,7 +138,6 @@ impl StoredKey {
         self.disabled = remote.disabled.or(self.disabled);
         self.granted.get_or_insert_with(|| remote.info.to_granted_policy());
         let mut info = remote.info.clone();
-        info.last_used_at = info.last_used_at.or(remote.last_used_at);
         if let Some(earlier) = &self.info {
             info.keep_budgets_of(earlier);
             // A key that was used stays one, also in a response that does not say so.
@@ -299,7 +298,8 @@ mod tests {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let mut key = StoredKey::sample("x", at("2026-11-01T00:00:00Z"));
         let used = at("2026-11-20T08:00:00Z");
-        let known = AccountKey { last_used_at: Some(used), ..remote(Some(10.0), None) };
+        let mut known = remote(Some(10.0), None);
+        known.info.last_used_at = Some(used);
         key.record_account_key(&known, at("2026-11-21T00:00:00Z"));
         assert_eq!(key.last_used_at(), Some(used));
         key.record_account_key(&remote(Some(20.0), None), at("2026-11-22T00:00:00Z"));

@@ -3,6 +3,8 @@
 use keywright::domain::{AccountFigures, Credits, DailySpending, KeySpending};
 use keywright::tui::state::AccountReport;
 
+use std::sync::Arc;
+
 use super::*;
 
 /// Returns a dashboard whose keys were checked at `checked_at` and report this usage.
@@ -100,4 +102,22 @@ fn a_finished_refresh_loads_the_account_and_what_it_refuses_is_missing() {
         ..expected
     };
     assert_eq!(model.account.figures, expected);
+}
+
+#[test]
+fn the_last_use_outlasts_rows_of_the_inventory() {
+    let used = Some(now());
+    let row = StoredKey { info: Some(Arc::default()), ..key("laptop") };
+    let mut model = model_with_keys(&[]);
+    let dashboard = &mut model.dashboard;
+    dashboard.set_keys(Ok(vec![row.clone()]), now());
+    let account_key =
+        AccountKey { hash: row.hash.clone(), last_used_at: used, ..account_key("laptop") };
+    dashboard.record_last_uses(&[account_key]);
+    dashboard.rename_key(row.clone(), now());
+    assert_eq!(dashboard.stored_keys()[0].last_used_at(), used, "a new label");
+    dashboard.upsert_key(row.clone(), now());
+    assert_eq!(dashboard.stored_keys()[0].last_used_at(), used, "a changed row");
+    dashboard.set_keys(Ok(vec![row]), now());
+    assert_eq!(dashboard.stored_keys()[0].last_used_at(), used, "a changed inventory");
 }

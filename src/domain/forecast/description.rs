@@ -48,7 +48,7 @@ impl Forecast {
     }
 
     /// Returns the result of [`Self::describe`] in a few words, for example `limit reached on Thursday about
-    /// 15:00 UTC`, `$3.10 of $10.00 by the reset`. When that is stands beside it.
+    /// 15:00 UTC`, `$3.10 of $10.00 by the reset`. It is shown beside the dates of the reset and the expiry.
     pub fn summarize(&self, now: Timestamp) -> String {
         let result = match (self.reached_at, self.earliest_reached_at, self.period_end) {
             (Some(reached), Some(earliest), _) => {

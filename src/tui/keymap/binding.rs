@@ -31,14 +31,10 @@ pub struct Binding {
 impl Binding {
     /// Returns the action with its configured key, if it has one.
     pub(super) fn new(action: &'static Action, model: &Model) -> Self {
-        let configured_key = if model.key_overrides.is_empty() {
-            None
-        } else {
-            match configured_name(action) {
-                "" => None,
-                name => model.key_overrides.key_of(name),
-            }
-        };
+        let overrides = &model.key_overrides;
+        // Most often no key is configured, and to find a name takes longer than all the rest.
+        let name = if overrides.is_empty() { "" } else { configured_name(action) };
+        let configured_key = overrides.key_of(name);
         Self { action, configured_key }
     }
 

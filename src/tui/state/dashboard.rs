@@ -195,6 +195,7 @@ impl Dashboard {
         self.stored_count = 0;
         self.keys = match keys {
             Ok(mut keys) => {
+                keys.iter_mut().for_each(|key| self.keep_last_use(key));
                 self.stored_count = keys.len();
                 if !others.is_empty() {
                     let stored_hashes: HashSet<_> =
@@ -211,7 +212,8 @@ impl Dashboard {
     }
 
     /// Adds or replaces a stored key and selects it.
-    pub fn upsert_key(&mut self, new_key: StoredKey, now: Timestamp) {
+    pub fn upsert_key(&mut self, mut new_key: StoredKey, now: Timestamp) {
+        self.keep_last_use(&mut new_key);
         let hash = new_key.hash.clone();
         if let KeyList::Loaded(keys) = &mut self.keys {
             let index = keys[..self.stored_count].iter().position(|key| key.label == new_key.label);

@@ -44,6 +44,7 @@ pub fn format_ranking(
     let whole: fn(&str) -> &str = |name| name;
     let is_short = ranked == Ranked::Models && widest(whole) > width / 3;
     let shorten = if is_short { model_name } else { whole };
+    // The last line is never cut, and short names have the room of longer ones.
     let name_width = widest(shorten).min(room).max(others.width());
     let bar_width = width.saturating_sub(name_width + NUMBERS_WIDTH + 2).min(60);
     lines

@@ -130,8 +130,15 @@ impl Dashboard {
         self.reindex_keys(selected, now);
     }
 
+    /// Takes over when the shown row of the same key was last used: only the account reports that, so the
+    /// inventory may not have it.
+    pub(super) fn keep_last_use(&self, key: &mut StoredKey) {
+        key.record_last_use(self.find_key(&key.hash).and_then(StoredKey::last_used_at));
+    }
+
     /// Replaces a stored key whose label changed.
-    pub fn rename_key(&mut self, renamed: StoredKey, now: Timestamp) {
+    pub fn rename_key(&mut self, mut renamed: StoredKey, now: Timestamp) {
+        self.keep_last_use(&mut renamed);
         let index = self.index_of_hash(&renamed.hash);
         if let (KeyList::Loaded(keys), Some(index)) = (&mut self.keys, index) {
             keys[index] = renamed;
