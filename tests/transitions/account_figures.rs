@@ -1,9 +1,9 @@
 //! The figures of the account in the header: from the keys, and from what the account answers.
 
+use std::sync::Arc;
+
 use keywright::domain::{AccountFigures, Credits, DailySpending, KeySpending};
 use keywright::tui::state::AccountReport;
-
-use std::sync::Arc;
 
 use super::*;
 

@@ -195,7 +195,9 @@ impl Dashboard {
         self.stored_count = 0;
         self.keys = match keys {
             Ok(mut keys) => {
-                keys.iter_mut().for_each(|key| self.keep_last_use(key));
+                for key in &mut keys {
+                    self.keep_last_use(key);
+                }
                 self.stored_count = keys.len();
                 if !others.is_empty() {
                     let stored_hashes: HashSet<_> =
