@@ -23,18 +23,21 @@ fn model(keys: usize) -> Model {
     let mut model = Model::new(AppContext::default(), (120, 40), now());
     update::load_keys(&mut model);
     let stored_keys = (0..keys).filter_map(|number| {
-        Some(StoredKey {
-            hash: format!("{number:064x}"),
-            masked: "sk-or-v1-0e6...1c96".into(),
-            requested: RequestedPolicy { limit: "10".parse().ok(), ..RequestedPolicy::default() },
-            ..StoredKey::new(
+        Some(
+            StoredKey::new(
                 format!("tool-{number:05}").parse().ok()?,
                 &ApiKey::from(String::new()),
                 "https://openrouter.ai".into(),
                 StoreKind::Keychain,
                 now(),
             )
-        })
+            .with(|key| {
+                key.hash = format!("{number:064x}");
+                key.masked = "sk-or-v1-0e6...1c96".into();
+                key.requested =
+                    RequestedPolicy { limit: "10".parse().ok(), ..RequestedPolicy::default() };
+            }),
+        )
     });
     let keys = Ok(stored_keys.collect());
     update::update(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(keys)), now());

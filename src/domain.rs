@@ -92,7 +92,9 @@ pub use shared_record::{
 pub use sort::{collect_ordered, sort_by, sort_by_key};
 pub use state_fields::{StateFields, StateRows};
 pub use store_kind::{KeyLocation, ParseStoreKindError, StoreKind};
-pub use stored_key::{PendingReplacement, Retirement, StoredKey, deserialize_sanitized};
+pub use stored_key::{
+    PendingReplacement, Retirement, StoredKey, StoredKeyFields, deserialize_sanitized,
+};
 pub use text::{
     error_chain, format_date, format_duration, format_last_use, format_relative_time,
     format_short_last_use, format_short_span, format_timestamp, io_error_text, sanitize,

@@ -222,25 +222,29 @@ fn seed_sandbox(services: &mut ServiceContext, seeds: Vec<SeedKey>) -> Result<()
             limit_reset: seed.limit_reset.and_then(|word| ResetInterval::parse(word).ok()?).into(),
             expires_at: seed.expires_at.into(),
         };
-        keys.push(StoredKey {
-            requested: RequestedPolicy {
-                guardrail: None,
-                limit: seed.limit.and_then(|limit| Cents::try_from(limit).ok()),
-                limit_reset: seed.limit_reset.and_then(|word| ResetInterval::parse(word).ok()?),
-                expires_at: seed.expires_at,
-                workspace_id: None,
-                expires_input: None,
-            },
-            granted: Some(granted),
-            user_id: Some(seed.user_id.into()),
-            ..StoredKey::new(
+        keys.push(
+            StoredKey::new(
                 label,
                 &key,
                 services.server.clone(),
                 StoreKind::Memory,
                 seed.created_at,
             )
-        });
+            .with(|key| {
+                key.requested = RequestedPolicy {
+                    guardrail: None,
+                    limit: seed.limit.and_then(|limit| Cents::try_from(limit).ok()),
+                    limit_reset: seed
+                        .limit_reset
+                        .and_then(|word| ResetInterval::parse(word).ok()?),
+                    expires_at: seed.expires_at,
+                    workspace_id: None,
+                    expires_input: None,
+                };
+                key.granted = Some(granted);
+                key.user_id = Some(seed.user_id.into());
+            }),
+        );
         let entry = EntryId { service: services.keychain_service.clone(), account: seed.label };
         secrets.push((entry, SecretString::from(seed.secret)));
     }

@@ -79,17 +79,19 @@ impl TestAccount {
             let key = ApiKey::from(seed.secret.clone());
             let label: Label = seed.label.parse().unwrap();
             secrets.push((entry_id(&seed.label), SecretString::from(seed.secret)));
-            rows.push(StoredKey {
-                requested: RequestedPolicy {
-                    limit: seed.limit.and_then(|limit| limit.try_into().ok()),
-                    limit_reset: seed
-                        .limit_reset
-                        .and_then(|word| ResetInterval::parse(word).unwrap()),
-                    expires_at: seed.expires_at,
-                    ..RequestedPolicy::default()
-                },
-                ..StoredKey::new(label, &key, proxy.url.clone(), StoreKind::Memory, seed.created_at)
-            });
+            rows.push(
+                StoredKey::new(label, &key, proxy.url.clone(), StoreKind::Memory, seed.created_at)
+                    .with(|key| {
+                        key.requested = RequestedPolicy {
+                            limit: seed.limit.and_then(|limit| limit.try_into().ok()),
+                            limit_reset: seed
+                                .limit_reset
+                                .and_then(|word| ResetInterval::parse(word).unwrap()),
+                            expires_at: seed.expires_at,
+                            ..RequestedPolicy::default()
+                        }
+                    }),
+            );
         }
         let services = ServiceContext {
             server: proxy.url.clone(),

@@ -273,10 +273,9 @@ fn a_label_listed_meanwhile_for_a_key_of_another_store_gets_a_number() {
     });
     let services = ServiceContext { location, ..services(&server.url) };
     let key = ApiKey::from("sk-or-v1-theirs".to_owned());
-    let other = StoredKey {
-        location: KeyLocation::Stored(StoreKind::File),
-        ..services.new_stored_key("x".parse().unwrap(), &key)
-    };
+    let other = services
+        .new_stored_key("x".parse().unwrap(), &key)
+        .with(|key| key.location = KeyLocation::Stored(StoreKind::File));
     *theirs.lock().unwrap() = Some(other.clone());
     let (outcome, _) = provision_key(&request("x"), AuthMethod::Browser, &services);
     let ProvisioningOutcome::Stored { stored_key, warning, .. } = outcome else {

@@ -80,31 +80,31 @@ fn key(
         "2026-11-24T23:59:59Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(24 * days)
     });
     let limit = limit.map(|limit| limit.parse().unwrap());
-    StoredKey {
-        hash: keywright::domain::encode_hex(format!("{label:.32}").as_bytes()),
-        masked: "sk-or-v1-0e6...1c96".into(),
-        created_at: "2026-11-02T08:30:00Z".parse().unwrap(),
-        requested: RequestedPolicy {
+    StoredKey::new(
+        label.parse().unwrap(),
+        &ApiKey::from(String::new()),
+        "https://openrouter.ai".into(),
+        StoreKind::Keychain,
+        now(),
+    )
+    .with(|key| {
+        key.hash = keywright::domain::encode_hex(format!("{label:.32}").as_bytes());
+        key.masked = "sk-or-v1-0e6...1c96".into();
+        key.created_at = "2026-11-02T08:30:00Z".parse().unwrap();
+        key.requested = RequestedPolicy {
             guardrail: None,
             limit,
             limit_reset: reset,
             expires_at,
             workspace_id: None,
             expires_input: days.map(|days| format!("{days}d")),
-        },
-        granted: Some(GrantedPolicy {
+        };
+        key.granted = Some(GrantedPolicy {
             limit: limit.map(keywright::domain::Cents::to_dollars).into(),
             limit_reset: reset.into(),
             expires_at: expires_at.into(),
-        }),
-        ..StoredKey::new(
-            label.parse().unwrap(),
-            &ApiKey::from(String::new()),
-            "https://openrouter.ai".into(),
-            StoreKind::Keychain,
-            now(),
-        )
-    }
+        });
+    })
 }
 
 /// A key that said at noon that so much of its limit is left.

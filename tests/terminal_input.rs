@@ -64,16 +64,14 @@ fn now() -> Timestamp {
 }
 
 fn key(label: &str) -> StoredKey {
-    StoredKey {
-        hash: keywright::domain::encode_hex(label.as_bytes()),
-        ..StoredKey::new(
-            label.parse().unwrap(),
-            &ApiKey::from(String::new()),
-            "https://openrouter.ai".into(),
-            "os".parse().unwrap(),
-            now(),
-        )
-    }
+    StoredKey::new(
+        label.parse().unwrap(),
+        &ApiKey::from(String::new()),
+        "https://openrouter.ai".into(),
+        "os".parse().unwrap(),
+        now(),
+    )
+    .with(|key| key.hash = keywright::domain::encode_hex(label.as_bytes()))
 }
 
 /// Returns the dashboard with keys, on each screen that terminal input can reach from there.
@@ -89,7 +87,7 @@ fn start_models() -> Vec<Model> {
     let mut model = Model::new(context, (80, 24), now());
     let effects = load_keys(&mut model);
     let [Effect::Request(ticket, Request::LoadKeys)] = effects[..] else { panic!() };
-    let disabled = StoredKey { disabled: Some(true), ..key("notebook") };
+    let disabled = key("notebook").with(|key| key.disabled = Some(true));
     let keys = vec![key("c"), key("laptop"), disabled, key("y")];
     update(&mut model, Msg::Response(ticket, Response::KeysLoaded(Ok(keys))), now());
     let after = |intents: &[Intent]| {

@@ -66,24 +66,24 @@ fn now() -> Timestamp {
 }
 
 fn key(label: &str) -> StoredKey {
-    StoredKey {
-        hash: keywright::domain::encode_hex(label.as_bytes()),
-        masked: "sk-or-v1-0e6...1c96".into(),
-        created_at: now(),
-        requested: RequestedPolicy {
+    StoredKey::new(
+        label.parse().unwrap(),
+        &ApiKey::from(String::new()),
+        "https://openrouter.ai".into(),
+        StoreKind::Keychain,
+        now(),
+    )
+    .with(|key| {
+        key.hash = keywright::domain::encode_hex(label.as_bytes());
+        key.masked = "sk-or-v1-0e6...1c96".into();
+        key.created_at = now();
+        key.requested = RequestedPolicy {
             limit: "7.50".parse().ok(),
             limit_reset: Some(ResetInterval::Daily),
             ..RequestedPolicy::default()
-        },
-        granted: None,
-        ..StoredKey::new(
-            label.parse().unwrap(),
-            &ApiKey::from(String::new()),
-            "https://openrouter.ai".into(),
-            StoreKind::Keychain,
-            now(),
-        )
-    }
+        };
+        key.granted = None;
+    })
 }
 
 fn secret() -> ApiKey {
@@ -214,16 +214,12 @@ fn account_key(label: &str) -> AccountKey {
 }
 
 fn rotated(label: &str) -> Rotated {
-    let new = StoredKey { hash: "new".into(), ..key(label) };
-    let old = StoredKey {
-        label: format!("{label} (old)").parse().unwrap(),
-        retirement: Some(Retirement {
-            replaced_at: now(),
-            unused_for: 3_600,
-            revoke_when_unused: false,
-        }),
-        ..key(label)
-    };
+    let new = key(label).with(|key| key.hash = "new".into());
+    let old = key(label).with(|key| {
+        key.label = format!("{label} (old)").parse().unwrap();
+        key.retirement =
+            Some(Retirement { replaced_at: now(), unused_for: 3_600, revoke_when_unused: false });
+    });
     Rotated { new, old: Some(old), not_carried: Vec::new() }
 }
 
@@ -284,7 +280,7 @@ fn a_clock_that_is_put_back_shows_no_key_for_longer() {
 fn a_key_of_another_account_asks_once_and_its_label_confirms() {
     let mut model = model_with_keys(&["agent"]);
     let other_account = Some(OtherAccount::default());
-    let new = StoredKey { other_account, ..key("agent (new)") };
+    let new = key("agent (new)").with(|key| key.other_account = other_account);
     load_keys(&mut model);
     let ticket = model.dashboard.load_ticket.unwrap();
     let loaded = Ok(vec![key("agent"), new.clone()]);
@@ -302,7 +298,7 @@ fn a_key_of_another_account_asks_once_and_its_label_confirms() {
     let effects = send_intent(&mut model, Intent::Enter);
     assert!(matches!(&effects[..], [Effect::ConfirmAccount(key), ..] if key.hash == new.hash));
     let rotated = Rotated {
-        new: StoredKey { other_account: None, ..new.clone() },
+        new: new.clone().with(|key| key.other_account = None),
         old: None,
         not_carried: Vec::new(),
     };

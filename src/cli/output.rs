@@ -70,7 +70,7 @@ pub(super) fn print_stored_key(
 ) -> Result<(), UserError> {
     // A shared store may not have taken the key.
     let store = services.for_key(stored_key).secret_store.display_name();
-    let StoredKey { label, masked, .. } = stored_key;
+    let (label, masked) = (&stored_key.label, &stored_key.masked);
     print_result(&format!("{label}  {masked}  stored in {store} and verified\n"))
 }
 
@@ -84,7 +84,7 @@ pub(super) fn print_next_command(stored_key: &StoredKey) {
 
 /// Prints that the account of a key, which was stored before, is confirmed.
 pub(super) fn print_confirmed_key(stored_key: &StoredKey) -> Result<(), UserError> {
-    let StoredKey { label, masked, .. } = stored_key;
+    let (label, masked) = (&stored_key.label, &stored_key.masked);
     print_result(&format!("{label}  {masked}  was stored before; its account is confirmed\n"))
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{
     Cents, KeyInfo, Label, ProfileName, Reported, RequestedPolicy, ResetInterval, StoredKey,
-    sanitize,
+    StoredKeyFields, sanitize,
 };
 
 /// One row of the account's key list. A field that the response lacks is `None`.
@@ -70,7 +70,7 @@ impl AccountKey {
     pub fn to_inventory_row(&self, server: &str, at: Timestamp) -> StoredKey {
         let masked = sanitize(self.info.masked.as_deref().unwrap_or("–"), 24);
         let label = self.display_name().parse().or_else(|_| masked.parse());
-        let mut row = StoredKey {
+        let mut row = StoredKey::from(StoredKeyFields {
             label: label.unwrap_or_default(),
             hash: self.hash.clone(),
             masked,
@@ -82,8 +82,8 @@ impl AccountKey {
                 ..self.info.to_requested_policy()
             },
             user_id: self.info.creator_user_id.clone(),
-            ..StoredKey::default()
-        };
+            ..StoredKeyFields::default()
+        });
         row.record_account_key(self, at);
         row
     }
@@ -127,7 +127,10 @@ impl StoredKey {
 
     /// Records when the account last saw the key used.
     pub fn record_last_use(&mut self, at: Option<Timestamp>) {
-        if let Some(info) = self.info.as_mut().filter(|info| info.last_used_at < at) {
+        // Changed only if it differs, because a changed key does not share its fields.
+        if self.info.as_ref().is_some_and(|info| info.last_used_at < at)
+            && let Some(info) = &mut self.info
+        {
             Arc::make_mut(info).last_used_at = at;
         }
     }

@@ -135,7 +135,7 @@ impl StoredKey {
                 && budget.remaining_usd.is_some_and(|remaining| remaining <= 0.0)
                 && !self.has_rolled_over(budget, now)
         };
-        info.budgets.iter().find(blocks).or_else(|| info.effective_budget.as_ref().filter(blocks))
+        info.budgets.iter().find(blocks).or_else(|| info.effective_budget.as_deref().filter(blocks))
     }
 
     /// Returns the layer that blocks the key first: the one with the least left. `None` without any
@@ -151,7 +151,7 @@ impl StoredKey {
         let around = info
             .budgets
             .iter()
-            .chain(&info.effective_budget)
+            .chain(info.effective_budget.as_deref())
             .filter(|budget| !budget.is_key_limit() && !self.has_rolled_over(budget, now))
             .filter_map(|budget| {
                 Some(BindingLayer {
@@ -256,7 +256,7 @@ mod tests {
             limit_remaining: Some(9.0),
             limit_reset: Reported::None,
             expires_at: Reported::None,
-            effective_budget: budgets.first().cloned(),
+            effective_budget: budgets.first().cloned().map(Box::new),
             budgets,
             ..KeyInfo::default()
         };

@@ -138,7 +138,7 @@ pub struct KeyInfo {
     pub budgets: Vec<Budget>,
     /// The budget that blocks first. `GET /key` only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub effective_budget: Option<Budget>,
+    pub effective_budget: Option<Box<Budget>>,
     /// Where data may be processed; empty if not reported. `GET /key` only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allowed_data_regions: Vec<String>,

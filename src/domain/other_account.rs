@@ -124,7 +124,7 @@ mod tests {
 
     fn key(label: &str, user: Option<&str>, second: i64) -> StoredKey {
         let at = Timestamp::from_second(second).unwrap();
-        StoredKey { user_id: user.map(String::from), ..StoredKey::sample(label, at) }
+        StoredKey::sample(label, at).with(|key| key.user_id = user.map(String::from))
     }
 
     fn marked(keys: &[StoredKey]) -> Vec<&str> {
@@ -140,7 +140,7 @@ mod tests {
         let mut keys = [key("a", Some("A"), 1), key("b", Some("B"), 2), key("c", Some("B"), 3)];
         mark_other_accounts(&mut keys);
         assert_eq!(marked(&keys), ["a"]);
-        let other_server = StoredKey { server: "t".into(), ..key("b", Some("B"), 2) };
+        let other_server = key("b", Some("B"), 2).with(|key| key.server = "t".into());
         let mut keys = [key("a", Some("A"), 1), other_server];
         mark_other_accounts(&mut keys);
         assert_eq!(marked(&keys), [""; 0]);

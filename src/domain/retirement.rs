@@ -138,7 +138,7 @@ mod tests {
     fn replaced_key(unused_for: u64) -> StoredKey {
         let retirement =
             Some(Retirement { replaced_at: at(0), unused_for, revoke_when_unused: false });
-        StoredKey { retirement, ..StoredKey::sample("x (old)", at(-999)) }
+        StoredKey::sample("x (old)", at(-999)).with(|key| key.retirement = retirement)
     }
 
     #[test]
@@ -179,7 +179,7 @@ mod tests {
     fn use_that_costs_no_credits_counts() {
         let used = |last_used_at: Option<Timestamp>, byok_usage: f64| {
             let info = KeyInfo { last_used_at, byok_usage: Some(byok_usage), ..KeyInfo::default() };
-            StoredKey { info: Some(info.into()), ..replaced_key(3_600) }
+            replaced_key(3_600).with(|key| key.info = Some(info.into()))
         };
         let samples = [(at(0), 2.0), (at(200), 2.0)];
         let status = |key: &StoredKey| retirement_status(key, &samples, at(200));
@@ -201,7 +201,7 @@ mod tests {
             byok_usage: Some(byok_usage),
             ..KeyInfo::default()
         };
-        let checked = StoredKey { info: Some(info(None, 1.0, 2.0).into()), ..replaced_key(3_600) };
+        let checked = replaced_key(3_600).with(|key| key.info = Some(info(None, 1.0, 2.0).into()));
         let describe = |reported: KeyInfo| describe_recent_use(&checked, &reported, at(200));
         assert_eq!(describe(info(Some(at(100)), 1.0, 2.0)), None);
         assert_eq!(describe(info(None, 1.0, 0.0)), None);

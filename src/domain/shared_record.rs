@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ApiKey, KeyLocation, Label, StoredKey, is_key_hash, sanitize};
+use super::{ApiKey, KeyLocation, Label, StoredKey, StoredKeyFields, is_key_hash, sanitize};
 
 /// The limits of custom metadata (KV version 2): pairs of an entry, and bytes of a value.
 const MAX_PAIRS: usize = 64;
@@ -108,14 +108,14 @@ impl StoredKey {
 
     /// Returns the JSON of a key of which nothing is known besides its identity.
     fn identity_fields(&self) -> Map<String, Value> {
-        let identity = Self {
+        let identity = StoredKeyFields {
             label: self.label.clone(),
             hash: self.hash.clone(),
             masked: self.masked.clone(),
             server: self.server.clone(),
             location: self.location.clone(),
             created_at: self.created_at,
-            ..Self::default()
+            ..StoredKeyFields::default()
         };
         to_json(&identity).unwrap_or_default()
     }
@@ -164,9 +164,16 @@ impl StoredKey {
         let created_at =
             fields.get("created_at").and_then(|at| at.parse().ok()).unwrap_or(created_at);
         let (label, server) = (record.label.clone(), server.to_owned());
-        let identity =
-            Self { label, hash, masked, server, location, created_at, ..Self::default() };
-        let base = identity.identity_fields();
+        let base = StoredKeyFields {
+            label,
+            hash,
+            masked,
+            server,
+            location,
+            created_at,
+            ..StoredKeyFields::default()
+        };
+        let base = Self::from(base).identity_fields();
         let optional: Vec<(&str, Value)> = fields
             .iter()
             .filter(|(name, _)| !IDENTITY_FIELDS.contains(&name.as_str()))
@@ -184,12 +191,11 @@ impl StoredKey {
     /// Returns the key as `read` from the store, with the fields that only this machine knows.
     #[must_use]
     pub fn with_shared_state(&self, read: Self) -> Self {
-        Self {
-            info: self.info.clone(),
-            checked_at: self.checked_at,
-            unknown_fields: self.unknown_fields.clone(),
-            ..read
-        }
+        read.with(|read| {
+            read.info.clone_from(&self.info);
+            read.checked_at = self.checked_at;
+            read.unknown_fields.clone_from(&self.unknown_fields);
+        })
     }
 
     /// Returns whether the shared store has other fields than it should.
@@ -217,7 +223,7 @@ fn with_fields<'a>(
 
 /// Returns the fields of the key's JSON. Goes through text, for which the inventory needs the code of this
 /// conversion anyway: conversions of values would add 60 kilobytes to the binary.
-fn to_json(key: &StoredKey) -> Option<Map<String, Value>> {
+fn to_json(key: &StoredKeyFields) -> Option<Map<String, Value>> {
     serde_json::from_str(&serde_json::to_string(key).ok()?).ok()
 }
 

@@ -181,7 +181,7 @@ impl StateFields<'_> {
     /// Returns a key without any of these fields, to be filled with [`Self::fill`].
     pub fn empty_key() -> StoredKey {
         let location = KeyLocation::Stored(StoreKind::Keychain);
-        StoredKey { location, ..StoredKey::default() }
+        StoredKey::default().with(|key| key.location = location)
     }
 
     /// Replaces the fields of `key`, whose state is then that of the row.
@@ -221,7 +221,10 @@ impl From<InfoFields<'_>> for KeyInfo {
             usage_daily: fields.usage_daily,
             expires_at: fields.expires_at,
             budgets: fields.budgets.into_iter().filter_map(BudgetFields::into_budget).collect(),
-            effective_budget: fields.effective_budget.and_then(BudgetFields::into_budget),
+            effective_budget: fields
+                .effective_budget
+                .and_then(BudgetFields::into_budget)
+                .map(Box::new),
             ..Self::default()
         }
     }

@@ -1,5 +1,6 @@
 //! A stored key without its secret: its last check and retirement.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -58,9 +59,35 @@ pub fn deserialize_sanitized<'de, D: serde::Deserializer<'de>>(
     String::deserialize(deserializer).map(|text| sanitize(&text, 300))
 }
 
-/// One row of the inventory: a key in a secret store, without its secret.
+/// One row of the inventory: a key in a secret store, without its secret. Clones share their fields, and
+/// one that is changed gets its own: many rows are held by several parts of the program.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct StoredKey {
+#[serde(transparent)]
+pub struct StoredKey(Arc<StoredKeyFields>);
+
+impl From<StoredKeyFields> for StoredKey {
+    fn from(fields: StoredKeyFields) -> Self {
+        Self(Arc::new(fields))
+    }
+}
+
+impl Deref for StoredKey {
+    type Target = StoredKeyFields;
+
+    fn deref(&self) -> &StoredKeyFields {
+        &self.0
+    }
+}
+
+impl DerefMut for StoredKey {
+    fn deref_mut(&mut self) -> &mut StoredKeyFields {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+/// The fields of a [`StoredKey`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StoredKeyFields {
     /// The label.
     pub label: Label,
     /// Lower-case hexadecimal SHA-256 of the key.
@@ -144,7 +171,10 @@ impl StoredKey {
 
     /// Sets the last successful check.
     pub(crate) fn with_check(self, at: Timestamp, info: KeyInfo) -> Self {
-        Self { checked_at: Some(at), info: Some(Arc::new(info)), ..self }
+        self.with(|key| {
+            key.checked_at = Some(at);
+            key.info = Some(Arc::new(info));
+        })
     }
 }
 
@@ -157,20 +187,27 @@ impl StoredKey {
         store: StoreKind,
         at: Timestamp,
     ) -> Self {
-        Self {
+        Self::from(StoredKeyFields {
             label,
             hash: key.hash(),
             masked: key.masked(),
             server,
             location: KeyLocation::Stored(store),
             created_at: at,
-            ..Self::default()
-        }
+            ..StoredKeyFields::default()
+        })
+    }
+
+    /// Returns the key with a change.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut StoredKeyFields)) -> Self {
+        change(&mut self);
+        self
     }
 
     /// Returns whether it was requested under a guardrail and is under none since: its creation was
     /// interrupted before that. A replacement gets its guardrail with its label.
-    pub const fn awaits_guardrail(&self) -> bool {
+    pub fn awaits_guardrail(&self) -> bool {
         self.requested.guardrail.is_some()
             && self.guardrail.is_none()
             && self.replaces.is_none()
@@ -179,12 +216,12 @@ impl StoredKey {
 
     /// Returns whether its creation, its rotation or its renaming was interrupted before the end, or is
     /// under way.
-    pub const fn is_unfinished(&self) -> bool {
+    pub fn is_unfinished(&self) -> bool {
         self.replaces.is_some() || self.other_entry.is_some() || self.awaits_guardrail()
     }
 
     /// Returns what is left to do for a key that [`Self::is_unfinished`].
-    pub const fn unfinished_part(&self) -> &'static str {
+    pub fn unfinished_part(&self) -> &'static str {
         if self.replaces.is_some() {
             "it does not have the label of the key that it replaces yet"
         } else if self.other_entry.is_some() {
@@ -265,12 +302,12 @@ impl StoredKey {
     }
 
     /// Returns whether the secret is in a store that others use too.
-    pub const fn is_shared(&self) -> bool {
+    pub fn is_shared(&self) -> bool {
         matches!(&self.location, KeyLocation::Stored(kind) if kind.is_shared())
     }
 
     /// Returns from where a removal takes the key, for use after "removed".
-    pub const fn removal_place(&self) -> &'static str {
+    pub fn removal_place(&self) -> &'static str {
         if self.is_shared() { "from the shared store" } else { "here" }
     }
 
@@ -291,7 +328,7 @@ impl StoredKey {
     }
 
     /// Returns whether the secret is stored here; otherwise this is a row of the account's list.
-    pub const fn is_stored(&self) -> bool {
+    pub fn is_stored(&self) -> bool {
         matches!(self.location, KeyLocation::Stored(_))
     }
 

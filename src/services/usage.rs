@@ -172,9 +172,9 @@ fn report_samples(
             now,
         ),
         label: Some(key.label.to_string()),
-        masked: Some(key.masked),
+        masked: Some(key.masked.clone()),
         created: Some(utc_date(key.created_at)),
-        hash: Some(key.hash),
+        hash: Some(key.hash.clone()),
         uses: Vec::new(),
     });
     let keys = keys.collect();

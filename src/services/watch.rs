@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     fn key(hash: &str) -> StoredKey {
-        StoredKey { hash: hash.into(), ..StoredKey::sample(hash, Timestamp::UNIX_EPOCH) }
+        StoredKey::sample(hash, Timestamp::UNIX_EPOCH).with(|key| key.hash = hash.into())
     }
 
     /// Returns label and condition of each change; `ok` where attention is no longer needed.

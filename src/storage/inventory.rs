@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{
     CheckResult, StateFields, StateRows, StoredKey, TrashedKey, mark_other_accounts,
 };
-use crate::storage::json_store::{self, Error, SchemaVersion, StoreLocation};
+use crate::storage::json_store::{self, Error, RowsAndRest, SchemaVersion, StoreLocation};
 
 const FILE_NAME: &str = "inventory.json";
 
@@ -69,9 +69,10 @@ fn read_with<R>(location: &StoreLocation, map: impl FnOnce(&Inventory) -> R) -> 
     } else {
         // Freed before the new inventory is read, so that both are not in memory at once.
         *last_read = None;
-        let mut inventory: Inventory = location.read(FILE_NAME)?;
-        inventory.keys.shrink_to_fit();
-        let inventory = Arc::new(inventory);
+        let inventory = Arc::new(match read_in_pieces(dir) {
+            Some(inventory) => inventory,
+            None => location.read(FILE_NAME)?,
+        });
         // A file that was replaced meanwhile is read again by the next call.
         *last_read = stamp
             .filter(|stamp| file_stamp(&path) == Some(*stamp))
@@ -81,6 +82,15 @@ fn read_with<R>(location: &StoreLocation, map: impl FnOnce(&Inventory) -> R) -> 
     drop(last_read);
     Ok(map(&inventory))
 }
+
+/// Reads the inventory as Keywright writes it; `None` for any other file.
+fn read_in_pieces(dir: &Path) -> Option<Inventory> {
+    let RowsAndRest { rows, rest } = json_store::read_rows(dir, &dir.join(FILE_NAME), HEAD)?;
+    Some(Inventory { keys: rows, ..serde_json::from_slice(&rest).ok()? })
+}
+
+/// What a written inventory starts with.
+const HEAD: &str = r#"{"version":1,"keys":["#;
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Inventory {
@@ -118,9 +128,7 @@ fn filter_keys_by(
 ) -> Result<Vec<StoredKey>, Error> {
     read_with(location, |inventory| {
         let of_server = inventory.keys.iter().filter(|key| key.server == server);
-        let found: Vec<&StoredKey> = of_server.filter(|key| predicate(key)).collect();
-        // Collected first by reference, because a vector that grows keeps room for up to twice as many keys.
-        found.into_iter().cloned().collect()
+        of_server.filter(|key| predicate(key)).cloned().collect()
     })
 }
 
@@ -190,9 +198,11 @@ fn update_with(
     };
     let lock_last_read = || LAST_READ.lock().unwrap_or_else(PoisonError::into_inner);
     let known = |path: &Path| {
-        let last = lock_last_read().take_if(|last| last.path == path)?;
-        let is_current = Some(last.stamp) == file_stamp(path);
-        is_current.then(|| Arc::unwrap_or_clone(last.inventory))
+        let last = lock_last_read().take_if(|last| last.path == path);
+        let current = last.filter(|last| Some(last.stamp) == file_stamp(path));
+        current
+            .map(|current| Arc::unwrap_or_clone(current.inventory))
+            .or_else(|| read_in_pieces(path.parent()?))
     };
     location.update_known(FILE_NAME, known, change, |path, inventory| {
         let (path, inventory) = (path.to_owned(), Arc::new(inventory));
@@ -308,82 +318,4 @@ pub fn remove_key(location: &StoreLocation, key: &StoredKey) -> Result<bool, Err
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::SignedDuration;
-
-    use super::*;
-
-    fn key(label: &str) -> StoredKey {
-        StoredKey::sample(label, Timestamp::UNIX_EPOCH)
-    }
-
-    fn labels(location: &StoreLocation) -> Vec<String> {
-        let keys = list_keys(location, "s").unwrap();
-        keys.into_iter().map(|key| key.label.to_string()).collect()
-    }
-
-    #[test]
-    fn a_change_of_another_process_is_read_and_a_damaged_file_reported() {
-        let dir = tempfile::tempdir().unwrap();
-        let location = StoreLocation::Directory(dir.path().join("data"));
-        upsert_keys(&location, vec![key("one")]).unwrap();
-        assert_eq!(labels(&location), ["one"]);
-        assert_eq!(labels(&location), ["one"]);
-        // Another process replaces the file.
-        let file = dir.path().join("data").join(FILE_NAME);
-        let other = std::fs::read_to_string(&file).unwrap().replace("\"one\"", "\"two\"");
-        std::fs::write(dir.path().join("new"), other).unwrap();
-        std::fs::rename(dir.path().join("new"), &file).unwrap();
-        assert_eq!(labels(&location), ["two"]);
-        upsert_keys(&location, vec![key("three")]).unwrap();
-        assert_eq!(labels(&location), ["two", "three"]);
-        std::fs::write(&file, "{").unwrap();
-        assert!(matches!(list_keys(&location, "s"), Err(Error::InvalidJson { .. })));
-        let changed = update_keys(&location, Vec::clear);
-        assert!(matches!(changed, Err(Error::InvalidJson { .. })));
-        std::fs::remove_file(&file).unwrap();
-        assert_eq!(labels(&location), Vec::<String>::new());
-    }
-
-    #[test]
-    fn the_states_of_the_keys_of_one_server_are_visited_in_order() {
-        let dir = tempfile::tempdir().unwrap();
-        for location in
-            [StoreLocation::Directory(dir.path().join("data")), StoreLocation::in_memory()]
-        {
-            let visit = |server: &str| {
-                let mut found = Vec::new();
-                for_each_state(&location, server, |key| found.push((key.leaked, key.disabled)))
-                    .map(|()| found)
-            };
-            assert_eq!(visit("s").unwrap(), []);
-            let elsewhere = StoredKey { server: "t".into(), ..key("one") };
-            let leaked = StoredKey { leaked: true, disabled: Some(false), ..key("two") };
-            upsert_keys(&location, vec![key("one"), elsewhere, leaked]).unwrap();
-            assert_eq!(visit("s").unwrap(), [(false, None), (true, Some(false))]);
-            assert_eq!(visit("t").unwrap(), [(false, None)]);
-            let StoreLocation::Directory(dir) = &location else { continue };
-            for text in ["{\"keys\": [{}]}", "{", "{\"version\": 2}", "{\"keys\": []} 1"] {
-                std::fs::write(dir.join(FILE_NAME), text).unwrap();
-                assert!(visit("s").is_err(), "{text}");
-                assert!(list_keys(&location, "s").is_err(), "{text}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_file_that_did_not_change_is_not_parsed_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let location = StoreLocation::Directory(dir.path().join("data"));
-        upsert_keys(&location, vec![key("one")]).unwrap();
-        let address = || read_with(&location, |inventory| inventory.keys.as_ptr()).unwrap();
-        let first = address();
-        assert_eq!(address(), first);
-        let results = [(key("one").hash, (Timestamp::now(), CheckResult::Rejected))].into();
-        record_checks(&location, "s", &results).unwrap();
-        // The written keys are those that were read before.
-        assert_eq!(address(), first);
-        let later = Timestamp::now() + SignedDuration::from_secs(1);
-        assert!(list_keys(&location, "s").unwrap()[0].rejected_at.is_some_and(|at| at < later));
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 pub(crate) mod atomic_file;
 mod document;
 mod lock_guard;
+mod row_reader;
 mod space_reserve;
 
 use std::any::Any;
@@ -23,6 +24,7 @@ pub use atomic_file::{create_private_dir, open_private_file};
 use document::read_document;
 pub(super) use document::{parse_document, read_text};
 pub use lock_guard::LockGuard;
+pub(super) use row_reader::{RowsAndRest, read_rows};
 pub use space_reserve::SpaceReserve;
 
 /// How long to wait for a lock held by another process.

@@ -125,7 +125,7 @@ fn another_account_or_a_failing_server_dismisses_no_attempt() {
     );
     assign_account_to_stored_keys(&world);
     let other = |stored_key: &mut StoredKey| stored_key.user_id = Some("someone else".into());
-    let hash = world.stored_key("ci").hash;
+    let hash = world.stored_key("ci").hash.clone();
     inventory::update_key(&world.services.location, &world.services.server, &hash, other).unwrap();
     assert!(advice(&recover(&world), "never").contains("If you signed in to that account"));
     assign_account_to_stored_keys(&world);
@@ -277,7 +277,7 @@ fn attempt_is_kept_while_the_secret_store_fails() {
         attempt.stage = stage;
         attempt.code_received_at = Some(Timestamp::now());
         // It is not in the inventory yet.
-        let received = StoredKey { hash: "0".repeat(64), ..world.stored_key("ci") };
+        let received = world.stored_key("ci").with(|key| key.hash = "0".repeat(64));
         attempt.received_key = (stage == AttemptStage::KeyReceived).then_some(received);
         drop(AttemptGuard::begin_all(&world.services.location, vec![attempt.clone()]).unwrap());
         let left = recover(&world);

@@ -263,7 +263,7 @@ fn an_interrupted_renaming_is_finished_and_deletes_no_other_key() {
     ] {
         let account = TestAccount::new();
         let text = account.get("agent").unwrap();
-        let hash = account.stored_key("agent").hash;
+        let hash = account.stored_key("agent").hash.clone();
         account.services.secret_store.delete(&entry_id("agent"), TIMEOUT).unwrap();
         for name in entries {
             account.put(name, &text);
@@ -284,11 +284,14 @@ fn an_interrupted_renaming_is_finished_and_deletes_no_other_key() {
     }
     // Another key has the other label by now.
     let account = TestAccount::new();
-    let hash = account.stored_key("agent").hash;
+    let hash = account.stored_key("agent").hash.clone();
     let (location, server) = (&account.services.location, &account.services.server);
     let interrupt = |key: &mut StoredKey| key.other_entry = Some(label("ci"));
     inventory::update_key(location, server, &hash, interrupt).unwrap();
     let before = account.entries();
     assert_eq!(account.recover(), (vec![], vec![]));
-    assert_eq!((account.entries(), account.stored_key("agent").other_entry), (before, None));
+    assert_eq!(
+        (account.entries(), account.stored_key("agent").other_entry.clone()),
+        (before, None)
+    );
 }

@@ -50,7 +50,7 @@ impl Case {
         let account = TestAccount::new();
         let (services, management) = (&account.services, &account.management);
         let client = services.build_management_client(management).unwrap();
-        let hash = account.stored_key(KEY).hash;
+        let hash = account.stored_key(KEY).hash.clone();
         let guardrail = block_on(keys::list_guardrails(services, management)).unwrap().remove(0).id;
         let credential =
             block_on(client.list_byok_credentials(None, 0)).unwrap().items.remove(0).id;
@@ -156,7 +156,7 @@ fn a_rotated_key_has_the_guardrail_the_workspace_and_the_provider_keys_of_the_ol
         assert_eq!((warning, &rotated.not_carried[..]), (None, &[][..]), "{assignments:?}");
         assert_eq!(case.lacks(&rotated.new.hash), [""; 0], "{assignments:?}");
         assert_eq!(rotated.new.guardrail.is_some(), assignments.guardrail);
-        assert!(rotated.old.unwrap().retirement.unwrap().revoke_when_unused);
+        assert!(rotated.old.unwrap().retirement.clone().unwrap().revoke_when_unused);
         let there = case.account.stored_key(KEY).workspace_id().cloned();
         assert_eq!(there, case.old.workspace_id, "{assignments:?}");
         assert!(case.workspace.is_none() || there == case.workspace);

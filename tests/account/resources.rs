@@ -24,7 +24,7 @@ fn refresh(account: &TestAccount, label: &str) {
     let sink = Arc::clone(&results);
     let record = move |_: &str, result: &CheckResult, _| sink.lock().unwrap().push(result.clone());
     let stop = watch::channel(false).1;
-    let keys = vec![(stored_key.hash, stored_key.label)];
+    let keys = vec![(stored_key.hash.clone(), stored_key.label.clone())];
     block_on(keys::refresh_keys(&account.services, keys, Timestamp::now, record, stop));
     assert!(matches!(results.lock().unwrap()[..], [CheckResult::Valid(_)]));
 }
@@ -40,7 +40,7 @@ fn a_key_whose_guardrail_is_spent_is_blocked_by_its_name_until_the_reset() {
     let guardrails = block_on(keys::list_guardrails(services, management)).unwrap();
     let research = guardrails.into_iter().find(|one| one.name == "research").unwrap();
     // $24.31 are spent: more than the guardrail's $20.00, less than the key's own $25.00.
-    let hashes = [account.stored_key("ci").hash];
+    let hashes = [account.stored_key("ci").hash.clone()];
     let assigned = block_on(client.assign_guardrail(&research.id, &hashes)).unwrap();
     assert_eq!(assigned, 1);
     refresh(&account, "ci");
@@ -63,11 +63,11 @@ fn a_key_whose_guardrail_is_spent_is_blocked_by_its_name_until_the_reset() {
     // Without the right to read guardrails the last known name stays.
     account.inject_fault("GET /api/v1/guardrails", Fault::Respond(403, String::new()));
     block_on(keys::join_account_keys(services, management)).unwrap();
-    assert_eq!(account.stored_key("ci").guardrail.unwrap().name, "research");
+    assert_eq!(account.stored_key("ci").guardrail.clone().unwrap().name, "research");
     account.proxy.set_rule(|_| Fault::Pass);
     block_on(keys::join_account_keys(services, management)).unwrap();
     let stored_key = account.stored_key("ci");
-    assert_eq!((stored_key.state(now), stored_key.guardrail), (KeyState::Low, None));
+    assert_eq!((stored_key.state(now), stored_key.guardrail.clone()), (KeyState::Low, None));
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn the_account_is_read_through_typed_calls() {
     let credits = block_on(client.get_credits()).unwrap();
     assert!(credits.remaining() > 0.0 && credits.remaining() < credits.total_credits);
     let all = block_on(client.list_activity(None)).unwrap();
-    let hash = account.stored_key("ci").hash;
+    let hash = account.stored_key("ci").hash.clone();
     let one = block_on(client.list_activity(Some(&hash))).unwrap();
     assert!(!one.items.is_empty() && one.row_count < all.row_count);
     let credential = block_on(client.list_byok_credentials(None, 0)).unwrap().items.remove(0);
@@ -114,9 +114,9 @@ fn a_refresh_records_the_guardrail_that_the_account_reports_now() {
         management_key: Some(account.management.clone()),
         ..account.services.clone()
     };
-    let (management, hash) = (&account.management, account.stored_key("ci").hash);
+    let (management, hash) = (&account.management, account.stored_key("ci").hash.clone());
     let refresh = || block_on(keys::refresh_guardrails(&services));
-    let recorded = || account.stored_key("ci").guardrail.map(|guardrail| guardrail.name);
+    let recorded = || account.stored_key("ci").guardrail.clone().map(|guardrail| guardrail.name);
     let research = block_on(keys::find_guardrail(&services, management, "research")).unwrap();
     let hashes = [hash.clone()];
     let client = services.build_management_client(management).unwrap();
@@ -125,16 +125,14 @@ fn a_refresh_records_the_guardrail_that_the_account_reports_now() {
     assert_eq!(recorded().as_deref(), Some("research"));
     // A key of another account has no assignment in this one, which says nothing.
     let foreign = ApiKey::from(String::from("sk-or-v1-foreign"));
-    let foreign = StoredKey {
-        guardrail: account.stored_key("ci").guardrail,
-        ..StoredKey::new(
-            "foreign".parse().unwrap(),
-            &foreign,
-            services.server.clone(),
-            StoreKind::Memory,
-            Timestamp::now(),
-        )
-    };
+    let foreign = StoredKey::new(
+        "foreign".parse().unwrap(),
+        &foreign,
+        services.server.clone(),
+        StoreKind::Memory,
+        Timestamp::now(),
+    )
+    .with(|key| key.guardrail = account.stored_key("ci").guardrail.clone());
     inventory::upsert_keys(&services.location, vec![foreign]).unwrap();
     block_on(client.unassign_guardrail(&research.id, &hashes)).unwrap();
     // Nothing is read, so the last known one stays.
@@ -151,7 +149,7 @@ fn a_refresh_records_the_guardrail_that_the_account_reports_now() {
 fn a_guardrail_is_found_by_name_assigned_and_read_back() {
     let account = TestAccount::new();
     let (services, management) = (&account.services, &account.management);
-    let hash = account.stored_key("laptop").hash;
+    let hash = account.stored_key("laptop").hash.clone();
     let assigned = || block_on(keys::get_assigned_guardrail(services, management, &hash)).unwrap();
     let assign = |guardrail: Option<&GuardrailRef>| {
         block_on(keys::assign_guardrail(services, management, &hash, None, guardrail))
@@ -225,7 +223,7 @@ fn a_new_key_that_does_not_get_its_guardrail_is_reported() {
     let ProvisioningOutcome::Stored { stored_key, warning, .. } = create("new one") else {
         panic!()
     };
-    assert_eq!((stored_key.guardrail, warning), (Some(research.clone()), None));
+    assert_eq!((stored_key.guardrail.clone(), warning), (Some(research.clone()), None));
     assert_eq!(account.stored_key("new one").guardrail, Some(research.clone()));
 
     account.inject_fault("POST /api/v1/guardrails/", Fault::Respond(403, String::new()));
@@ -233,7 +231,7 @@ fn a_new_key_that_does_not_get_its_guardrail_is_reported() {
         panic!()
     };
     let warning = warning.unwrap();
-    assert_eq!((stored_key.guardrail, exit_code(warning.kind)), (None, 1));
+    assert_eq!((stored_key.guardrail.clone(), exit_code(warning.kind)), (None, 1));
     assert!(warning.meaning.contains("is not under the guardrail 'research'"), "{warning:?}");
     assert!(
         warning.advice.contains("keywright edit --guardrail research 'new two'"),

@@ -43,14 +43,14 @@ fn assigned(account: &TestAccount, hash: &str) -> Option<GuardrailRef> {
 }
 
 fn assign(account: &TestAccount, guardrail: Option<&GuardrailRef>) {
-    let (services, hash) = (&account.services, account.stored_key(KEY).hash);
+    let (services, hash) = (&account.services, account.stored_key(KEY).hash.clone());
     let assign = keys::assign_guardrail(services, &account.management, &hash, None, guardrail);
     block_on(assign).unwrap();
 }
 
 /// Changes the inventory entry of the key.
 fn change(account: &TestAccount, change: impl FnOnce(&mut StoredKey)) {
-    let (services, hash) = (&account.services, account.stored_key(KEY).hash);
+    let (services, hash) = (&account.services, account.stored_key(KEY).hash.clone());
     inventory::update_key(&services.location, &services.server, &hash, change).unwrap();
 }
 

@@ -58,8 +58,8 @@ fn handed_over(account: &TestAccount, old: &str) {
     assert_eq!(account.labels().len(), 5);
     let (stored_key, retired) = (account.stored_key("agent"), account.stored_key("agent (old)"));
     assert_eq!(stored_key.hash, ApiKey::from(new).hash());
-    assert_eq!((stored_key.replaces, stored_key.retirement), (None, None));
-    let retiring = retired.retirement.unwrap();
+    assert_eq!((stored_key.replaces.clone(), stored_key.retirement.clone()), (None, None));
+    let retiring = retired.retirement.clone().unwrap();
     assert_eq!((retiring.unused_for, retiring.revoke_when_unused), (3_600, true));
 }
 
@@ -221,13 +221,13 @@ fn create_replacement(account: &TestAccount, name: &str) -> ProvisioningOutcome 
     let replacement = Replacement {
         label: label(name),
         replaces: PendingReplacement {
-            hash: account.stored_key("agent").hash,
+            hash: account.stored_key("agent").hash.clone(),
             unused_for: 3_600,
             revoke_when_unused: true,
             is_planned: false,
         },
     };
-    let old = account.stored_key("agent").requested;
+    let old = account.stored_key("agent").requested.clone();
     let (limit, limit_reset) = (old.limit, old.limit_reset);
     let request = KeyRequest { label: label("agent"), limit, limit_reset, ..KeyRequest::default() };
     block_on(provision::run_replacement(

@@ -94,7 +94,7 @@ fn a_change_at_the_server_is_reported_though_the_inventory_cannot_be_written() {
 fn update_does_not_overwrite_a_concurrent_change() {
     let world = TestAccount::new();
     let client = world.services.build_management_client(&world.management).unwrap();
-    let hash = world.stored_key("laptop").hash;
+    let hash = world.stored_key("laptop").hash.clone();
     let seen = block_on(client.get_key(&hash)).unwrap();
     let edit = |patch: &KeyPatch| {
         block_on(keys::update_key(&world.services, &world.management, &seen, patch)).unwrap()
@@ -135,7 +135,7 @@ fn update_does_not_overwrite_a_concurrent_change() {
 fn fields_that_the_server_did_not_apply_are_named() {
     let world = TestAccount::new();
     let client = world.services.build_management_client(&world.management).unwrap();
-    let hash = world.stored_key("laptop").hash;
+    let hash = world.stored_key("laptop").hash.clone();
     let seen = block_on(client.get_key(&hash)).unwrap();
     let response = json!({"data": {"hash": hash, "name": "laptop", "limit": 5}}).to_string();
     world.inject_fault("PATCH", Fault::ReplaceResponse(200, response));
@@ -181,7 +181,9 @@ fn failed_check_of_one_key_does_not_affect_the_others() {
     world.services.secret_store.delete(&entry_id("ci"), TIMEOUT).unwrap();
     let keys = || {
         let rows = inventory::list_keys(&world.services.location, &world.services.server).unwrap();
-        rows.into_iter().map(|stored_key| (stored_key.hash, stored_key.label)).collect::<Vec<_>>()
+        rows.into_iter()
+            .map(|stored_key| (stored_key.hash.clone(), stored_key.label.clone()))
+            .collect::<Vec<_>>()
     };
     let round = |results: Arc<Mutex<Vec<CheckResult>>>| {
         let record =
@@ -239,7 +241,7 @@ fn invalid_responses_never_change_the_stored_values() {
             move |_: &str, read: &CheckResult, _| recorder.lock().unwrap().push(read.clone());
         let stored_key = world.stored_key("laptop");
         let stop = watch::channel(false).1;
-        let keys = vec![(stored_key.hash, stored_key.label)];
+        let keys = vec![(stored_key.hash.clone(), stored_key.label.clone())];
         let ended =
             block_on(keys::refresh_keys(&world.services, keys, Timestamp::now, record, stop));
         (results.lock().unwrap().pop(), ended)
@@ -249,7 +251,7 @@ fn invalid_responses_never_change_the_stored_values() {
     let before = world.stored_key("laptop");
     assert_eq!(before.info.as_ref().unwrap().limit_remaining, Some(9.0));
 
-    let other = world.stored_key("ci").masked;
+    let other = world.stored_key("ci").masked.clone();
     for (fault, words) in [
         (Fault::Respond(500, String::new()), "500"),
         (Fault::Respond(200, "<html>hello</html>".into()), "instead of a description of a key"),
@@ -299,7 +301,7 @@ fn invalid_responses_never_change_the_stored_values() {
         world.inject_fault("", key_info(over.clone()));
         let (result, _) = refresh();
         assert!(matches!(result, Some(CheckResult::Valid(_))), "{over}");
-        let read = world.stored_key("laptop").info.unwrap();
+        let read = world.stored_key("laptop").info.clone().unwrap();
         assert_eq!((read.limit.value(), read.limit_remaining), (limit, remaining), "{over}");
         let shown = read.masked.clone().unwrap_or_default();
         assert!(shown.chars().count() <= 101 && !shown.contains(['\u{1b}', '\u{202e}']), "{shown}");

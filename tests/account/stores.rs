@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use keywright::domain::{
-    ApiKey, ErrorKind, KeyLocation, ProfileName, RotationOutcome, StoreKind, StoredKey,
-};
+use keywright::domain::{ApiKey, ErrorKind, KeyLocation, ProfileName, RotationOutcome, StoreKind};
 use keywright::services::config;
 use keywright::services::keys;
 use keywright::services::provision::ServiceContext;
@@ -116,23 +114,22 @@ fn keys_with_one_label_in_two_stores_are_listed_and_removed_apart() {
     let account = TestAccount::new();
     let location = &account.services.location;
     let ci = account.stored_key("ci");
-    let in_file = StoredKey {
-        location: KeyLocation::Stored(StoreKind::File),
-        hash: "other".into(),
-        ..ci.clone()
-    };
+    let in_file = ci.clone().with(|key| {
+        key.location = KeyLocation::Stored(StoreKind::File);
+        key.hash = "other".into();
+    });
     let hashes = || {
         let found = account.services.filter_keys(|key| key.label == ci.label).unwrap();
-        found.into_iter().map(|key| key.hash).collect::<Vec<_>>()
+        found.into_iter().map(|key| key.hash.clone()).collect::<Vec<_>>()
     };
     for rows in [vec![in_file.clone()], vec![ci.clone(), in_file.clone()]] {
         inventory::upsert_keys(location, rows).unwrap();
         assert_eq!(hashes(), [ci.hash.as_str(), "other"]);
     }
     // An entry has one key, and a key that was moved keeps its row.
-    let newer = StoredKey { hash: "newer".into(), ..in_file };
+    let newer = in_file.with(|key| key.hash = "newer".into());
     inventory::upsert_keys(location, vec![newer.clone()]).unwrap();
-    let moved = StoredKey { location: newer.location.clone(), ..ci.clone() };
+    let moved = ci.clone().with(|key| key.location = newer.location.clone());
     inventory::remove_key(location, &newer).unwrap();
     inventory::upsert_keys(location, vec![moved]).unwrap();
     assert_eq!(hashes(), [ci.hash.as_str()]);

@@ -259,7 +259,7 @@ fn a_restoration_that_was_interrupted_under_another_label_leaves_one_entry() {
 fn a_removed_key_that_no_list_names_is_listed_again() {
     let account = TestAccount::new();
     let text = account.get("ci").unwrap();
-    let hash = remove(&account, "ci").key.hash;
+    let hash = remove(&account, "ci").key.hash.clone();
     inventory::update_trash(&account.services.location, |_, trash| trash.clear()).unwrap();
     assert_eq!(mend(&account), [StrayEntry::UnlistedInTrash { hash: hash.clone() }]);
     let listed = trash(&account).remove(0);

@@ -74,7 +74,7 @@ fn completed_days_are_requested_once_for_each_key() {
     assert_eq!(totals(&again), totals(&first));
     // The dashboard reads the same from disk, with the models.
     let spending = read_spending(&account.services, Timestamp::now()).unwrap();
-    let agent_hash = account.stored_key("agent").hash;
+    let agent_hash = account.stored_key("agent").hash.clone();
     assert!(spending[&agent_hash].models.len() > 1);
     // The account as a whole adds up to the same.
     let whole = report(&account, &UsageQuery { keys: Vec::new(), days: 30, by_key: false });
@@ -240,7 +240,7 @@ fn the_budgets_of_the_workspaces_are_read_and_a_refusal_hides_nothing_else() {
 fn a_key_that_the_account_no_longer_has_is_named() {
     let account = new_account();
     let client = account.services.build_management_client(&account.management).unwrap();
-    let gone = account.stored_key("laptop").hash;
+    let gone = account.stored_key("laptop").hash.clone();
     block_on(client.delete_key(&gone)).unwrap();
     let found = report(&account, &query(&["laptop", "ci"], &account));
     assert_eq!(found.source, UsageSource::Activity);
@@ -259,7 +259,8 @@ fn days_are_those_of_the_server() {
     assert_eq!(after.keys[0].days.get(before.today), Some(2.4));
     assert_eq!(after.keys[0].days.get(after.today), Some(0.0));
     // The usage of a day is not that of the day here, so no sample claims it.
-    let keys = vec![(account.stored_key("agent").hash, account.stored_key("agent").label)];
+    let keys =
+        vec![(account.stored_key("agent").hash.clone(), account.stored_key("agent").label.clone())];
     let hash = keys[0].0.clone();
     let stop = watch::channel(false).1;
     block_on(keywright::services::keys::refresh_keys(

@@ -1,14 +1,12 @@
 //! Keys that belong to another account than the user's other keys.
 
-use keywright::domain::StoredKey;
-
 use super::home::labels;
 use super::*;
 
 /// Stores a key of the user's own account, which is not the one of the sandbox.
 fn store_own_key(home: &SandboxHome) {
     let mine = stored_key(home.sandbox.url(), "mine", "mine", StoreKind::Memory);
-    let mine = StoredKey { user_id: Some("user_mine".into()), ..mine };
+    let mine = mine.with(|key| key.user_id = Some("user_mine".into()));
     home.home.add_to_inventory(&[mine]);
 }
 

@@ -102,7 +102,7 @@ fn what_the_management_key_may_not_read_is_asked_about_before_a_rotation() {
     // The old key may be the stronger one.
     let location = StoreLocation::Directory(home.data());
     let old = inventory::find_key(&location, &proxy.url, "ci (old)").unwrap().unwrap();
-    assert!(!old.retirement.unwrap().revoke_when_unused);
+    assert!(!old.retirement.as_ref().unwrap().revoke_when_unused);
     // A leaked key is disabled and replaced without waiting for an answer.
     let (_, out, err) = run(&["panic", "ci", "--yes", "--json"]);
     let json: Value = serde_json::from_str(&out).unwrap();

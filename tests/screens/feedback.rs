@@ -226,8 +226,11 @@ fn a_requested_refresh_reports_its_end() {
     let round = model.refresh.current_round.clone().unwrap();
     let result = CheckResult::Failed("500".into());
     for key in keys() {
-        let checked =
-            Response::KeyChecked { hash: key.hash, result: result.clone(), checked_at: now() };
+        let checked = Response::KeyChecked {
+            hash: key.hash.clone(),
+            result: result.clone(),
+            checked_at: now(),
+        };
         update(&mut model, Msg::Response(round.ticket, checked), now());
     }
     let finished =
@@ -257,7 +260,7 @@ fn after_the_last_key_was_removed_the_trash_is_named_and_the_log_offers_no_undo(
     let mut model = loaded((80, 24), vec![old.clone()]);
     want(&mut model, &[Intent::Remove, Intent::Yes]);
     let trashed = keywright::domain::TrashedKey { removed_at: now(), key: old.clone() };
-    let removed = Msg::KeyRemoved { label: old.label, result: Ok(Some(trashed)) };
+    let removed = Msg::KeyRemoved { label: old.label.clone(), result: Ok(Some(trashed)) };
     update(&mut model, removed, now());
     let shown = drawn(&model);
     assert!(

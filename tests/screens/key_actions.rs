@@ -11,7 +11,7 @@ use super::*;
 fn remote(label: &str) -> AccountKey {
     let stored_key = keys().remove(0);
     AccountKey {
-        hash: if label == "laptop" { stored_key.hash } else { "b".repeat(64) },
+        hash: if label == "laptop" { stored_key.hash.clone() } else { "b".repeat(64) },
         name: Some(label.into()),
         disabled: Some(label != "laptop"),
         created_at: Some("2026-06-02T08:30:00Z".parse().unwrap()),

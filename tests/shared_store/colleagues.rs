@@ -247,7 +247,7 @@ fn nothing_is_done_to_a_key_that_a_colleague_replaced_renamed_or_removed_meanwhi
             assert!(error.advice.contains("keywright "), "{}", error.advice);
         }
         // The inventory has what the store has now, and nothing was written.
-        assert_ne!(find(&max).map(|key| key.hash), Some(stale.hash));
+        assert_ne!(find(&max).map(|key| key.hash.clone()), Some(stale.hash.clone()));
         engine.edit(|state| assert!(state.requests.iter().all(|line| line.starts_with("GET"))));
     }
 }

@@ -239,9 +239,9 @@ impl Fuzzer {
                 return Some((msg, Some(Effect::EditLimits(updates))));
             }
             Effect::SetKeysDisabled { mut keys, disabled } => {
-                let stored_key = keys.pop()?;
-                let result = rng.or_error(|rng| rng.account_key(stored_key.hash, now));
-                let msg = Msg::KeyDisabledSet { label: stored_key.label, result, warning: None };
+                let (hash, label) = keys.pop().map(|key| (key.hash.clone(), key.label.clone()))?;
+                let result = rng.or_error(|rng| rng.account_key(hash, now));
+                let msg = Msg::KeyDisabledSet { label, result, warning: None };
                 return Some((msg, Some(Effect::SetKeysDisabled { keys, disabled })));
             }
             Effect::Request(ticket, Request::ImportKey { label, key }) => {
@@ -249,7 +249,7 @@ impl Fuzzer {
                 Msg::Response(ticket, Response::KeyImported(result))
             }
             Effect::RevokeKeys(mut keys) | Effect::RevokeUnusedKeys(mut keys) => {
-                let StoredKey { hash, label, .. } = keys.pop()?;
+                let (hash, label) = keys.pop().map(|key| (key.hash.clone(), key.label.clone()))?;
                 let (account_key, reason) = (rng.account_key(hash.clone(), now), String::new());
                 let kept = Msg::RetiredKeyInUse { label: label.clone(), account_key, reason };
                 let revoked = Msg::KeyRevoked { hash, label, result: rng.or_error(|_| ()) };
@@ -297,7 +297,7 @@ impl Fuzzer {
             ),
             Effect::Request(ticket, Request::ReadSecret(key)) => Msg::Response(
                 ticket,
-                Response::SecretRead { label: key.label, result: rng.or_error(Rng::key) },
+                Response::SecretRead { label: key.label.clone(), result: rng.or_error(Rng::key) },
             ),
             Effect::CopyShownKey(_)
             | Effect::CopyStoredKey(_)
@@ -377,14 +377,14 @@ impl Fuzzer {
             ),
             4 => Msg::Response(
                 ticket,
-                Response::SecretRead { label: stored_key.label, result: Ok(key) },
+                Response::SecretRead { label: stored_key.label.clone(), result: Ok(key) },
             ),
             5 => Msg::Response(ticket, Response::ProvisioningEvent(rng.provisioning_event())),
             6 => Msg::Response(ticket, Response::ConsentDecided(Ok(Some(rng.code())))),
             7 => Msg::Response(ticket, Response::KeyImported(Ok(stored_key))),
             _ => Msg::Response(
                 ticket,
-                Response::UsageHistoryLoaded(vec![(stored_key.hash, rng.samples(now))]),
+                Response::UsageHistoryLoaded(vec![(stored_key.hash.clone(), rng.samples(now))]),
             ),
         }
     }

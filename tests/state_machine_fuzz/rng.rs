@@ -158,7 +158,7 @@ impl Rng {
             is_management_key: self.one_in(20),
             masked: self.option(|_| "sk-or-v1-0e6...1c96".into()),
             creator_user_id: self.option(|_| "user_1".into()),
-            effective_budget: self.option(|rng| rng.budget(now)),
+            effective_budget: self.option(|rng| rng.budget(now).into()),
             budgets: (0..self.below(3)).map(|_| self.budget(now)).collect(),
             allowed_data_regions: Vec::new(),
             is_free_tier: self.option(|rng| rng.one_in(2)),
@@ -207,27 +207,28 @@ impl Rng {
             expires_input: self.option(Self::word),
         };
         let at = self.timestamp(now);
-        StoredKey {
-            requested,
-            granted: self.option(|rng| GrantedPolicy {
-                limit: rng.reported(Self::usd),
-                limit_reset: rng.reported(|rng| *rng.choose(&ResetInterval::ALL)),
-                expires_at: rng.reported(|rng| rng.timestamp(now)),
-            }),
-            info: self.option(|rng| Arc::new(rng.key_info(now))),
-            checked_at: self.option(|rng| rng.timestamp(now)),
-            other_account: self
-                .one_in(8)
-                .then(|| OtherAccount { confirmed: self.one_in(3), intended_label: None }),
-            rejected_at: self.one_in(6).then(|| self.timestamp(now)),
-            disabled: self.option(|rng| rng.one_in(3)),
-            retirement: self.one_in(6).then(|| Retirement {
-                replaced_at: self.timestamp(now),
-                unused_for: *self.choose(&[0, 600, 604_800, u64::MAX]),
-                revoke_when_unused: self.one_in(2),
-            }),
-            ..StoredKey::new(label, key, "https://openrouter.ai".into(), StoreKind::Keychain, at)
-        }
+        StoredKey::new(label, key, "https://openrouter.ai".into(), StoreKind::Keychain, at).with(
+            |key| {
+                key.requested = requested;
+                key.granted = self.option(|rng| GrantedPolicy {
+                    limit: rng.reported(Self::usd),
+                    limit_reset: rng.reported(|rng| *rng.choose(&ResetInterval::ALL)),
+                    expires_at: rng.reported(|rng| rng.timestamp(now)),
+                });
+                key.info = self.option(|rng| Arc::new(rng.key_info(now)));
+                key.checked_at = self.option(|rng| rng.timestamp(now));
+                key.other_account = self
+                    .one_in(8)
+                    .then(|| OtherAccount { confirmed: self.one_in(3), intended_label: None });
+                key.rejected_at = self.one_in(6).then(|| self.timestamp(now));
+                key.disabled = self.option(|rng| rng.one_in(3));
+                key.retirement = self.one_in(6).then(|| Retirement {
+                    replaced_at: self.timestamp(now),
+                    unused_for: *self.choose(&[0, 600, 604_800, u64::MAX]),
+                    revoke_when_unused: self.one_in(2),
+                });
+            },
+        )
     }
 
     pub fn account_key(&mut self, hash: String, now: Timestamp) -> AccountKey {
@@ -324,7 +325,7 @@ impl Rng {
         let mut losses = Vec::new();
         for key in keys {
             let loss = NotCarried { what: "guardrail", part: None, reason: "no".into() };
-            losses.push((key.label, self.option(|_| loss).into_iter().collect()));
+            losses.push((key.label.clone(), self.option(|_| loss).into_iter().collect()));
         }
         losses
     }

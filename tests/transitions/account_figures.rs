@@ -11,14 +11,15 @@ use super::*;
 fn checked_model(keys: &[(&str, f64, f64)], checked_at: Timestamp) -> Model {
     let mut model = Model::new(AppContext::default(), (80, 24), now());
     load_keys(&mut model);
-    let to_key = |(label, daily, monthly): &(&str, f64, f64)| StoredKey {
-        checked_at: Some(checked_at),
-        info: Some(Arc::new(KeyInfo {
-            usage_daily: Some(*daily),
-            usage_monthly: Some(*monthly),
-            ..KeyInfo::default()
-        })),
-        ..key(label)
+    let to_key = |(label, daily, monthly): &(&str, f64, f64)| {
+        key(label).with(|key| {
+            key.checked_at = Some(checked_at);
+            key.info = Some(Arc::new(KeyInfo {
+                usage_daily: Some(*daily),
+                usage_monthly: Some(*monthly),
+                ..KeyInfo::default()
+            }));
+        })
     };
     let keys = Ok(keys.iter().map(to_key).collect());
     send(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(keys)));
@@ -87,7 +88,7 @@ fn a_finished_refresh_loads_the_account_and_what_it_refuses_is_missing() {
     // Without the right to read the activity the rest stays, with the pace of the stored keys.
     let without = AccountReport { days: None, ..report };
     model.account.report_ticket = Some(Ticket(1_000));
-    let hash = key("laptop").hash;
+    let hash = key("laptop").hash.clone();
     let spending = KeySpending {
         days: (17..24).map(|number| (day(number), 3.0)).collect(),
         models: Vec::new(),
@@ -107,7 +108,7 @@ fn a_finished_refresh_loads_the_account_and_what_it_refuses_is_missing() {
 #[test]
 fn the_last_use_outlasts_rows_of_the_inventory() {
     let used = Some(now());
-    let row = StoredKey { info: Some(Arc::default()), ..key("laptop") };
+    let row = key("laptop").with(|key| key.info = Some(Arc::default()));
     let mut model = model_with_keys(&[]);
     let dashboard = &mut model.dashboard;
     dashboard.set_keys(Ok(vec![row.clone()]), now());

@@ -11,7 +11,7 @@ fn with_account() -> Model {
     };
     let account = AccountKeys {
         keys: vec![account_key("web"), account_key("laptop")],
-        revoked_hashes: vec![key("ci").hash],
+        revoked_hashes: vec![key("ci").hash.clone()],
     };
     send(&mut model, Msg::Response(ticket, Response::AccountKeysLoaded(Ok(account))));
     model
@@ -64,7 +64,7 @@ fn usage_history_is_loaded_when_it_is_shown() {
         panic!("{effects:?}")
     };
     // One read is enough for the keys on screen.
-    let mut expected = [key("laptop").hash, key("ci").hash];
+    let mut expected = [key("laptop").hash.clone(), key("ci").hash.clone()];
     expected.sort();
     assert_eq!(*hashes, expected);
     // One at a time.

@@ -138,7 +138,7 @@ fn key_checked(ticket: Ticket, label: &str, remaining: f64) -> Msg {
     let read = CheckResult::Valid(Arc::new(info));
     Msg::Response(
         ticket,
-        Response::KeyChecked { hash: key(label).hash, result: read, checked_at: now() },
+        Response::KeyChecked { hash: key(label).hash.clone(), result: read, checked_at: now() },
     )
 }
 
@@ -290,7 +290,7 @@ fn an_account_without_credit_stays_reported_until_a_whole_round_has_none() {
         send(model, Msg::Response(ticket, Response::KeysLoaded(Ok(keys))));
         let ticket = model.refresh.current_round.as_ref().unwrap().ticket;
         for (label, result) in ["laptop", "ci"].iter().zip(results) {
-            let hash = key(label).hash;
+            let hash = key(label).hash.clone();
             let checked = Response::KeyChecked { hash, result: result.clone(), checked_at: now() };
             send(model, Msg::Response(ticket, checked));
         }
@@ -366,7 +366,7 @@ fn a_change_by_another_program_is_looked_for_before_an_action_and_closes_an_outd
             |model: &Model| model.question.is_some() || matches!(model.screen, Screen::Confirm(_));
         assert!(is_asked(&model));
         // It was rotated: the label is that of another key.
-        let rotated = StoredKey { label: "laptop".parse().unwrap(), ..key("new") };
+        let rotated = key("new").with(|key| key.label = "laptop".parse().unwrap());
         send(&mut model, Msg::InventoryChanged(vec![rotated]));
         assert!(!is_asked(&model) && matches!(model.screen, Screen::Dashboard));
         assert!(matches!(&model.notice, Some(Err(error)) if error.message.contains("'laptop'")));

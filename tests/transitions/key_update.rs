@@ -163,7 +163,7 @@ fn a_change_that_is_none_is_not_sent_and_a_new_name_renames_the_stored_key() {
     assert!(
         change.account_patch.is_none() && change.new_label.as_ref().unwrap().as_str() == "cicd"
     );
-    let here = StoredKey { label: "cicd".parse().unwrap(), ..key("laptop") };
+    let here = key("laptop").with(|key| key.label = "cicd".parse().unwrap());
     let outcome =
         KeyUpdateOutcome::Updated { account_key: None, stored_key: Some(here), warning: None };
     send(&mut model, Msg::Response(*ticket, Response::KeyUpdated(outcome)));
@@ -365,7 +365,7 @@ fn a_new_label_alone_is_not_undone() {
     let mut model = editing(Some(account_key("laptop")));
     model.undoable = Some(UndoableChange::DisabledSet { keys: Vec::new(), disabled: true });
     let ticket = submit_limit(&mut model);
-    let renamed = StoredKey { label: "desk".parse().unwrap(), ..key("laptop") };
+    let renamed = key("laptop").with(|key| key.label = "desk".parse().unwrap());
     let outcome =
         KeyUpdateOutcome::Updated { account_key: None, stored_key: Some(renamed), warning: None };
     send(&mut model, Msg::Response(ticket, Response::KeyUpdated(outcome)));

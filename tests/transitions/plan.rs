@@ -87,7 +87,7 @@ fn turned(model: &mut Model, ticket: Ticket, label: &str) {
 fn ended(model: &mut Model, ticket: Ticket, label: &str, error: Option<ErrorKind>) {
     let result = match error {
         Some(kind) => Err(user_error(kind)),
-        None => Ok(StoredKey { hash: label.into(), ..key(label) }),
+        None => Ok(key(label).with(|key| key.hash = label.into())),
     };
     send(
         model,

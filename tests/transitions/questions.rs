@@ -14,7 +14,7 @@ fn press(model: &mut Model, code: KeyCode) -> Vec<Effect> {
 /// Returns every question; a new one is added here, since the compiler asks for it.
 fn all_questions() -> Vec<Question> {
     let label = || "laptop".parse().unwrap();
-    let keys = vec![(key("laptop").hash, label())];
+    let keys = vec![(key("laptop").hash.clone(), label())];
     let attempt = UnresolvedAttempt {
         id: "1".into(),
         label: label(),
@@ -125,7 +125,7 @@ fn marked_keys_put_what_acts_on_them_first_in_the_footer() {
 fn esc_hides_a_revealed_key_first() {
     let mut model = model_with_keys(&["laptop"]);
     send_intent(&mut model, Intent::ToggleDetails);
-    let hash = key("laptop").hash;
+    let hash = key("laptop").hash.clone();
     model.dashboard.reveal_key(hash, secret(), now());
     press(&mut model, KeyCode::Esc);
     assert!(model.dashboard.revealed_key.is_none() && model.dashboard.are_details_shown);

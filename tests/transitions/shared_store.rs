@@ -6,7 +6,7 @@ use keywright::tui::state::{Attention, SharedStoreState};
 use super::*;
 
 fn shared_key(label: &str) -> StoredKey {
-    StoredKey { location: KeyLocation::Stored(StoreKind::Bao), ..key(label) }
+    key(label).with(|key| key.location = KeyLocation::Stored(StoreKind::Bao))
 }
 
 /// Returns a dashboard that shows what this machine knew and reads the shared store, and the ticket of
@@ -122,7 +122,7 @@ fn a_failed_action_reads_the_keys_again_and_shows_what_others_changed() {
     send_intent(&mut model, Intent::ToggleDisabled);
     send_intent(&mut model, Intent::Yes);
     let result = Err(replaced.clone());
-    let label = shared_key("ci").label;
+    let label = shared_key("ci").label.clone();
     let effects = send(&mut model, Msg::KeyDisabledSet { label, result, warning: None });
     assert!(checks(&effects), "{effects:?}");
     let mut other = shared_key("ci");

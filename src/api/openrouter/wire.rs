@@ -106,7 +106,7 @@ fn parse_key_info_fields(data: &Map<String, Value>) -> KeyInfo {
             .and_then(Value::as_array)
             .map(|budgets| budgets.iter().take(50).filter_map(Budget::from_json).collect())
             .unwrap_or_default(),
-        effective_budget: data.get("effective_budget").and_then(Budget::from_json),
+        effective_budget: data.get("effective_budget").and_then(Budget::from_json).map(Box::new),
         allowed_data_regions: account::parse_texts(data, "allowed_data_regions")
             .unwrap_or_default(),
         is_free_tier: data.get("is_free_tier").and_then(Value::as_bool),

@@ -45,7 +45,7 @@ impl SetDisabledArgs {
             for error in [printed.err(), updated.warning].into_iter().flatten() {
                 set_last_error(&mut result, error);
             }
-            done.push(key.label);
+            done.push(key.label.clone());
         }
         result
     }

@@ -66,7 +66,7 @@ impl RmArgs {
     }
 
     fn question(&self, key: &StoredKey) -> String {
-        let StoredKey { label, masked, .. } = key;
+        let (label, masked) = (&key.label, &key.masked);
         let history_loss = describe_history_loss(key, label);
         if self.revoke {
             let place = key.removal_place();

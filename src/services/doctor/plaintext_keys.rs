@@ -82,7 +82,9 @@ fn collect_owners(
         })
         .collect();
     let stored = services.list_keys().unwrap_or_default();
-    owners.extend(stored.into_iter().map(|key| (key.hash, Owner::Stored(key.label.to_string()))));
+    owners.extend(
+        stored.into_iter().map(|key| (key.hash.clone(), Owner::Stored(key.label.to_string()))),
+    );
     owners.extend(management.map(|key| (key.hash(), Owner::Management)));
     owners
 }

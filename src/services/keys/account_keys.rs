@@ -17,13 +17,13 @@ use crate::storage::json_store::StoreLocation;
 #[derive(Clone, Debug, PartialEq)]
 pub enum JoinedKey {
     /// Stored here, and listed by the account.
-    Both(Box<StoredKey>, Box<AccountKey>),
+    Both(StoredKey, Box<AccountKey>),
     /// Listed by the account, and not stored here.
     AccountOnly(Box<AccountKey>),
     /// Stored here, and not listed by the account: it belongs to another account or was deleted.
-    NotListed(Box<StoredKey>),
+    NotListed(StoredKey),
     /// Stored here, and deleted at the server, as a request for this key confirmed.
-    Revoked(Box<StoredKey>),
+    Revoked(StoredKey),
 }
 
 /// Joins by hash: first the stored keys in their order, then the account's other keys in theirs.
@@ -37,8 +37,8 @@ pub fn join_by_hash(stored_keys: Vec<StoredKey>, account_keys: Vec<AccountKey>) 
     let mut joined: Vec<JoinedKey> = stored_keys
         .into_iter()
         .map(|stored_key| match known.remove(&stored_key.hash) {
-            Some(account_key) => JoinedKey::Both(Box::new(stored_key), Box::new(account_key)),
-            None => JoinedKey::NotListed(Box::new(stored_key)),
+            Some(account_key) => JoinedKey::Both(stored_key, Box::new(account_key)),
+            None => JoinedKey::NotListed(stored_key),
         })
         .collect();
     joined.extend(
@@ -186,7 +186,7 @@ pub async fn refresh_guardrails(services: &ServiceContext) -> Result<(), Error> 
         }
         // The account has no assignment of a key of another account either.
         if guardrail.is_some() || client.get_key(&key.hash).await.is_ok() {
-            changed.insert(key.hash, guardrail);
+            changed.insert(key.hash.clone(), guardrail);
         }
     }
     if changed.is_empty() {
@@ -213,8 +213,8 @@ pub fn find_in_other_profiles(services: &ServiceContext) -> ProfileCopies {
             Vec::new()
         });
         for key in keys {
-            let copy = ProfileCopy { profile: profile.clone(), label: key.label };
-            found.entry(key.hash).or_default().push(copy);
+            let copy = ProfileCopy { profile: profile.clone(), label: key.label.clone() };
+            found.entry(key.hash.clone()).or_default().push(copy);
         }
     }
     found
@@ -239,8 +239,8 @@ mod tests {
         assert_eq!(
             joined,
             [
-                JoinedKey::NotListed(Box::new(b)),
-                JoinedKey::Both(Box::new(a), Box::new(account_key("a"))),
+                JoinedKey::NotListed(b),
+                JoinedKey::Both(a, Box::new(account_key("a"))),
                 JoinedKey::AccountOnly(Box::new(account_key("c"))),
             ]
         );

@@ -69,8 +69,9 @@ pub async fn respond_to_leak(
 /// Records that keys leaked, so that each is shown until it is disabled.
 fn mark_leaked(services: &ServiceContext, leaked: &[StoredKey]) {
     let marked = inventory::update_keys(&services.location, |keys| {
-        for key in keys.iter_mut().filter(|key| key.server == services.server) {
-            key.leaked |= leaked.iter().any(|leaked| leaked.hash == key.hash);
+        let is_leaked = |key: &StoredKey| leaked.iter().any(|leaked| leaked.hash == key.hash);
+        for key in keys.iter_mut().filter(|key| key.server == services.server && is_leaked(key)) {
+            key.leaked = true;
         }
     });
     if let Err(error) = marked {

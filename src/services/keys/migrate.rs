@@ -64,8 +64,8 @@ struct Entry {
 
 /// What an entry belongs to.
 enum Owner {
-    Key(Box<StoredKey>),
-    Trashed(Box<StoredKey>),
+    Key(StoredKey),
+    Trashed(StoredKey),
     Attempt(String),
     Unlisted,
 }
@@ -150,7 +150,7 @@ impl Migration<'_> {
                 let from = self.old_store(&key)?;
                 let service = (self.service)(&key.server);
                 let id = EntryId { service, account: key.label.as_str().to_owned() };
-                Some(Entry { id, owner: Owner::Key(Box::new(key)), from })
+                Some(Entry { id, owner: Owner::Key(key), from })
             })
             .collect())
     }
@@ -173,7 +173,7 @@ impl Migration<'_> {
         for TrashedKey { key, .. } in inventory::list_whole_trash(self.location)? {
             let Some(from) = self.old_store(&key) else { continue };
             let id = trash_entry_id_for(&(self.service)(&key.server), &key.hash);
-            entries.push(Entry { id, owner: Owner::Trashed(Box::new(key)), from });
+            entries.push(Entry { id, owner: Owner::Trashed(key), from });
         }
         Ok(())
     }
@@ -182,11 +182,13 @@ impl Migration<'_> {
     fn add_unlisted(&self, entries: &mut Vec<Entry>, attempts: &[Attempt]) -> Result<(), Error> {
         let Some(from) = self.local_from else { return Ok(()) };
         let mut servers = BTreeSet::from([self.server.to_owned()]);
-        servers.extend(inventory::list_all_keys(self.location)?.into_iter().map(|key| key.server));
+        servers.extend(
+            inventory::list_all_keys(self.location)?.into_iter().map(|key| key.server.clone()),
+        );
         servers.extend(
             inventory::list_whole_trash(self.location)?
                 .into_iter()
-                .map(|trashed| trashed.key.server),
+                .map(|trashed| trashed.key.server.clone()),
         );
         let mut ids = Vec::new();
         for server in servers {

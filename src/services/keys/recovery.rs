@@ -106,7 +106,9 @@ async fn assign_pending_guardrails(
             (Some(_), Some(guardrail)) if is_guardrail_deleted(services, &guardrail).await => {
                 let end = |key: &mut StoredKey| key.requested.guardrail = None;
                 inventory::update_key(location, &services.server, &key.hash, end)?;
-                recovered.finished.push(FinishedStep::GuardrailDeleted(key.label, guardrail));
+                recovered
+                    .finished
+                    .push(FinishedStep::GuardrailDeleted(key.label.clone(), guardrail));
             }
             (Some(error), _) => recovered.errors.push(error),
             (None, Some(guardrail)) => {
@@ -115,7 +117,9 @@ async fn assign_pending_guardrails(
                 {
                     stored.guardrail.clone_from(&key.guardrail);
                 }
-                recovered.finished.push(FinishedStep::GuardrailAssigned(key.label, guardrail));
+                recovered
+                    .finished
+                    .push(FinishedStep::GuardrailAssigned(key.label.clone(), guardrail));
             }
             (None, None) => {}
         }
@@ -141,7 +145,7 @@ pub fn list_pending_names(
     Ok(pending
         .filter_map(|attempt| {
             let name = attempt.key_name();
-            Some((attempt.received_key?.hash, name))
+            Some((attempt.received_key?.hash.clone(), name))
         })
         .collect())
 }
@@ -279,7 +283,7 @@ pub async fn find_attempt_key(services: &ServiceContext, id: &str) -> Result<Att
         return Ok(AttemptKey::Possible(Vec::new()));
     };
     if let Some(key) = attempt.received_key {
-        return Ok(AttemptKey::Known(key.hash));
+        return Ok(AttemptKey::Known(key.hash.clone()));
     }
     let Some(management) = management_key::load_management_key(services).await? else {
         return Ok(AttemptKey::Possible(Vec::new()));

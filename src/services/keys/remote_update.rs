@@ -166,7 +166,7 @@ pub(super) async fn rename_at_server(
     // Another process may have renamed it again. A replaced key keeps its name.
     let same = |key: &StoredKey| key.hash == stored_key.hash && key.retirement.is_none();
     let current = services.filter_keys(same)?.pop();
-    let label = current.map_or_else(|| stored_key.label.clone(), |key| key.label);
+    let label = current.map_or_else(|| stored_key.label.clone(), |key| key.label.clone());
     let patch = KeyPatch { name: Some(label), ..KeyPatch::default() };
     let patched = client.update_key(&stored_key.hash, &patch);
     let now = patched.await.map_err(failed)?;

@@ -135,7 +135,7 @@ async fn check_not_accepted(
     services: &ServiceContext,
     stored_key: &StoredKey,
 ) -> Result<(), Error> {
-    let StoredKey { label, hash, .. } = stored_key;
+    let (label, hash) = (&stored_key.label, &stored_key.hash);
     let key = match secret_for(&services.for_key(stored_key), label).await {
         Ok(Some(key)) if key.hash() == *hash => key,
         Ok(_) => return Ok(()),

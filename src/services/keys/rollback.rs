@@ -69,12 +69,11 @@ pub async fn rollback_key(
         .await?
         .ok_or_else(|| changed_error(key))?;
     let mut described = match copy.clone() {
-        Some(copy) => StoredKey {
-            label: key.label.clone(),
-            location: key.location.clone(),
-            retirement: None,
-            ..copy
-        },
+        Some(copy) => copy.with(|row| {
+            row.label = key.label.clone();
+            row.location = key.location.clone();
+            row.retirement = None;
+        }),
         None => describe_key(services, key, &wanted, info, &stored_keys),
     };
     let fields = described.shared_fields_over(&join_pairs(metadata.custom_metadata.clone()));

@@ -99,7 +99,7 @@ async fn rotate_key_with_policy(
     let (request, replacement) = match plan {
         Ok(RotationPlan::CreateReplacement(request, replacement)) => (request, replacement),
         Ok(RotationPlan::Resume(new)) => {
-            return Box::pin(finish_by_moving_label(services, &access, *new, None)).await;
+            return Box::pin(finish_by_moving_label(services, &access, new, None)).await;
         }
         Err(error) => return RotationOutcome::Failed(error.to_user_error()),
     };
@@ -151,7 +151,7 @@ async fn finish_with_access(
 
 enum RotationPlan {
     CreateReplacement(KeyRequest, Replacement),
-    Resume(Box<StoredKey>),
+    Resume(StoredKey),
 }
 
 async fn plan_rotation(
@@ -172,7 +172,7 @@ async fn plan_rotation(
         new_key.replaces.as_ref().is_some_and(|old| old.hash == stored_key.hash)
     };
     if let Some(new) = stored_keys.iter().find(replaces) {
-        return Ok(RotationPlan::Resume(Box::new(new.clone())));
+        return Ok(RotationPlan::Resume(new.clone()));
     }
     if stored_key.retirement.is_some() {
         return Err(Error::AlreadyReplaced(stored_key.label.clone()));

@@ -89,7 +89,7 @@ pub fn read_shared_trash(services: &ServiceContext) -> Result<(), Error> {
     }
     Ok(inventory::update_trash(&services.location, |keys, trash| {
         removed.retain(|removed| {
-            let StoredKey { server, hash, .. } = &removed.key;
+            let (server, hash) = (&removed.key.server, &removed.key.hash);
             let is_stored = keys.iter().any(|key| removed.is_key(&key.server, &key.hash));
             !is_stored && !trash.iter().any(|trashed| trashed.is_key(server, hash))
         });

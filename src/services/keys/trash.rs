@@ -338,7 +338,7 @@ fn take_from_trash(
             .iter()
             .position(|other| other.is_key(server, hash))
             .ok_or_else(|| Error::NotInTrash(trashed.key.label.clone()))?;
-        let mut key = StoredKey { label: label.clone(), ..trash.remove(index).key };
+        let mut key = trash.remove(index).key.with(|key| key.label = label.clone());
         if let Some(record) = &mut key.shared {
             // The restored entry has no version yet.
             record.version = 0;

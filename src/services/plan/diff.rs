@@ -224,7 +224,7 @@ mod tests {
 
     fn stored_key(request: &KeyRequest, created_at: &str) -> StoredKey {
         let requested = RequestedPolicy::from(request);
-        StoredKey { requested, ..StoredKey::sample("ci", at(created_at)) }
+        StoredKey::sample("ci", at(created_at)).with(|key| key.requested = requested)
     }
 
     fn differences(plan: &KeyRequest, stored: &StoredKey) -> Vec<String> {

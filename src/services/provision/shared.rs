@@ -29,11 +29,10 @@ pub(super) async fn keep_on_this_machine(
     if kind.is_local() || !local.secret_store.kind().is_local() {
         return Err(error);
     }
-    let mut kept = StoredKey {
-        location: KeyLocation::Stored(local.secret_store.kind()),
-        move_to: Some(kind),
-        ..stored_key.clone()
-    };
+    let mut kept = stored_key.clone().with(|key| {
+        key.location = KeyLocation::Stored(local.secret_store.kind());
+        key.move_to = Some(kind);
+    });
     log_error(guard.update(|attempt| attempt.received_key = Some(kept.clone())));
     if store_under_free_label(&mut kept, key, &local).await.is_err() {
         log_error(guard.update(|attempt| attempt.received_key = Some(stored_key.clone())));
@@ -101,7 +100,7 @@ async fn move_key(
         local if key.is_in_store(&local.secret_store.kind()) => local,
         _ => services.for_key(key),
     };
-    let target = services.for_key(&StoredKey { location: location.clone(), ..key.clone() });
+    let target = services.for_key(&key.clone().with(|key| key.location = location.clone()));
     let _storing_lock = lock_storing(services).await.map_err(MoveError::Inventory)?;
     let old_entry = from.entry_id(key.label.as_str());
     let entry_id = old_entry.clone();
@@ -111,7 +110,10 @@ async fn move_key(
     if api_key.hash() != key.hash {
         return Err(MoveError::Store(secret_store::Error::ReadBackMismatch));
     }
-    let mut moved = StoredKey { location, move_to: None, ..key.clone() };
+    let mut moved = key.clone().with(|key| {
+        key.location = location;
+        key.move_to = None;
+    });
     let mut stored = store_under_free_label(&mut moved, &api_key, &target).await;
     for number in 2..=MAX_NUMBER {
         // Someone else took the label meanwhile, and this key is in use here already.

@@ -124,9 +124,9 @@ pub(crate) async fn describe_writer(services: &ServiceContext, label: &Label) ->
 
 /// Returns the error for a label that the inventory has already.
 pub(super) fn taken_error(key: StoredKey, label: &Label) -> Error {
-    match key.shared.and_then(|record| record.created_by()) {
+    match key.shared.as_ref().and_then(|record| record.created_by()) {
         Some(creator) => {
-            Error::CreatedByOther { label: key.label, writer: format!("by {creator}") }
+            Error::CreatedByOther { label: key.label.clone(), writer: format!("by {creator}") }
         }
         None => Error::LabelTaken(label.clone()),
     }
@@ -178,7 +178,7 @@ pub(super) fn find_other_rotation(
 /// Returns the label of the key that is to be replaced. The label of its replacement is gone as
 /// soon as the other rotation ends.
 fn find_replaced_label(services: &ServiceContext, replaces: &PendingReplacement) -> Option<Label> {
-    services.find_hash(&replaces.hash).ok().flatten().map(|key| key.label)
+    services.find_hash(&replaces.hash).ok().flatten().map(|key| key.label.clone())
 }
 
 /// What became of a key that is not needed.

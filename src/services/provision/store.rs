@@ -48,12 +48,11 @@ pub(super) async fn store_received_key(
         None => (None, None),
     };
     let accounts = known_accounts(unlisted.as_deref_mut(), services);
-    let mut stored_key = StoredKey {
-        requested: attempt.requested.clone(),
-        replaces: attempt.replaces.clone(),
-        user_id: issued.user_id.map(|id| sanitize(&id, 100)),
-        ..services.new_stored_key(attempt.label.clone(), &issued.key)
-    };
+    let mut stored_key = services.new_stored_key(attempt.label.clone(), &issued.key).with(|key| {
+        key.requested = attempt.requested.clone();
+        key.replaces.clone_from(&attempt.replaces);
+        key.user_id = issued.user_id.map(|id| sanitize(&id, 100));
+    });
     accounts.mark(&mut stored_key);
     if unlisted.is_some() {
         use_separate_label(&mut stored_key);
@@ -212,10 +211,9 @@ pub(super) fn return_unstored(
     #[expect(clippy::disallowed_methods, reason = "the response is shown to the user")]
     let key = ApiKey::from(response.expose_secret().to_owned());
     let attempt = guard.attempt();
-    let stored_key = StoredKey {
-        requested: attempt.requested.clone(),
-        ..services.new_stored_key(attempt.label.clone(), &key)
-    };
+    let stored_key = services
+        .new_stored_key(attempt.label.clone(), &key)
+        .with(|key| key.requested = attempt.requested.clone());
     log_error(guard.update(|attempt| {
         attempt.stage = AttemptStage::KeyReceived;
         attempt.received_key = Some(stored_key.clone());

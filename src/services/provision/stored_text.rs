@@ -19,14 +19,22 @@ pub(super) async fn find_stored(
     let found = find_stored_label(label, hash, services).await;
     if let Ok(Some(label)) = found {
         let location = KeyLocation::Stored(kind);
-        return Ok(Some(StoredKey { label, location, move_to: None, ..stored_key.clone() }));
+        return Ok(Some(stored_key.clone().with(|key| {
+            key.label = label;
+            key.location = location;
+            key.move_to = None;
+        })));
     }
     if !kind.is_local() {
         let local = services.local();
         if let Some(label) = find_stored_label(label, hash, &local).await? {
             let location = KeyLocation::Stored(local.secret_store.kind());
             let move_to = Some(kind);
-            return Ok(Some(StoredKey { label, location, move_to, ..stored_key.clone() }));
+            return Ok(Some(stored_key.clone().with(|key| {
+                key.label = label;
+                key.location = location;
+                key.move_to = move_to;
+            })));
         }
     }
     if found?.is_none() {

@@ -74,9 +74,10 @@ pub(super) fn known_accounts(
 /// Gives a planned key of an unconfirmed account another label than the planned one, which programs
 /// may use already.
 pub(super) fn use_separate_label(stored_key: &mut StoredKey) {
-    if let Some(other) = stored_key.other_account.as_mut().filter(|other| !other.confirmed) {
-        let label = stored_key.label.with_suffix("(other account)");
-        other.intended_label = Some(std::mem::replace(&mut stored_key.label, label));
+    let key = &mut **stored_key;
+    if let Some(other) = key.other_account.as_mut().filter(|other| !other.confirmed) {
+        let label = key.label.with_suffix("(other account)");
+        other.intended_label = Some(std::mem::replace(&mut key.label, label));
     }
 }
 

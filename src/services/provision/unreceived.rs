@@ -273,12 +273,11 @@ async fn find_stored(
     key: &AccountKey,
     services: &ServiceContext,
 ) -> Result<Option<StoredKey>, secret_store::Error> {
-    let row = StoredKey {
-        label: attempt.label.clone(),
-        requested: attempt.requested.clone(),
-        replaces: attempt.replaces.clone(),
-        ..key.to_inventory_row(&services.server, Timestamp::now())
-    };
+    let row = key.to_inventory_row(&services.server, Timestamp::now()).with(|key| {
+        key.label = attempt.label.clone();
+        key.requested = attempt.requested.clone();
+        key.replaces.clone_from(&attempt.replaces);
+    });
     stored_text::find_stored(&row, services).await
 }
 
@@ -360,7 +359,7 @@ fn find_label(received: &StoredKey, services: &ServiceContext) -> Result<Label, 
     }
     let trash = services.list_trash().unwrap_or_default();
     let removed = trash.into_iter().find(|trashed| trashed.key.hash == received.hash);
-    Ok(removed.map_or_else(|| received.label.clone(), |trashed| trashed.key.label))
+    Ok(removed.map_or_else(|| received.label.clone(), |trashed| trashed.key.label.clone()))
 }
 
 fn unexpected(services: &ServiceContext, expected: &'static str) -> openrouter::Error {

@@ -54,7 +54,7 @@ pub(super) fn reconcile(
     let mut current = Vec::with_capacity(read.len());
     for key in read {
         if private.contains(&*key.label.canonical()) {
-            changes.hidden.push(key.label);
+            changes.hidden.push(key.label.clone());
             continue;
         }
         // During a rotation or a renaming a key is in two entries.

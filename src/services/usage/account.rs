@@ -118,7 +118,7 @@ pub async fn fetch_summary(
                 }
         });
         let mut hashes: Vec<String> =
-            stored.unwrap_or_default().into_iter().map(|key| key.hash).collect();
+            stored.unwrap_or_default().into_iter().map(|key| key.hash.clone()).collect();
         let stored: HashSet<String> = hashes.iter().cloned().collect();
         let others = summary.account_keys.iter().map(|key| &key.hash);
         hashes.extend(others.filter(|hash| !stored.contains(*hash)).cloned());

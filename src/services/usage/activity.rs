@@ -195,7 +195,7 @@ impl ActivityRun {
         let stored_keys = self.services.list_keys()?;
         let Some(account_keys) = &listed.keys else {
             let keys = stored_keys.into_iter();
-            return Ok(keys.map(|key| target(key.label.to_string(), key.hash)).collect());
+            return Ok(keys.map(|key| target(key.label.to_string(), key.hash.clone())).collect());
         };
         let labels: HashMap<&str, String> =
             stored_keys.iter().map(|key| (key.hash.as_str(), key.label.to_string())).collect();

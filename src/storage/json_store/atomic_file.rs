@@ -146,13 +146,17 @@ fn retry_while_in_use<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<
 
 /// Returns the content of a file, or `None` if it does not exist.
 pub(crate) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    check_file_type(path)?;
+    let Some(mut file) = open_if_exists(path)? else { return Ok(None) };
     let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(io_error(path, "read"))?;
+    Ok(Some(bytes))
+}
+
+/// Opens a file for reading. Returns `None` if it does not exist.
+pub(super) fn open_if_exists(path: &Path) -> Result<Option<File>, Error> {
+    check_file_type(path)?;
     match retry_while_in_use(|| open_private_file(OpenOptions::new().read(true), path)) {
-        Ok(mut file) => {
-            file.read_to_end(&mut bytes).map_err(io_error(path, "read"))?;
-            Ok(Some(bytes))
-        }
+        Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io_error(path, "read")(error)),
     }

@@ -78,7 +78,7 @@ impl EffectRunner {
                     // Boxed, since the future is large.
                     Box::pin(rotation).await
                 };
-                outcomes.push((key.label, outcome));
+                outcomes.push((key.label.clone(), outcome));
             }
             Response::RotationsFinished(outcomes)
         });
@@ -115,7 +115,7 @@ impl EffectRunner {
             let mut losses = Vec::with_capacity(keys.len());
             for key in keys {
                 let lost = keys::preview_replacement(&services, &key, management.as_ref()).await;
-                losses.push((key.label, lost));
+                losses.push((key.label.clone(), lost));
             }
             Response::LossesExpected(losses)
         });
@@ -185,7 +185,7 @@ impl EffectRunner {
         self.spawn_for_each_key(vec![key], move |services, key| async move {
             let result = keys::confirm_account(&services, &key).await;
             let result = result.map_err(UserError::from);
-            Msg::AccountConfirmed { label: key.label, result }
+            Msg::AccountConfirmed { label: key.label.clone(), result }
         });
     }
 
@@ -328,7 +328,7 @@ async fn load_account_keys(services: &ServiceContext) -> Result<AccountKeys, Err
             JoinedKey::Both(_, remote) | JoinedKey::AccountOnly(remote) => {
                 account.keys.push(*remote);
             }
-            JoinedKey::Revoked(stored_key) => account.revoked_hashes.push(stored_key.hash),
+            JoinedKey::Revoked(stored_key) => account.revoked_hashes.push(stored_key.hash.clone()),
             JoinedKey::NotListed(_) => {}
         }
     }

@@ -24,7 +24,7 @@ impl EffectRunner {
                 Ok(updated) => (Ok(updated.account_key), updated.warning),
                 Err(error) => (Err(error.to_user_error()), None),
             };
-            Msg::KeyDisabledSet { label: stored_key.label, result, warning }
+            Msg::KeyDisabledSet { label: stored_key.label.clone(), result, warning }
         });
     }
 
@@ -48,9 +48,11 @@ impl EffectRunner {
                 Ok(Some((account_key, reason))) => {
                     Msg::RetiredKeyInUse { label, account_key, reason }
                 }
-                Err(error) => {
-                    Msg::KeyRevoked { hash: stored_key.hash, label, result: Err(error.into()) }
-                }
+                Err(error) => Msg::KeyRevoked {
+                    hash: stored_key.hash.clone(),
+                    label,
+                    result: Err(error.into()),
+                },
             }
         });
     }
@@ -148,5 +150,5 @@ async fn revoke_key(services: &ServiceContext, stored_key: StoredKey) -> Msg {
         }
     };
     let result = result.await.map(|_| ()).map_err(UserError::from);
-    Msg::KeyRevoked { hash: stored_key.hash, label: stored_key.label, result }
+    Msg::KeyRevoked { hash: stored_key.hash.clone(), label: stored_key.label.clone(), result }
 }

@@ -83,7 +83,7 @@ impl EffectRunner {
             Request::LoadTrash => self.load_trash(ticket),
             Request::ReadSecret(key) => self.spawn_blocking_request(ticket, move |services| {
                 let result = load_listed_key(services, &key).map_err(UserError::from);
-                Response::SecretRead { label: key.label, result }
+                Response::SecretRead { label: key.label.clone(), result }
             }),
             Request::DecideConsent { consent_url, approve } => {
                 let Some(SandboxControls { decide_consent, .. }) = self.sandbox_controls else {

@@ -29,7 +29,7 @@ pub enum FormKind {
     /// Edits a key.
     Edit {
         /// The key, stored here or only in the account.
-        key: Box<StoredKey>,
+        key: StoredKey,
         /// The key at OpenRouter; `None` without a management key, and then only the label can be
         /// changed.
         account_key: Option<Box<AccountKey>>,
@@ -218,7 +218,7 @@ impl Form {
         account_key: Option<AccountKey>,
         stored_keys: &[StoredKey],
     ) -> Self {
-        let kind = FormKind::Edit { key: Box::new(key.clone()), account_key: None };
+        let kind = FormKind::Edit { key: key.clone(), account_key: None };
         let mut form = Self {
             label: TextField::prefilled(key.label.as_str()),
             ..Self::empty(kind, stored_keys)

@@ -171,7 +171,7 @@ mod tests {
             let (limit, limit_remaining) = (Some(10.0).into(), Some(remaining));
             let info = KeyInfo { limit, limit_remaining, ..KeyInfo::default() };
             let key = StoredKey::sample(label, now).with_check(now, info);
-            StoredKey { disabled: Some(true), ..key }
+            key.with(|key| key.disabled = Some(true))
         };
         let equal = [spent("b", 9.0), spent("B2", 1.0), spent("C", 9.0), spent("a", 9.0)];
         let order = sort_keys(&equal, SortOrder::State, false, now);

@@ -53,7 +53,7 @@ fn a_rotation_that_meets_another_one_of_the_key_says_so() {
     assert_eq!(account.proxy.count("POST"), 1);
     // A key that has only the label is another matter.
     let release = |key: &mut StoredKey| key.replaces = None;
-    let hash = account.stored_key("agent (new)").hash;
+    let hash = account.stored_key("agent (new)").hash.clone();
     let (location, server) = (&account.services.location, &account.services.server);
     inventory::update_key(location, server, &hash, release).unwrap();
     let error = error_of_second();

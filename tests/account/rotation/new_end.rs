@@ -35,7 +35,7 @@ fn a_rotation_with_another_end_has_a_lifetime_of_its_own() {
 #[test]
 fn a_key_whose_date_has_passed_is_rotated_with_another_end_only() {
     let account = TestAccount::new();
-    let hash = account.stored_key("agent").hash;
+    let hash = account.stored_key("agent").hash.clone();
     let services = &account.services;
     inventory::update_key(&services.location, &services.server, &hash, |key| {
         key.requested.expires_input = Some("2020-01-01".into());

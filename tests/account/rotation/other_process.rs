@@ -53,7 +53,7 @@ fn a_new_key_has_the_name_of_the_replaced_one_that_was_renamed_meanwhile() {
     let (services, management) = (&account.services, &account.management);
     block_on(keys::rename_key(services, &old, &label("bot"), Some(management))).unwrap();
     assert!(block_on(keys::resume_rotations(&account.services)).unwrap()[0].1.is_ok());
-    let hash = account.stored_key("bot").hash;
+    let hash = account.stored_key("bot").hash.clone();
     let key = keys::fetch_account_key(&account.services, &account.management, &hash);
     assert_eq!(block_on(key).unwrap().display_name(), "bot");
 }
@@ -109,7 +109,10 @@ fn a_new_key_that_the_user_renamed_is_not_deleted_as_unneeded() {
     let rotation = block_on(keys::finish_rotation(&account.services, outcome));
     assert!(matches!(rotation, RotationOutcome::Failed(_)), "{rotation:?}");
     assert!(account.get("spare").is_some());
-    assert_eq!((account.stored_key("spare").replaces, account.proxy.count("DELETE")), (None, 0));
+    assert_eq!(
+        (account.stored_key("spare").replaces.clone(), account.proxy.count("DELETE")),
+        (None, 0)
+    );
     assert_eq!(account.get("agent (new) 2").as_deref(), Some("foreign"));
 }
 
@@ -121,7 +124,7 @@ fn a_new_key_that_was_used_is_not_deleted_as_unneeded() {
     keywright::sandbox::spend_on_key(account.sandbox.url(), &lost.hash, 0.5).unwrap();
     assert!(block_on(keys::resume_rotations(&account.services)).unwrap()[0].1.is_err());
     assert_eq!(
-        (account.stored_key("agent (new) 2").replaces, account.proxy.count("DELETE")),
+        (account.stored_key("agent (new) 2").replaces.clone(), account.proxy.count("DELETE")),
         (None, 0)
     );
 }

@@ -47,7 +47,7 @@ pub async fn resume_rotations(
                     Err(Error::ChangedByOther(error) | Error::ReplacedByOther(error)) => Err(error),
                     Err(error) => Err(explain_unmoved(services, &new_key, error).await),
                 };
-                resumed.push((new_key.label, result));
+                resumed.push((new_key.label.clone(), result));
             }
         }
     }

@@ -158,7 +158,7 @@ async fn is_unused_replacement(
     new: &StoredKey,
 ) -> bool {
     let listed = services.find_hash(&new.hash).ok().flatten();
-    let label = listed.map_or_else(|| new.label.clone(), |key| key.label);
+    let label = listed.map_or_else(|| new.label.clone(), |key| key.label.clone());
     let name = label.as_str().trim_end_matches(|c: char| c == ' ' || c.is_ascii_digit());
     let Some(management) = access.as_ref().ok().or(services.management_key.as_ref()) else {
         return false;
@@ -177,7 +177,7 @@ async fn is_unused_replacement(
 async fn remove_deleted_key(services: &ServiceContext, deleted: &StoredKey) -> Result<(), Error> {
     let _storing_lock = provision::lock_storing(services).await?;
     let listed = services.find_hash(&deleted.hash)?;
-    let label = listed.map_or_else(|| deleted.label.clone(), |key| key.label);
+    let label = listed.map_or_else(|| deleted.label.clone(), |key| key.label.clone());
     if secret_for(services, &label).await?.is_some_and(|key| key.hash() == deleted.hash) {
         delete_secret(services, &label).await?;
     }
