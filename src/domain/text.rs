@@ -163,6 +163,10 @@ pub fn truncate(text: &str, width: usize) -> String {
     if text.len() <= width || text.width() <= width {
         return text.to_owned();
     }
+    // In printable ASCII each byte is a character of one column.
+    if width > 0 && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return format!("{}…", &text[..width - 1]);
+    }
     let mut fitted = String::new();
     let mut used = 1;
     for grapheme in text.graphemes(true) {

@@ -35,13 +35,13 @@ pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Re
             Span::raw(text::format_error_details(error)),
         ],
         None => {
-            return frame.render_widget(format_background_status(model, theme, width), area);
+            let line = format_background_status(model, theme, width);
+            return draw_line(&line, area, frame.buffer_mut());
         }
     };
     let line = Line::from(line);
     if line.width() <= width {
-        frame.render_widget(line, area);
-        return;
+        return draw_line(&line, area, frame.buffer_mut());
     }
     let first = if rows == 1 { area } else { above };
     let lines_area = Rect { x: above.x, width: above.width, height: rows, ..first };
@@ -196,7 +196,7 @@ fn draw_filter(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let width = u16::try_from(text.width()).unwrap_or(0).min(area.width);
     let right = Rect { x: area.right() - width, width, ..area };
     frame.render_widget(Clear, right);
-    frame.render_widget(Line::styled(text, style), right);
+    draw_line(&Line::styled(text, style), right, frame.buffer_mut());
 }
 
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {

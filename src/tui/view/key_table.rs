@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Rect};
 use ratatui::style::Style;
-use ratatui::text::{Line, Span};
+use ratatui::text::Span;
 
-use super::line::draw_line;
+use super::line::draw_spans;
 use super::text::truncate;
 use super::{Theme, bars, text};
 use crate::domain::{
@@ -25,8 +25,8 @@ pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut F
     for placed in &columns {
         let sorts = placed.column.sort_order() == Some(dashboard.sort_order);
         let style = if sorts { theme.strong() } else { theme.dim() };
-        let title = Line::styled(format_title(*placed, model), style);
-        draw_cell(title, *placed, titles_area, frame);
+        let title = Span::styled(format_title(*placed, model), style);
+        draw_cell(&[title], *placed, titles_area, frame);
     }
     let selection_width = selection_width(&columns, layout.rows.width);
     for (y, (row, key)) in (layout.rows.y..).zip(model.visible_keys()) {
@@ -36,12 +36,13 @@ pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut F
             frame.buffer_mut().set_style(selection, theme.selected());
         }
         for placed in &columns {
-            let mut line = format_cell(*placed, key, model, theme);
+            let mut spans = format_cell(*placed, key, model, theme);
             if is_selected && placed.x < selection_width {
-                line.style = Style::new();
-                line.spans.iter_mut().for_each(|span| span.style = Style::new());
+                for span in &mut spans {
+                    span.style = Style::new();
+                }
             }
-            draw_cell(line, *placed, row_area(y), frame);
+            draw_cell(&spans, *placed, row_area(y), frame);
         }
     }
     let (count, page) = (dashboard.rows.len(), layout.page_size());
@@ -55,9 +56,9 @@ fn selection_width(columns: &[PlacedColumn], row_width: u16) -> u16 {
     columns.iter().find(is_chart).map_or(row_width, |chart| chart.x.saturating_sub(1))
 }
 
-fn draw_cell(line: Line<'_>, placed: PlacedColumn, row: Rect, frame: &mut Frame<'_>) {
+fn draw_cell(spans: &[Span<'_>], placed: PlacedColumn, row: Rect, frame: &mut Frame<'_>) {
     let area = Rect { x: row.x + placed.x, width: placed.width, ..row };
-    draw_line(&line.alignment(alignment(placed.column)), area, frame.buffer_mut());
+    draw_spans(spans, alignment(placed.column), area, frame.buffer_mut());
 }
 
 const fn alignment(column: Column) -> Alignment {
@@ -124,54 +125,56 @@ fn format_title(placed: PlacedColumn, model: &Model) -> String {
 /// The number of days in a row's chart.
 const HISTORY_DAYS: u16 = 14;
 
+/// Returns the text of a cell; spans that it does not need are empty.
 fn format_cell(
     placed: PlacedColumn,
     key: &StoredKey,
     model: &Model,
     theme: Theme,
-) -> Line<'static> {
+) -> [Span<'static>; 3] {
     let now = model.now;
     let width = usize::from(placed.width);
-    match placed.column {
+    let span = match placed.column {
         Column::Label => {
             let is_marked = model.dashboard.marked_hashes.contains(&key.hash);
             let mark = if is_marked { "✓" } else { " " };
             let label = truncate(key.label.as_str(), width - 1);
-            Line::from(vec![Span::styled(mark, theme.success()), Span::raw(label)])
+            return [Span::styled(mark, theme.success()), Span::raw(label), Span::default()];
         }
-        Column::State => Line::from(format_state(key, now, theme)),
-        Column::Location => Line::from(format_location(key, model, theme)),
-        Column::Spent => Line::from(format_amount(key.spent(now), key, now, theme)),
-        Column::Limit => Line::from(format_limit(key, width, theme)),
+        Column::State => format_state(key, now, theme),
+        Column::Location => format_location(key, model, theme),
+        Column::Spent => format_amount(key.spent(now), key, now, theme),
+        Column::Limit => format_limit(key, width, theme),
         Column::Used => {
             let share = spent_share(key, now);
             if share < 0.0 {
-                return Line::default();
+                return Default::default();
             }
-            Line::from(bars::format_gauge(share, key.state(now), placed.width, theme).to_vec())
+            return bars::format_gauge(share, key.state(now), placed.width, theme);
         }
         Column::History => {
             let days = model.dashboard.recent_days(key, utc_date(now), HISTORY_DAYS);
             let is_known = days.iter().any(Option::is_some);
             let style = if is_known { theme.bar() } else { theme.dim() };
-            Line::styled(bars::format_days(&days, width), style)
+            Span::styled(bars::format_days(&days, width), style)
         }
         Column::Today => {
             let today = key.info.as_ref().and_then(|info| info.usage_daily);
-            Line::from(format_amount(today, key, now, theme))
+            format_amount(today, key, now, theme)
         }
         Column::Reset => match key.next_reset(now) {
-            Some(at) => Line::raw(format_short_span(now, at)),
-            None => Line::from(format_unknown(&key.reset(), theme)),
+            Some(at) => Span::raw(format_short_span(now, at)),
+            None => format_unknown(&key.reset(), theme),
         },
-        Column::Expiry => Line::from(format_expiry(key, now, theme)),
+        Column::Expiry => format_expiry(key, now, theme),
         Column::LastUsed => match key.last_used_at() {
-            Some(at) => Line::raw(format_short_last_use(at, now)),
-            None => Line::styled("–", theme.dim()),
+            Some(at) => Span::raw(format_short_last_use(at, now)),
+            None => Span::styled("–", theme.dim()),
         },
-        Column::MaskedKey => Line::styled(truncate(&key.masked, width), theme.dim()),
-        Column::Store => Line::styled(truncate(key.location.store_name(), width), theme.dim()),
-    }
+        Column::MaskedKey => Span::styled(truncate(&key.masked, width), theme.dim()),
+        Column::Store => Span::styled(truncate(key.location.store_name(), width), theme.dim()),
+    };
+    [span, Span::default(), Span::default()]
 }
 
 /// Returns whether a key is stored here, exists only at OpenRouter, or was deleted there.
@@ -223,7 +226,14 @@ fn format_amount(
     let Some(amount) = amount else { return Span::styled("–", theme.dim()) };
     let is_stale = key.is_stale(now) || key.rejected_at.is_some();
     let style = if is_stale { theme.dim() } else { Style::new() };
-    Span::styled(format_usd_short(amount).replace('$', ""), style)
+    Span::styled(format_digits(amount), style)
+}
+
+/// Returns an amount without its currency.
+fn format_digits(usd: f64) -> String {
+    let mut text = format_usd_short(usd);
+    text.retain(|character| character != '$');
+    text
 }
 
 /// Returns `20.00/d`, or `none` without a limit.
@@ -237,7 +247,7 @@ fn format_limit(key: &StoredKey, width: usize, theme: Theme) -> Span<'static> {
                 Some(ResetInterval::Monthly) => "/m",
                 None => "",
             };
-            Span::raw(format!("{}{interval}", format_usd_short(usd).replace('$', "")))
+            Span::raw(format!("{}{interval}", format_digits(usd)))
         }
         Ok(None) => Span::styled("none", theme.dim()),
         Err(_) => Span::styled(

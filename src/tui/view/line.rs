@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Alignment, Rect};
 use ratatui::style::Style;
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
 /// Draws each line in a row of its own.
@@ -17,30 +17,53 @@ pub fn draw_lines(lines: &[Line<'_>], frame: &mut Frame<'_>, area: Rect) {
 /// Draws a line as ratatui's widget does, but does not find and measure the characters of a text in which
 /// each takes one cell, which would take a quarter of a frame (ADR 15).
 pub fn draw_line(line: &Line<'_>, area: Rect, buffer: &mut Buffer) {
-    let row = Rect { height: 1, ..area }.intersection(area).intersection(buffer.area);
-    let count = line.spans.iter().try_fold(0, |sum, span| Some(sum + count_cells(&span.content)?));
-    let width = count.and_then(|count: usize| u16::try_from(count).ok());
-    let Some(width) = width.filter(|width| (1..=row.width).contains(width)) else {
-        return line.render(area, buffer);
-    };
-    if row.is_empty() {
-        return;
+    if !try_draw(&line.spans, line.style, line.alignment.unwrap_or_default(), area, buffer) {
+        line.render(area, buffer);
     }
-    let x = match line.alignment {
-        Some(Alignment::Right) => row.right() - width,
-        Some(Alignment::Center) => row.x + (row.width - width) / 2,
-        Some(Alignment::Left) | None => row.x,
+}
+
+/// Draws spans as [`draw_line`] does a line of them.
+pub fn draw_spans(spans: &[Span<'_>], alignment: Alignment, area: Rect, buffer: &mut Buffer) {
+    if !try_draw(spans, Style::new(), alignment, area, buffer) {
+        Line::from(spans.to_vec()).alignment(alignment).render(area, buffer);
+    }
+}
+
+/// Draws the spans if each of their characters takes one cell and all of them fit.
+fn try_draw(
+    spans: &[Span<'_>],
+    style: Style,
+    alignment: Alignment,
+    area: Rect,
+    buffer: &mut Buffer,
+) -> bool {
+    let row = Rect { height: 1, ..area }.intersection(area).intersection(buffer.area);
+    let count = spans.iter().try_fold(0, |sum, span| Some(sum + count_cells(&span.content)?));
+    let width = count.and_then(|count: usize| u16::try_from(count).ok());
+    let Some(width) = width.filter(|width| (1..=row.width).contains(width)) else { return false };
+    if row.is_empty() {
+        return true;
+    }
+    let x = match alignment {
+        Alignment::Right => row.right() - width,
+        Alignment::Center => row.x + (row.width - width) / 2,
+        Alignment::Left => row.x,
     };
-    if line.style != Style::new() {
-        buffer.set_style(row, line.style);
+    if style != Style::new() {
+        buffer.set_style(row, style);
     }
     let first = buffer.index_of(x, row.y);
     let mut cells = buffer.content[first..first + usize::from(width)].iter_mut();
-    for span in &line.spans {
+    for span in spans {
+        let is_styled = span.style != Style::new();
         for (symbol, cell) in span.content.chars().zip(&mut cells) {
-            cell.set_char(symbol).set_style(span.style);
+            cell.set_char(symbol);
+            if is_styled {
+                cell.set_style(span.style);
+            }
         }
     }
+    true
 }
 
 /// Returns the length of the first character if it always takes one cell and never joins another one, otherwise
@@ -79,7 +102,6 @@ fn count_cells(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use ratatui::buffer::Cell;
-    use ratatui::text::Span;
     use unicode_segmentation::UnicodeSegmentation;
     use unicode_width::UnicodeWidthStr;
 
@@ -133,6 +155,13 @@ mod tests {
                     (&line).render(area, &mut expected);
                     draw_line(&line, area, &mut drawn);
                     assert_eq!(drawn, expected, "{line:?} in {area:?}");
+                    line.style = Style::new();
+                    let alignment = alignment.unwrap_or_default();
+                    let mut expected = Buffer::filled(Rect::new(0, 0, 20, 3), Cell::new("."));
+                    let mut drawn = expected.clone();
+                    (&line).render(area, &mut expected);
+                    draw_spans(&line.spans, alignment, area, &mut drawn);
+                    assert_eq!(drawn, expected, "the spans of {line:?} in {area:?}");
                 }
             }
         }

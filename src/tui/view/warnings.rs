@@ -8,6 +8,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Clear;
 use unicode_width::UnicodeWidthStr;
 
+use super::line::draw_line;
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
 use crate::domain::format_relative_time;
@@ -29,7 +30,7 @@ pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut F
     let rows = text::draw_heading(heading, theme, frame, area);
     if let Some(warning) = format_account_warning(model, theme, usize::from(area.width) - 1) {
         frame.render_widget(Clear, Rect { height: 1, ..area });
-        frame.render_widget(warning, Rect { height: 1, ..area });
+        draw_line(&warning, Rect { height: 1, ..area }, frame.buffer_mut());
     }
     let count = usize::from(rows.height);
     let keys = model.dashboard.stored_keys();
@@ -54,9 +55,9 @@ pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut F
             Span::raw(gap),
             Span::styled(truncate(&reason.text, room), reason.style),
         ]);
-        frame.render_widget(line, row);
+        draw_line(&line, row, frame.buffer_mut());
         let right = Rect { x: row.right() - action_width, width: action_width, ..row };
-        frame.render_widget(action, right);
+        draw_line(&action, right, frame.buffer_mut());
     }
     let heading = Line::from(vec![
         Span::styled("All keys", theme.strong()),
@@ -121,7 +122,7 @@ pub fn draw_row(model: &Model, theme: Theme, frame: &mut Frame<'_>, line: Rect) 
     let width = usize::from(line.width);
     let warning = format_account_warning(model, theme, width)
         .unwrap_or_else(|| format_attention(model, theme, width));
-    frame.render_widget(warning, line);
+    draw_line(&warning, line, frame.buffer_mut());
 }
 
 /// Returns a warning that goes before those of single keys.
@@ -146,7 +147,7 @@ fn draw_position(model: &Model, theme: Theme, frame: &mut Frame<'_>, line: Rect)
     let text = format!(" {}/{rows} ", model.dashboard.selected_row + 1);
     let width = u16::try_from(text.width()).unwrap_or(line.width).min(line.width);
     let right = Rect { x: line.right() - width, width, ..line };
-    frame.render_widget(Line::styled(text, theme.dim()), right);
+    draw_line(&Line::styled(text, theme.dim()), right, frame.buffer_mut());
     Rect { width: line.width - width, ..line }
 }
 
