@@ -19,12 +19,11 @@ use super::{ApiKey, StoreKind, StoredKey, TestAccount, block_on};
 
 /// Checks a key with `GET /key`.
 fn refresh(account: &TestAccount, label: &str) {
-    let stored_key = account.stored_key(label);
     let results: Arc<Mutex<Vec<CheckResult>>> = Arc::default();
     let sink = Arc::clone(&results);
     let record = move |_: &str, result: &CheckResult, _| sink.lock().unwrap().push(result.clone());
     let stop = watch::channel(false).1;
-    let keys = vec![(stored_key.hash.clone(), stored_key.label.clone())];
+    let keys = vec![account.stored_key(label)];
     block_on(keys::refresh_keys(&account.services, keys, Timestamp::now, record, stop));
     assert!(matches!(results.lock().unwrap()[..], [CheckResult::Valid(_)]));
 }

@@ -179,12 +179,7 @@ fn a_replaced_key_is_unused_only_if_the_account_says_so() {
 fn failed_check_of_one_key_does_not_affect_the_others() {
     let world = TestAccount::new();
     world.services.secret_store.delete(&entry_id("ci"), TIMEOUT).unwrap();
-    let keys = || {
-        let rows = inventory::list_keys(&world.services.location, &world.services.server).unwrap();
-        rows.into_iter()
-            .map(|stored_key| (stored_key.hash.clone(), stored_key.label.clone()))
-            .collect::<Vec<_>>()
-    };
+    let keys = || inventory::list_keys(&world.services.location, &world.services.server).unwrap();
     let round = |results: Arc<Mutex<Vec<CheckResult>>>| {
         let record =
             move |_: &str, read: &CheckResult, _| results.lock().unwrap().push(read.clone());
@@ -241,7 +236,7 @@ fn invalid_responses_never_change_the_stored_values() {
             move |_: &str, read: &CheckResult, _| recorder.lock().unwrap().push(read.clone());
         let stored_key = world.stored_key("laptop");
         let stop = watch::channel(false).1;
-        let keys = vec![(stored_key.hash.clone(), stored_key.label.clone())];
+        let keys = vec![stored_key];
         let ended =
             block_on(keys::refresh_keys(&world.services, keys, Timestamp::now, record, stop));
         (results.lock().unwrap().pop(), ended)
@@ -314,7 +309,7 @@ fn invalid_responses_never_change_the_stored_values() {
         Fault::Pass
     });
     let before = world.stored_key("laptop");
-    let keys = vec![(before.hash.clone(), before.label.clone())];
+    let keys = vec![before.clone()];
     let stop = watch::channel(false).1;
     let record = |_: &str, read: &CheckResult, _| {
         assert!(matches!(read, CheckResult::Failed(_)), "{read:?}");

@@ -259,9 +259,8 @@ fn days_are_those_of_the_server() {
     assert_eq!(after.keys[0].days.get(before.today), Some(2.4));
     assert_eq!(after.keys[0].days.get(after.today), Some(0.0));
     // The usage of a day is not that of the day here, so no sample claims it.
-    let keys =
-        vec![(account.stored_key("agent").hash.clone(), account.stored_key("agent").label.clone())];
-    let hash = keys[0].0.clone();
+    let keys = vec![account.stored_key("agent")];
+    let hash = keys[0].hash.clone();
     let stop = watch::channel(false).1;
     block_on(keywright::services::keys::refresh_keys(
         &account.services,
@@ -336,7 +335,7 @@ fn a_clock_an_hour_off_changes_no_day_and_no_expiry() {
         assert_eq!(report.today, utc_date(Timestamp::now()));
         assert_eq!(report.keys[0].days.get(report.today), Some(2.4));
         assert_eq!(report.keys[0].days.iter().count(), 30);
-        let keys = vec![(stored.hash.clone(), stored.label.clone())];
+        let keys = vec![stored.clone()];
         let stop = watch::channel(false).1;
         let clock = move || here;
         let refresh = keywright::services::keys::refresh_keys(

@@ -62,7 +62,7 @@ impl Fuzzer {
             }
             Effect::Request(ticket, Request::RefreshKeys(keys)) => {
                 if !keys.is_empty() && !rng.one_in(4) {
-                    let hash = rng.choose(&keys).0.clone();
+                    let hash = rng.choose(&keys).hash.clone();
                     let check_result = rng.check_result(now);
                     let msg = Msg::Response(
                         ticket,

@@ -125,7 +125,7 @@ fn refreshing_model(labels: &[&str]) -> (Model, Ticket, Vec<String>) {
     else {
         panic!("{effects:?}")
     };
-    let checked = keys.iter().map(|(_, label)| label.to_string()).collect();
+    let checked = keys.iter().map(|key| key.label.to_string()).collect();
     (model, *ticket, checked)
 }
 
@@ -162,7 +162,7 @@ fn keys_are_checked_after_loading_the_visible_ones_first() {
     let [Effect::Request(_, Request::RefreshKeys(keys))] = &effects[..] else {
         panic!("{effects:?}")
     };
-    assert_eq!(keys[0].1.as_str(), "key 083", "the first row on screen");
+    assert_eq!(keys[0].label.as_str(), "key 083", "the first row on screen");
     assert_eq!(keys.len(), 100);
 }
 

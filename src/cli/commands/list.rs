@@ -20,8 +20,8 @@ use crate::cli::shared_store::{
 use crate::cli::table::{self, Column};
 use crate::cli::{json, run_async};
 use crate::domain::{
-    CheckResult, EXPOSED, ErrorKind, Label, Reported, ResetInterval, StoredKey, UserError,
-    format_date, format_relative_time, format_usd, sort_by_key,
+    CheckResult, EXPOSED, ErrorKind, Reported, ResetInterval, StoredKey, UserError, format_date,
+    format_relative_time, format_usd, sort_by_key,
 };
 use crate::services::keys::{self, RefreshReport};
 use crate::services::provision::ServiceContext;
@@ -110,8 +110,7 @@ async fn refresh_keys(
     keys: &[StoredKey],
 ) -> (CheckResults, Result<(), UserError>) {
     let total = keys.len();
-    let mut unchecked: Vec<(String, Label)> =
-        keys.iter().map(|key| (key.hash.clone(), key.label.clone())).collect();
+    let mut unchecked = keys.to_vec();
     let label = |hash: &str| {
         keys.iter().find(|key| key.hash == hash).map_or(String::new(), |key| key.label.to_string())
     };

@@ -68,7 +68,9 @@ impl Forecast {
             }
             (_, None, None) => String::from("limit lasts for more than a year"),
         };
-        if self.describe_uncertainty(now).is_empty() { result } else { format!("{result}; rough") }
+        let condition = if self.is_idle { "if used again: " } else { "" };
+        let end = if self.describe_uncertainty(now).is_empty() { "" } else { "; rough" };
+        format!("{condition}{result}{end}")
     }
 
     /// Returns `probably reached on Thursday`, `reached between Thursday and Saturday`.

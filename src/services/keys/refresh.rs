@@ -132,12 +132,12 @@ async fn check_key(
     services: &ServiceContext,
     key_loader: &KeyLoader,
     client: &Client,
-    hash: &str,
-    label: &Label,
+    stored_key: &StoredKey,
     on_unreadable: impl FnOnce(UserError),
 ) -> Result<CheckResult, (UserError, Option<Duration>)> {
+    let label = &stored_key.label;
     let key = match key_loader.load(label).await {
-        Ok(key) if key.hash() == hash => key,
+        Ok(key) if key.hash() == stored_key.hash => key,
         // One wrong entry does not affect the other keys.
         Ok(_) => {
             let error = Error::SecretMismatch(label.clone());
@@ -192,8 +192,8 @@ pub struct RefreshReport {
     pub unreadable: Option<UserError>,
     /// The delay that the server requests.
     pub retry_after: Option<Duration>,
-    /// Hashes and labels of the keys that were not checked.
-    pub unchecked: Vec<(String, Label)>,
+    /// The keys that were not checked.
+    pub unchecked: Vec<StoredKey>,
     /// The account's data of rejected keys, if a management key is known: a disabled key is rejected
     /// like a deleted one.
     pub rejected_keys: Vec<AccountKey>,
@@ -205,19 +205,19 @@ struct RefreshRun<F, N> {
     client: Client,
     on_result: F,
     clock: N,
-    queue: Mutex<VecDeque<(String, Label)>>,
+    queue: Mutex<VecDeque<StoredKey>>,
     results: Mutex<HashMap<String, (Timestamp, CheckResult)>>,
     samples: Mutex<Vec<(String, UsageSample)>>,
     stop_reason: Mutex<Option<(UserError, Option<Duration>)>>,
     unreadable: Mutex<Option<UserError>>,
 }
 
-/// Checks keys (hash and label) in this order, eight at a time, until all are checked, the server
+/// Checks keys in this order, eight at a time, until all are checked, the server
 /// limits the rate or cannot be reached, the secret store fails, or `stop` becomes true. Calls
 /// `on_result` for each result; writes all to the inventory and the usage history at the end.
 pub async fn refresh_keys(
     services: &ServiceContext,
-    keys: Vec<(String, Label)>,
+    keys: Vec<StoredKey>,
     clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     on_result: impl Fn(&str, &CheckResult, Timestamp) + Send + Sync + 'static,
     mut stop: watch::Receiver<bool>,
@@ -303,23 +303,24 @@ fn to_usage_sample(
 impl<F: Fn(&str, &CheckResult, Timestamp), N: Fn() -> Timestamp> RefreshRun<F, N> {
     async fn check_until_stopped(&self) {
         while lock_mutex(&self.stop_reason).is_none() {
-            let Some((hash, label)) = lock_mutex(&self.queue).pop_front() else { return };
+            let Some(stored_key) = lock_mutex(&self.queue).pop_front() else { return };
             let on_unreadable = |error| {
                 lock_mutex(&self.unreadable).get_or_insert(error);
             };
             let (services, loader) = (&self.services, &self.key_loader);
-            match check_key(services, loader, &self.client, &hash, &label, on_unreadable).await {
+            match check_key(services, loader, &self.client, &stored_key, on_unreadable).await {
                 Ok(result) => {
                     let checked_at = (self.clock)();
-                    (self.on_result)(&hash, &result, checked_at);
+                    let hash = &stored_key.hash;
+                    (self.on_result)(hash, &result, checked_at);
                     let server_time = self.client.server_time();
                     if let Some(sample) = to_usage_sample(&result, checked_at, server_time) {
                         lock_mutex(&self.samples).push((hash.clone(), sample));
                     }
-                    lock_mutex(&self.results).insert(hash, (checked_at, result));
+                    lock_mutex(&self.results).insert(hash.clone(), (checked_at, result));
                 }
                 Err(reason) => {
-                    lock_mutex(&self.queue).push_front((hash, label));
+                    lock_mutex(&self.queue).push_front(stored_key);
                     lock_mutex(&self.stop_reason).get_or_insert(reason);
                 }
             }

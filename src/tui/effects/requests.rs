@@ -10,7 +10,7 @@ use super::super::{LoopEvent, SandboxControls};
 use super::shared_store::write_shared_records;
 use super::{EffectRunner, actions, send_message, spawn_task};
 use crate::domain::{
-    AuthCode, CheckResult, KeyRequest, Label, ProvisioningEvent, ProvisioningOutcome, UserError,
+    AuthCode, CheckResult, KeyRequest, ProvisioningEvent, ProvisioningOutcome, StoredKey, UserError,
 };
 use crate::platform::qr::QrImage;
 use crate::services::keys::{self, RefreshReport, load_listed_key};
@@ -161,7 +161,7 @@ impl EffectRunner {
         Responder { ticket, results: self.event_sender.clone() }
     }
 
-    fn refresh_keys(&mut self, ticket: Ticket, keys: Vec<(String, Label)>) {
+    fn refresh_keys(&mut self, ticket: Ticket, keys: Vec<StoredKey>) {
         let (stop, stopped) = watch::channel(false);
         self.active_refresh = Some((ticket, stop));
         let (services, responder) = (self.services.clone(), self.responder(ticket));

@@ -92,9 +92,8 @@ pub enum Request {
     LoadKeys,
     /// Read the shared store into the inventory; result: [`Response::SharedKeysRead`].
     ReadSharedKeys,
-    /// Check the keys with these hashes and labels, in this order; results:
-    /// [`Response::KeyChecked`] for each key, then [`Response::RefreshFinished`].
-    RefreshKeys(Vec<(String, Label)>),
+    /// Check these keys in this order; results: [`Response::KeyChecked`] for each key, then [`Response::RefreshFinished`].
+    RefreshKeys(Vec<StoredKey>),
     /// Create a key; results: [`Response::ProvisioningEvent`]s, then
     /// [`Response::ProvisioningFinished`].
     ProvisionKey {

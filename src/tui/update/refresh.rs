@@ -39,12 +39,7 @@ pub(super) fn start(model: &mut Model) -> Vec<Effect> {
         .stored_keys()
         .iter()
         .filter(|key| !visible.iter().any(|other| other.hash == key.hash));
-    let keys: Vec<_> = visible
-        .iter()
-        .copied()
-        .chain(rest)
-        .map(|key| (key.hash.clone(), key.label.clone()))
-        .collect();
+    let keys: Vec<StoredKey> = visible.iter().copied().chain(rest).cloned().collect();
     model.refresh.start_round(ticket, keys.len());
     vec![Effect::Request(ticket, Request::RefreshKeys(keys))]
 }

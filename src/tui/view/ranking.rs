@@ -37,15 +37,18 @@ pub fn format_ranking(
     let lines = lines.chain(has_others.then_some((others.as_str(), rest_usd)));
     // Room for a short bar stays.
     let room = width.saturating_sub(NUMBERS_WIDTH + 6).min(34);
-    let widest = |shorten: fn(&str) -> &str| {
-        amounts[..shown].iter().map(|(name, _)| shorten(name).width()).max().unwrap_or(0)
+    let names = || amounts[..shown].iter().map(|(name, _)| *name);
+    // The vendors are shown only if they leave the bars enough room, and where another vendor has a model of
+    // the same name.
+    let is_short = ranked == Ranked::Models && names().any(|name| name.width() > width / 3);
+    let is_alone = |model: &str| names().filter(|name| model_name(name) == model).nth(1).is_none();
+    let shorten = |name| match model_name(name) {
+        model if is_short && is_alone(model) => model,
+        _ => name,
     };
-    // All names have the same form: with the vendor only if they leave the bars enough room.
-    let whole: fn(&str) -> &str = |name| name;
-    let is_short = ranked == Ranked::Models && widest(whole) > width / 3;
-    let shorten = if is_short { model_name } else { whole };
+    let widest = names().map(|name| shorten(name).width()).max().unwrap_or(0);
     // The last line is never cut, and short names have the room of longer ones.
-    let name_width = widest(shorten).min(room).max(others.width());
+    let name_width = widest.min(room).max(others.width());
     let bar_width = width.saturating_sub(name_width + NUMBERS_WIDTH + 2).min(60);
     lines
         .map(|(name, usd)| {
@@ -122,5 +125,10 @@ mod tests {
         assert_eq!(first(Ranked::Models, 56), "gpt-4.1-mini");
         assert_eq!(first(Ranked::Models, 57), "openai/gpt-4.1-mini");
         assert_eq!(first(Ranked::Keys, 48), "openai/gpt-4.1-mini");
+        let amounts = [("openai/gpt-oss-120b", 6.0), ("groq/gpt-oss-120b", 5.0), ("a/b", 1.0)];
+        let lines = format_ranking(Ranked::Models, &amounts, 3, 50, Theme::NoColor);
+        let names = lines.iter().map(|line| line.to_string().split(' ').next().map(String::from));
+        let names: Vec<String> = names.flatten().collect();
+        assert_eq!(names, ["openai/gpt-oss-120b", "groq/gpt-oss-120b", "b"]);
     }
 }
