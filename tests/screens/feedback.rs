@@ -357,3 +357,20 @@ fn a_bar_behind_a_dialog_is_fainter_than_text_and_differs_from_its_empty_part() 
         assert_eq!(blocks.filter(|cell| cell.fg != color).count(), 0, "{theme:?}");
     }
 }
+
+#[test]
+fn the_border_of_a_dialog_is_whole_where_it_cuts_a_wide_character() {
+    for label in ["日本語日本語日本語日本語日本語", "x日本語日本語日本語日本語日本語"]
+    {
+        let keys = (0..20).map(|number| key(&format!("{label}{number:02}"), None, None, None));
+        let mut model = loaded((120, 30), keys.collect());
+        want(&mut model, &[Intent::Remove]);
+        let terminal = screen(&model, Theme::Dark);
+        let buffer = terminal.backend().buffer();
+        let find = |symbol: &str| buffer.content.iter().position(|cell| cell.symbol() == symbol);
+        let (top, bottom) = (find("╭").unwrap(), find("╰").unwrap());
+        for corner in (top + 120..bottom).step_by(120) {
+            assert_eq!(buffer.content[corner].symbol(), "│", "{}", drawn(&model));
+        }
+    }
+}

@@ -155,6 +155,13 @@ pub fn clear_below(area: Rect, theme: Theme, frame: &mut Frame<'_>) {
     };
     frame.render_widget(Clear, cleared);
     frame.buffer_mut().set_style(cleared, theme.base());
+    // A wide character that ends below the border would hide it.
+    for y in cleared.top()..cleared.bottom() {
+        let left = cleared.x.checked_sub(1).and_then(|x| frame.buffer_mut().cell_mut((x, y)));
+        if let Some(cell) = left.filter(|cell| cell.symbol().width() > 1) {
+            cell.set_char(' ');
+        }
+    }
 }
 
 /// Dims all above the footer.
