@@ -27,7 +27,8 @@ pub fn format_usd_short(amount: f64) -> String {
         ..1e6 => with_sign(amount, format!("${size:.0}")),
         ..1e9 => with_sign(amount, format!("${:.1}M", size / 1e6)),
         ..1e12 => with_sign(amount, format!("${:.1}B", size / 1e9)),
-        _ => with_sign(amount, format!("${:.1}T", size / 1e12)),
+        ..1e15 => with_sign(amount, format!("${:.1}T", size / 1e12)),
+        _ => with_sign(amount, ">$999T".into()),
     }
 }
 
@@ -104,5 +105,6 @@ mod tests {
         assert_eq!(format_usd(1e12), "$1000000000000.00");
         assert_eq!(format_usd_short(-2.5e6), "-$2.5M");
         assert_eq!(format_usd_short(12_345.6), "$12346");
+        assert_eq!(format_usd_short(f64::MAX), ">$999T");
     }
 }

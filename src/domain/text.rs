@@ -88,11 +88,12 @@ pub fn format_relative_time(from: Timestamp, to: Timestamp) -> String {
     }
 }
 
-/// Formats the time between two instants for a narrow column: `43m`, `5h`, `3d`, `2y`. It has the number
+/// Formats the time between two instants for a column of 4 cells: `43m`, `5h`, `3d`, `2y`. It has the number
 /// of [`format_relative_time`], except for years.
 pub fn format_short_span(from: Timestamp, to: Timestamp) -> String {
     match count_between(from, to) {
         (_, "second") => String::from("<1m"),
+        (36_500.., "day") => String::from(">99y"),
         (days @ 1_000.., "day") => format!("{}y", (days + 182) / 365),
         (count, unit) => format!("{count}{}", &unit[..1]),
     }

@@ -130,6 +130,12 @@ fn the_rules_and_the_footer_are_never_overdrawn() {
         want(&mut model, intents);
         screens.push(model);
     }
+    for field in 0..8 {
+        let mut model = in_every_state((80, 24));
+        want(&mut model, &[Intent::NewKey]);
+        (0..field).for_each(|_| want(&mut model, &[Intent::NextField]));
+        screens.push(model);
+    }
     screens.push(waiting((80, 24), false));
     screens.extend([removed_keys(), limits_of_all_keys()]);
     for model in &mut screens {

@@ -9,6 +9,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::bars::LEVELS;
 use super::dialog::Dialog;
+use super::line::draw_line;
 use super::{Theme, confirm_dialog, question, text};
 use crate::tui::keymap::{Binding, active_bindings};
 use crate::tui::state::{Intent, Model, Overlay, Screen, ScreenLayout};
@@ -121,7 +122,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> u16 {
     frame.render_widget(block.style(theme.base()), area);
     let width = area.width.saturating_sub(2 * MARGIN);
     for (y, line) in (area.y + 1..area.bottom().saturating_sub(1)).zip(placed.rows) {
-        frame.render_widget(line, Rect { x: area.x + MARGIN, y, width, height: 1 });
+        draw_line(&line, Rect { x: area.x + MARGIN, y, width, height: 1 }, frame.buffer_mut());
     }
     if let (Some(at), Screen::Confirm(state)) = (field, &model.screen) {
         frame.render_widget(Span::styled("▸", theme.accent()), at);
@@ -137,7 +138,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> u16 {
             Span::styled(format!(" {key_text} "), theme.selected()),
             Span::raw(format!(" {description}")),
         ]);
-        frame.render_widget(line, at);
+        draw_line(&line, at, frame.buffer_mut());
     }
     placed.scroll_end
 }

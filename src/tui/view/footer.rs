@@ -86,7 +86,11 @@ fn draw_revealed_key(
     frame.render_widget(Clear, above);
     raise_rule(theme, frame, above);
     if text.width() <= usize::from(area.width) {
-        frame.render_widget(Line::styled(text.as_str(), theme.warning()), text::inset(above));
+        draw_line(
+            &Line::styled(text.as_str(), theme.warning()),
+            text::inset(above),
+            frame.buffer_mut(),
+        );
         return 1;
     }
     frame.render_widget(Clear, Rect { height: 2, ..above });
@@ -166,7 +170,7 @@ fn format_background_status(model: &Model, theme: Theme, width: usize) -> Line<'
 /// Draws the filter while it is edited or active.
 fn draw_filter(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let dashboard = &model.dashboard;
-    frame.render_widget(Line::styled("/", theme.accent()), area);
+    draw_line(&Line::styled("/", theme.accent()), area, frame.buffer_mut());
     let field = Rect { x: area.x + 2, width: area.width.saturating_sub(20), ..area };
     text::draw_text_field(
         &dashboard.filter,
@@ -180,7 +184,7 @@ fn draw_filter(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         let hint = "a label, or state:low spent>10 expires<7d";
         let after = Rect { x: field.x + 2, width: field.width.saturating_sub(2), ..field };
         let hint = truncate(hint, usize::from(after.width));
-        frame.render_widget(Line::styled(hint, theme.dim()), after);
+        draw_line(&Line::styled(hint, theme.dim()), after, frame.buffer_mut());
     }
     let filter = Filter::parse(dashboard.filter.text());
     let unknown_field = filter.unknown_field.filter(|_| dashboard.rows.is_empty());

@@ -4,7 +4,9 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
 
+use super::line::draw_line;
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
 use crate::domain::{Reported, ResetInterval};
@@ -40,7 +42,7 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
             (" ", Style::new())
         };
         let name = Line::styled(format!(" {marker} {}", field.title()), style);
-        frame.render_widget(name, Rect { y, height: 1, width: FIELD_COLUMN, ..area });
+        draw_line(&name, Rect { y, height: 1, width: FIELD_COLUMN, ..area }, frame.buffer_mut());
         let width = area.width.saturating_sub(FIELD_COLUMN + 1);
         let at = Rect { x: area.x + FIELD_COLUMN, y, width, height: 1 };
         // The brackets stand beside the column of the other values.
@@ -60,31 +62,39 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
                     RESET_CHOICES.map(|reset| reset.map_or("never", ResetInterval::as_str));
                 let chosen =
                     RESET_CHOICES.iter().position(|reset| *reset == form.limit_reset).unwrap_or(0);
-                frame.render_widget(format_choices(&choices, chosen, focused, theme), choices_at);
+                draw_line(
+                    &format_choices(&choices, chosen, focused, theme, choices_at.width),
+                    choices_at,
+                    frame.buffer_mut(),
+                );
             }
             FormField::Expiry => draw_expiry_field(form, focused, theme, frame, at),
             FormField::Workspace => {
-                frame.render_widget(
-                    format_picker(&form.workspace, width, focused, theme),
+                draw_line(
+                    &format_picker(&form.workspace, width, focused, theme),
                     choices_at,
+                    frame.buffer_mut(),
                 );
             }
             FormField::Guardrail => {
-                frame.render_widget(
-                    format_picker(&form.guardrail, width, focused, theme),
+                draw_line(
+                    &format_picker(&form.guardrail, width, focused, theme),
                     choices_at,
+                    frame.buffer_mut(),
                 );
             }
             FormField::Byok => {
                 let choices = ["do not count", "count"];
-                frame.render_widget(
-                    format_choices(
+                draw_line(
+                    &format_choices(
                         &choices,
                         usize::from(form.include_byok_in_limit),
                         focused,
                         theme,
+                        choices_at.width,
                     ),
                     choices_at,
+                    frame.buffer_mut(),
                 );
             }
             FormField::ApiKey => {
@@ -294,12 +304,14 @@ fn format_notes(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> 
     vec![Line::styled(to_sentence(&text), theme.dim())]
 }
 
-/// Returns the choices on one line, the chosen one in brackets.
+/// Returns the choices on one line, the chosen one in brackets, and the keys that change it if they fit into
+/// `width` cells.
 pub(super) fn format_choices<'a>(
     choices: &[&'a str],
     chosen: usize,
     focused: bool,
     theme: Theme,
+    width: u16,
 ) -> Line<'a> {
     let mut line = Line::default();
     for (index, choice) in choices.iter().enumerate() {
@@ -312,8 +324,9 @@ pub(super) fn format_choices<'a>(
         line.push_span(Span::styled(format!("{open}{choice}{close}"), style));
         line.push_span(Span::raw(" "));
     }
-    if focused {
-        line.push_span(Span::styled(" ← → change", theme.dim()));
+    let fits = |hint: &&str| line.width() + hint.width() <= usize::from(width);
+    if let Some(hint) = [" ← → change", " ← →"].into_iter().find(fits).filter(|_| focused) {
+        line.push_span(Span::styled(hint, theme.dim()));
     }
     line
 }
@@ -322,7 +335,7 @@ pub(super) fn format_choices<'a>(
 /// position.
 fn format_picker(picker: &Picker, width: u16, focused: bool, theme: Theme) -> Line<'_> {
     let names: Vec<&str> = picker.options().iter().map(|option| option.name.as_str()).collect();
-    let line = format_choices(&names, picker.chosen_index(), focused, theme);
+    let line = format_choices(&names, picker.chosen_index(), focused, theme, width);
     let width = usize::from(width);
     if line.width() <= width {
         return line;
@@ -352,6 +365,6 @@ fn draw_expiry_field(form: &Form, focused: bool, theme: Theme, frame: &mut Frame
     if focused && area.width > 50 {
         let hint = format!("space: {}", EXPIRY_PRESETS.join(" "));
         let at = Rect { x: area.x + 24, width: area.width - 24, ..area };
-        frame.render_widget(Line::styled(hint, theme.dim()), at);
+        draw_line(&Line::styled(hint, theme.dim()), at, frame.buffer_mut());
     }
 }

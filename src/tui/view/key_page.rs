@@ -8,6 +8,7 @@ use ratatui::widgets::{Paragraph, Widget};
 
 use super::key_details::format_details;
 use super::key_table::format_state;
+use super::line::draw_line;
 use super::{Theme, key_charts, text};
 use crate::domain::StoredKey;
 use crate::tui::state::Model;
@@ -35,7 +36,7 @@ pub fn draw(
     let name =
         Span::styled(text::truncate(key.label.as_str(), width.saturating_sub(14)), theme.strong());
     let heading = Line::from(vec![name, Span::raw("  "), format_state(key, model.now, theme)]);
-    frame.render_widget(heading, Rect { height: 1.min(area.height), ..inner });
+    draw_line(&heading, Rect { height: 1.min(area.height), ..inner }, frame.buffer_mut());
     // On a wide page the models stand beside the details.
     let is_wide = inner.width >= MIN_TWO_COLUMNS;
     let column = if is_wide { inner.width / 2 - 1 } else { inner.width };

@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
 use super::form::{FIELD_COLUMN, format_choices};
+use super::line::draw_line;
 use super::text::truncate;
 use super::{Theme, text};
 use crate::domain::{FieldChange, ResetInterval, ValidationError};
@@ -27,7 +28,7 @@ pub fn draw(screen: &LimitsScreen, theme: Theme, frame: &mut Frame<'_>, area: Re
     for (line, at) in
         [title(3, "Credit limit", is_limit_focused), title(6, "Reset", screen.is_reset_focused)]
     {
-        frame.render_widget(line, at);
+        draw_line(&line, at, frame.buffer_mut());
     }
     let value = |y: u16| {
         let width = area.width.saturating_sub(FIELD_COLUMN + 1);
@@ -45,10 +46,10 @@ pub fn draw(screen: &LimitsScreen, theme: Theme, frame: &mut Frame<'_>, area: Re
         }
     };
     let names: Vec<&str> = names.collect();
-    let choices = format_choices(&names, chosen, screen.is_reset_focused, theme);
     // The bracket before the first choice stands left of the values.
     let at = Rect { x: value(6).x - 1, width: value(6).width + 1, ..value(6) };
-    frame.render_widget(choices, at);
+    let choices = format_choices(&names, chosen, screen.is_reset_focused, theme, at.width);
+    draw_line(&choices, at, frame.buffer_mut());
     let hint = match (&screen.error, screen.parse_limit()) {
         (Some(error), _) => Line::styled(format!("✗ {error}"), theme.error()),
         (None, Err(ValidationError(error))) => Line::styled(format!("✗ {error}"), theme.error()),
@@ -61,10 +62,14 @@ pub fn draw(screen: &LimitsScreen, theme: Theme, frame: &mut Frame<'_>, area: Re
     let inner = Rect { x: area.x + 3, width: area.width.saturating_sub(4), ..area };
     let heading = format!("Edit the limit of {} keys", screen.keys.len());
     let heading = Line::styled(heading, theme.strong());
-    frame.render_widget(heading, Rect { y: area.y + 1, height: 1, ..inner });
+    draw_line(&heading, Rect { y: area.y + 1, height: 1, ..inner }, frame.buffer_mut());
     if screen.is_reviewed {
         let note = Line::styled("Enter sends these changes, esc goes back:", theme.warning());
-        frame.render_widget(note, Rect { y: area.y + HEAD_ROWS - 1, height: 1, ..inner });
+        draw_line(
+            &note,
+            Rect { y: area.y + HEAD_ROWS - 1, height: 1, ..inner },
+            frame.buffer_mut(),
+        );
     }
     let height = area.height.saturating_sub(HEAD_ROWS);
     let below = Rect { y: area.y + HEAD_ROWS, height, ..inner };

@@ -4,6 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use super::line::draw_line;
 use super::{Theme, text};
 use crate::tui::state::{ManagementScreen, StoredManagementKey};
 
@@ -35,7 +36,7 @@ pub fn draw(screen: &ManagementScreen, theme: Theme, frame: &mut Frame<'_>, area
     match (&screen.error, screen.ticket) {
         (Some(error), _) => text::draw_paragraph(frame, below, text::format_error(error, theme)),
         (None, Some(_)) => {
-            frame.render_widget(Line::styled("Checking the key.", theme.dim()), below);
+            draw_line(&Line::styled("Checking the key.", theme.dim()), below, frame.buffer_mut());
         }
         (None, None) => {}
     }

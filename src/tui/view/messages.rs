@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
+use super::line::draw_line;
 use super::text::to_sentence;
 use super::{Theme, text};
 use crate::tui::keymap::undo_hint;
@@ -16,7 +17,7 @@ const TIME_WIDTH: usize = 14;
 pub fn draw(view: MessageView, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let area = text::inset(area);
     if model.messages.is_empty() {
-        frame.render_widget(Line::styled("No messages yet.", theme.dim()), area);
+        draw_line(&Line::styled("No messages yet.", theme.dim()), area, frame.buffer_mut());
         return;
     }
     let width = usize::from(area.width);

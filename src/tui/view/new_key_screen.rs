@@ -4,6 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
+use super::line::draw_line;
 use super::{Theme, key_details, text};
 use crate::tui::keymap::key_text;
 use crate::tui::state::{Intent, Model, NewKeyScreen, PassphraseForm};
@@ -114,7 +115,7 @@ fn draw_passphrase_form(
         let marker = if focused { "▸" } else { " " };
         let style = if focused { theme.accent() } else { theme.dim() };
         let at = Rect { y, height: 1, ..area };
-        frame.render_widget(Line::styled(format!(" {marker} {name}"), style), at);
+        draw_line(&Line::styled(format!(" {marker} {name}"), style), at, frame.buffer_mut());
         let masked = "•".repeat(field.text().chars().count());
         let width = area.width.saturating_sub(FIELD_COLUMN + 1);
         let at = Rect { x: area.x + FIELD_COLUMN, width, ..at };
@@ -127,6 +128,6 @@ fn draw_passphrase_form(
             height: 1,
             width: area.width - FIELD_COLUMN,
         };
-        frame.render_widget(Line::styled(format!("✗ {error}"), theme.error()), at);
+        draw_line(&Line::styled(format!("✗ {error}"), theme.error()), at, frame.buffer_mut());
     }
 }

@@ -9,6 +9,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::Theme;
 use super::dialog_box::clear_below;
+use super::line::draw_line;
 use super::text::{draw_scrollbar, draw_text_field, truncate};
 use crate::tui::keymap::{PaletteEntry, palette_entries, run_entry, selected_entry};
 use crate::tui::state::{Intent, Model, Palette};
@@ -65,7 +66,7 @@ pub fn draw(palette: &Palette, model: &Model, theme: Theme, frame: &mut Frame<'_
     let field = Rect { x: field.x + 3, width: field.width - 3, ..field };
     draw_text_field(&palette.query, palette.query.text(), true, theme, frame, field);
     if entries.is_empty() {
-        frame.render_widget(Line::styled("   No command matches.", theme.dim()), list);
+        draw_line(&Line::styled("   No command matches.", theme.dim()), list, frame.buffer_mut());
     }
     let rows = entries.iter().enumerate().skip(first).take(usize::from(list.height));
     for (y, (index, entry)) in (list.y..).zip(rows) {
@@ -76,7 +77,7 @@ pub fn draw(palette: &Palette, model: &Model, theme: Theme, frame: &mut Frame<'_
             line.spans.iter_mut().for_each(|span| span.style = Style::new());
             line.style = theme.selected();
         }
-        frame.render_widget(line, row);
+        draw_line(&line, row, frame.buffer_mut());
     }
     let bar = Rect { x: area.right() - 1, width: 1, ..list };
     draw_scrollbar(entries.len(), usize::from(list.height), first, theme, frame, bar);

@@ -1,5 +1,6 @@
 //! The plan screen: the path of the plan, then one line for each key with its status.
 
+use super::line::draw_line;
 use crate::domain::ErrorKind;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -41,7 +42,11 @@ pub fn draw(plan: &PlanScreen, theme: Theme, frame: &mut Frame<'_>, area: Rect) 
 /// Draws the path field and the problems of the plan.
 fn draw_path_field(plan: &PlanScreen, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let name = Rect { y: area.y + 1, height: 1, ..area };
-    frame.render_widget(Line::styled("▸ Plan", theme.strong().patch(theme.accent())), name);
+    draw_line(
+        &Line::styled("▸ Plan", theme.strong().patch(theme.accent())),
+        name,
+        frame.buffer_mut(),
+    );
     let at = Rect { x: area.x + 8, width: area.width.saturating_sub(8), ..name };
     text::draw_text_field(
         &plan.path_field,

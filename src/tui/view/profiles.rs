@@ -8,6 +8,7 @@ use ratatui::widgets::{Block, BorderType, Clear};
 use unicode_width::UnicodeWidthStr;
 
 use super::Theme;
+use super::line::draw_line;
 use super::text::truncate;
 use crate::tui::state::{Intent, Model, ProfileChoice, ProfilePicker};
 
@@ -47,7 +48,7 @@ pub fn draw(picker: ProfilePicker, model: &Model, theme: Theme, frame: &mut Fram
             line.spans.iter_mut().for_each(|span| span.style = Style::new());
             line.style = theme.selected();
         }
-        frame.render_widget(line, row);
+        draw_line(&line, row, frame.buffer_mut());
     }
 }
 

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 
+use super::line::draw_line;
 use super::text::to_sentence;
 use super::{Theme, WrappedLink, text};
 use crate::domain::ProvisioningStep;
@@ -175,12 +176,12 @@ fn draw_code_field(
     frame: &mut Frame<'_>,
     area: Rect,
 ) {
-    frame.render_widget(Line::styled(" ▸ Code", theme.accent()), area);
+    draw_line(&Line::styled(" ▸ Code", theme.accent()), area, frame.buffer_mut());
     let masked = "•".repeat(code.text().chars().count());
     let at = Rect { x: area.x + 9, width: area.width.saturating_sub(10), ..area };
     match problem {
         Some(problem) => {
-            frame.render_widget(Line::styled(format!("✗ {problem}"), theme.error()), at);
+            draw_line(&Line::styled(format!("✗ {problem}"), theme.error()), at, frame.buffer_mut());
         }
         None => text::draw_text_field(code, &masked, true, theme, frame, at),
     }

@@ -111,7 +111,7 @@ pub fn draw_scrolled(
             left => format!("… {left} more lines, ↓ scrolls"),
         };
         let last = Rect { y: area.bottom().saturating_sub(1), height: 1, ..area };
-        frame.render_widget(Line::styled(text, theme.accent()), last);
+        draw_line(&Line::styled(text, theme.accent()), last, frame.buffer_mut());
         let bar = Rect { x: area.right().saturating_sub(1), width: 1, ..area };
         let (count, rows) = (usize::from(count), usize::from(rows));
         draw_scrollbar(count, rows, usize::from(scroll), theme, frame, bar);
