@@ -86,7 +86,7 @@ fn read_with<R>(location: &StoreLocation, map: impl FnOnce(&Inventory) -> R) -> 
 /// Reads the inventory as Keywright writes it; `None` for any other file.
 fn read_in_pieces(dir: &Path) -> Option<Inventory> {
     let RowsAndRest { rows, rest } = json_store::read_rows(dir, &dir.join(FILE_NAME), HEAD)?;
-    Some(Inventory { keys: rows, ..serde_json::from_slice(&rest).ok()? })
+    Some(Inventory { keys: rows, ..serde_json::from_str(&rest).ok()? })
 }
 
 /// What a written inventory starts with.

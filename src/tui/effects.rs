@@ -178,7 +178,7 @@ impl EffectRunner {
                 self.copy_to_clipboard("the key", move |_| Ok(to_secret_string(&key)));
             }
             Effect::CopyStoredKey(key) => {
-                let name = key.label.to_string();
+                let name = format!("the key '{}'", key.label);
                 self.copy_to_clipboard(name, move |services| {
                     load_listed_key(services, &key)
                         .map(|key| to_secret_string(&key))
@@ -318,7 +318,7 @@ impl EffectRunner {
                     let _ =
                         results.send(LoopEvent::TerminalWrite(clipboard::osc52_sequence(&text)));
                     Ok(format!(
-                        "sent {name} to the terminal's clipboard; the terminal does not confirm it"
+                        "sent {name} to the terminal's clipboard, which sends no confirmation and is not cleared"
                     ))
                 }
                 Ok(tmux @ CopyDestination::Tmux(_)) => {

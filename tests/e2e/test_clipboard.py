@@ -44,7 +44,7 @@ def after_45_seconds_a_copied_key_is_cleared_from_clipboard_and_memory(world):
     pid = pane.pid()
     equal(find_remains(pid, {"key": key}), [])
     pane.press("c")
-    pane.wait_words("Copied copied; clears in 45 s")
+    pane.wait_words("Copied the key 'copied'; clears in 45 s")
     equal(world.clipboard(), key)
     assert find_remains(pid, {"key": key}), "the process that serves the clipboard contains it"
     pane.wait_words("Cleared the clipboard", within=50)

@@ -68,7 +68,12 @@ impl Forecast {
             }
             (_, None, None) => String::from("limit lasts for more than a year"),
         };
-        let condition = if self.is_idle { "if used again: " } else { "" };
+        // The condition makes it uncertain enough.
+        let (condition, result) = if self.is_idle {
+            ("if used again: ", result.replacen("probably ", "", 1))
+        } else {
+            ("", result)
+        };
         let end = if self.describe_uncertainty(now).is_empty() { "" } else { "; rough" };
         format!("{condition}{result}{end}")
     }

@@ -184,7 +184,7 @@ fn burst_gives_wide_bounds_and_an_old_burst_no_forecast() {
         found.describe(now),
         "if it is used as before, the limit is probably reached on Saturday, before the reset on Monday"
     );
-    assert_eq!(found.summarize(now), "if used again: limit probably reached on Saturday");
+    assert_eq!(found.summarize(now), "if used again: limit reached on Saturday");
     assert_eq!(forecast(&burst(6 * 24), &stored_key, now), None);
 }
 

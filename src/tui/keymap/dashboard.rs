@@ -139,7 +139,7 @@ pub(super) const DASHBOARD: &[Action] = actions! {
         with_long_description("all keys of the account");
     Account "spending" [char_key('$')] "$" "spending" => Intent::ToggleAccount,
         with_long_description("credits, spending, models"),
-        with_other_words("account usage costs money states budget");
+        with_other_words("account usage costs money states budget today");
     Account "management-key" [char_key('M')] "M" "management key" => Intent::OpenManagement,
         with_long_description("set the management key"), with_other_words("credits"), help_only();
     Account "profile" [char_key('p')] "p" "profile" => Intent::OpenProfiles,

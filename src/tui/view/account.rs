@@ -35,7 +35,7 @@ pub fn draw(scroll: u16, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
     if !of_account.is_empty() {
         rankings.truncate(1);
         let days = completed_days(utc_date(model.now));
-        let title = format!("By model of the whole account, {days}");
+        let title = format!("By model, whole account, {days}, without today");
         rankings.push(Ranking { ranked: Ranked::Models, title, amounts: of_account });
     }
     for ranking in &rankings {

@@ -219,7 +219,10 @@ pub fn format_error_details(error: &UserError) -> String {
 pub fn to_sentence(text: &str) -> String {
     let mut letters = text.chars();
     let Some(first) = letters.next() else { return String::new() };
-    let stop = if text.ends_with(['.', '?', '!', ':']) { "" } else { "." };
+    // A full stop after an address would be copied with it.
+    let ends_with_address = text.rsplit(' ').next().is_some_and(|word| word.contains("://"));
+    let has_end = text.ends_with(['.', '?', '!', ':']);
+    let stop = if has_end || ends_with_address { "" } else { "." };
     if text.split(' ').next().is_some_and(|word| word.contains('/')) {
         return format!("{text}{stop}");
     }
