@@ -378,3 +378,22 @@ impl StoredKey {
         self.reset().value()?.next_after(now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::mark_other_accounts;
+
+    #[test]
+    fn clones_share_their_fields_until_one_is_changed() {
+        let key = StoredKey::sample("ci", Timestamp::UNIX_EPOCH)
+            .with_check(Timestamp::UNIX_EPOCH, KeyInfo::default());
+        let mut other = key.clone();
+        let mut keys = [other.clone()];
+        other.record_last_use(None);
+        mark_other_accounts(&mut keys);
+        assert!([&other, &keys[0]].iter().all(|clone| Arc::ptr_eq(&clone.0, &key.0)));
+        other.leaked = true;
+        assert!(!key.leaked && !Arc::ptr_eq(&other.0, &key.0));
+    }
+}
