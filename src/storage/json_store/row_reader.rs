@@ -17,7 +17,9 @@ const MAX_ROW_LEN: usize = 1 << 20;
 
 /// The rows of a document, and the text of the document without them.
 pub struct RowsAndRest<R> {
+    /// The rows, in their order.
     pub rows: Vec<R>,
+    /// The document with an empty array of rows.
     pub rest: String,
 }
 

@@ -191,23 +191,10 @@ fn place_fields(
             height: u16::try_from(height).unwrap_or(1),
             ..area
         };
-        placed.push(PlacedField { field: *field, rows, hint: cut_hint(hint, height - 1, width) });
+        placed.push(PlacedField { field: *field, rows, hint });
         y += slot(height, gap);
     }
     placed
-}
-
-/// Returns the rows of a hint that fit, with an ellipsis at their end if there are more.
-fn cut_hint(mut hint: Vec<Line<'static>>, rows: usize, width: usize) -> Vec<Line<'static>> {
-    if hint.len() > rows {
-        hint.truncate(rows);
-        if let Some(last) = hint.last_mut() {
-            let style = last.style;
-            let text = truncate(&last.to_string(), width.saturating_sub(1));
-            *last = Line::styled(format!("{}…", text.trim_end_matches(['…', ' '])), style);
-        }
-    }
-    hint
 }
 
 /// Marks at the left edge that there are fields above or below those on screen.
